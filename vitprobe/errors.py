@@ -1,0 +1,23 @@
+"""What a user did that cannot work, said in one line with what to do instead."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Wrong input: the message is one line that says what is wrong and what to do.
+
+    The command line prints the message and exits with code 2; nothing has been written by then.
+    """
+
+
+class VitprobeWarning(UserWarning):
+    """Something a reader of the result should know; also kept in the result's `notes`."""
+
+
+def did_you_mean(name: str, options: Iterable[str], limit: int = 3) -> str:
+    """`"; did you mean 'resnet18' or 'resnet20'?"` for the nearest options, or `""` if none is near."""
+    near = difflib.get_close_matches(name, list(options), n=limit, cutoff=0.5)
+    if not near:
+        return ""
+    return "; did you mean " + " or ".join(repr(option) for option in near) + "?"
