@@ -1,0 +1,127 @@
+"""From one image to a model's input: resize, centre crop, [0, 1], normalise; no randomness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from vitprobe.errors import InputError, did_you_mean
+
+INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What a model wants done to an image.
+
+    image_size: (height, width) in pixels; an int means a square; None keeps the image's own size.
+    mean, std: three floats each, in units of [0, 1]; None leaves the pixels in [0, 1].
+    crop_pct: part of the resized image's side that the centre crop keeps, in (0, 1].
+    interpolation: `nearest`, `nearest-exact`, `bilinear`, `bicubic`, `box`, `hamming` or `lanczos`.
+
+    The image keeps its aspect ratio. An image larger than `image_size` on both sides is resized
+    to cover image_size / crop_pct (rounded down) and its centre is cut out, as timm does when it
+    evaluates; any other image is resized to cover image_size itself, so that nothing of a small
+    square image is cropped away. Resizing is Pillow's (antialiased, to uint8), and is left out
+    when the size is right already: the values are then exactly the image's.
+
+    Raises InputError for a field that makes no sense.
+    """
+
+    image_size: tuple[int, int] | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    crop_pct: float = 1.0
+    interpolation: str = "bilinear"
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_size", _size(self.image_size))
+        object.__setattr__(self, "mean", _channels("mean", self.mean))
+        object.__setattr__(self, "std", _channels("std", self.std))
+        if self.std is not None and min(self.std) <= 0:
+            raise InputError(f"std must be positive, got {self.std}")
+        if not 0 < self.crop_pct <= 1:
+            raise InputError(f"crop_pct must be above 0 and at most 1, got {self.crop_pct}")
+        if self.interpolation not in INTERPOLATIONS:
+            near = did_you_mean(str(self.interpolation), INTERPOLATIONS)
+            raise InputError(
+                f"unknown interpolation {self.interpolation!r}{near or ': use bilinear or bicubic'}"
+            )
+
+    def filled(self, image_size=None, mean=None, std=None) -> Transform:
+        """The same transform with the data set's values where its own fields are None."""
+        return replace(
+            self,
+            image_size=image_size if self.image_size is None else self.image_size,
+            mean=mean if self.mean is None else self.mean,
+            std=std if self.std is None else self.std,
+        )
+
+    def __call__(self, image: Image.Image | np.ndarray) -> torch.Tensor:
+        """PIL image or uint8 array (H, W), (H, W, 1) or (H, W, 3) -> float32 tensor (3, H, W).
+
+        Raises InputError for an array of another dtype or shape.
+        """
+        image = to_pil(image)
+        if self.image_size is not None:
+            image = self._fit(image)
+        x = F.to_dtype(F.pil_to_tensor(image), torch.float32, scale=True)
+        if self.mean is None and self.std is None:
+            return x
+        mean = (0.0, 0.0, 0.0) if self.mean is None else self.mean
+        std = (1.0, 1.0, 1.0) if self.std is None else self.std
+        return F.normalize(x, list(mean), list(std))
+
+    def _fit(self, image: Image.Image) -> Image.Image:
+        width, height = image.size
+        goal_h, goal_w = self.image_size
+        larger = height > goal_h and width > goal_w
+        pct = self.crop_pct if larger else 1.0
+        size = _cover(height, width, int(goal_h / pct), int(goal_w / pct))
+        if size != (height, width):
+            mode = InterpolationMode(self.interpolation)
+            image = F.resize(image, list(size), interpolation=mode, antialias=True)
+        return image if size == self.image_size else F.center_crop(image, list(self.image_size))
+
+
+def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
+    """PIL image of any mode, or uint8 array (H, W), (H, W, 1) or (H, W, 3) -> PIL image in RGB."""
+    if isinstance(image, np.ndarray):
+        grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+        if image.dtype != np.uint8 or not (grey or (image.ndim == 3 and image.shape[2] == 3)):
+            raise InputError(
+                f"an image array must be uint8 of shape (H, W), (H, W, 1) or (H, W, 3), "
+                f"got {image.dtype} {image.shape}"
+            )
+        image = Image.fromarray(image.reshape(image.shape[:2]) if grey else image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _cover(height: int, width: int, goal_h: int, goal_w: int) -> tuple[int, int]:
+    """The smallest size of the image's aspect ratio that covers the goal; one side is exact."""
+    if goal_h * width >= goal_w * height:
+        return goal_h, max(goal_w, width * goal_h // height)
+    return max(goal_h, height * goal_w // width), goal_w
+
+
+def _size(size) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    size = (size, size) if isinstance(size, int) else tuple(int(side) for side in size)
+    if len(size) != 2 or min(size) < 1:
+        raise InputError(f"image_size must be one or two positive whole numbers, got {size}")
+    return size
+
+
+def _channels(name: str, values) -> tuple[float, float, float] | None:
+    if values is None:
+        return None
+    values = tuple(float(value) for value in values)
+    if len(values) != 3:
+        raise InputError(f"{name} must have three values (R, G, B), got {len(values)}")
+    return values
