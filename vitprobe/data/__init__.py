@@ -1,5 +1,18 @@
 """Images and what is done to them: named data sets, transforms, the order, the paired loader."""
 
+from vitprobe.data.batch import Batch
+from vitprobe.data.images import CorruptImage, ImageData
+from vitprobe.data.loader import PairedLoader
+from vitprobe.data.named import load_data
+from vitprobe.data.order import example_order
 from vitprobe.data.transforms import Transform
 
-__all__ = ["Transform"]
+__all__ = [
+    "Batch",
+    "CorruptImage",
+    "ImageData",
+    "PairedLoader",
+    "Transform",
+    "example_order",
+    "load_data",
+]

@@ -70,7 +70,7 @@ class Transform:
         image = to_pil(image)
         if self.image_size is not None:
             image = self._fit(image)
-        x = F.to_dtype(F.pil_to_tensor(image), torch.float32, scale=True)
+        x = F.pil_to_tensor(image).to(torch.float32).div_(255)
         if self.mean is None and self.std is None:
             return x
         mean = (0.0, 0.0, 0.0) if self.mean is None else self.mean
@@ -90,7 +90,11 @@ class Transform:
 
 
 def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
-    """PIL image of any mode, or uint8 array (H, W), (H, W, 1) or (H, W, 3) -> PIL image in RGB."""
+    """PIL image, or uint8 array (H, W), (H, W, 1) or (H, W, 3) -> PIL image in RGB.
+
+    Of 16-bit grey images the high byte is kept. Raises InputError for floating-point images and
+    for arrays of another dtype or shape: their range is unknown.
+    """
     if isinstance(image, np.ndarray):
         grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
         if image.dtype != np.uint8 or not (grey or (image.ndim == 3 and image.shape[2] == 3)):
@@ -99,6 +103,10 @@ def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
                 f"got {image.dtype} {image.shape}"
             )
         image = Image.fromarray(image.reshape(image.shape[:2]) if grey else image)
+    if image.mode == "F":
+        raise InputError("floating-point images have no known range: save them with 8 bits")
+    if image.mode.startswith("I"):  # Pillow's own conversion turns all above 255 white
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -1,0 +1,135 @@
+"""What every named data set is: RGB images by index, with labels that cost no decoding."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vitprobe.data.transforms import to_pil
+from vitprobe.errors import InputError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class CorruptImage(InputError):
+    """An image that cannot be decoded to its last row; `path` says which."""
+
+    def __init__(self, path, reason: str = ""):
+        self.path, self.reason = str(path), " ".join(str(reason).split())
+        detail = f" ({self.reason})" if self.reason else ""
+        super().__init__(
+            f"unreadable image {self.path}{detail}: repair or remove it, "
+            "or leave such images out with --skip-bad-images"
+        )
+
+    def __reduce__(self):  # worker processes send it to the main one
+        return type(self), (self.path, self.reason)
+
+
+class ImageData(torch.utils.data.Dataset):
+    """Labelled images; `data[i]` is (PIL image in RGB, int label).
+
+    name: as it was asked for. split: `train`, `test` or `val`.
+    labels: int64 array (N,), class indices; -1 where the class is unknown.
+    class_names: one per class; empty where there are no classes.
+    image_size: the side of every image in pixels; None where images differ or are not square.
+    mean, std: three floats each (R, G, B), pixels in [0, 1].
+
+    A subclass gives `decode`; indexing raises what it raises (CorruptImage for a bad file).
+    """
+
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __init__(self, name, split, labels, class_names, image_size):
+        self.name, self.split = name, split
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.class_names = [str(name) for name in class_names]
+        self.image_size = image_size
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 where there are none."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return self.decode(index), int(self.labels[index])
+
+    def decode(self, index: int) -> Image.Image:
+        """The image at `index`, fully decoded, in RGB."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{self.name} ({self.split}): {len(self)} images, {self.num_classes} classes"
+
+
+class ArrayImages(ImageData):
+    """Images held in memory as uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3).
+
+    Without given statistics, mean and std are the exact ones of these images.
+    """
+
+    def __init__(self, name, split, images, labels, class_names, mean_std=None):
+        height, width = images.shape[1:3]
+        super().__init__(name, split, labels, class_names, height if height == width else None)
+        self.images = images
+        if mean_std is not None:
+            self._mean_std = mean_std
+
+    def decode(self, index: int) -> Image.Image:
+        return to_pil(self.images[index])
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        return self._mean_std[0]
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        return self._mean_std[1]
+
+    @cached_property
+    def _mean_std(self):
+        return channel_statistics(self.images)
+
+
+class FileImages(ImageData):
+    """Images decoded from files on demand; mean and std are ImageNet's."""
+
+    def __init__(self, name, split, paths, labels, class_names):
+        super().__init__(name, split, labels, class_names, image_size=None)
+        self.paths = [str(path) for path in paths]
+
+    def decode(self, index: int) -> Image.Image:
+        path = Path(self.paths[index])
+        try:
+            with Image.open(path) as image:
+                image.load()
+                return to_pil(image)
+        except Exception as error:  # Pillow's decoders raise many types on damaged bytes
+            raise CorruptImage(path, error) from error
+
+
+def channel_statistics(images: np.ndarray) -> tuple[tuple, tuple]:
+    """Mean and std (population) of each channel, pixels in [0, 1], exact from 256-bin histograms.
+
+    images: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3); grey gives three equal values. A channel
+    that never varies gets std 1, so that dividing by it is harmless.
+    """
+    channels = images.reshape(*images.shape[:3], -1)
+    values, mean, std = np.arange(256) / 255, [], []
+    for c in range(channels.shape[3]):
+        # image by image: bincount widens its input to 64 bits
+        counts = sum(np.bincount(image[..., c].ravel(), minlength=256) for image in channels)
+        weights = counts / counts.sum()
+        mean.append(float(weights @ values))
+        std.append(float(np.sqrt(weights @ (values - mean[-1]) ** 2)) or 1.0)
+    repeat = 3 // len(mean)
+    return tuple(mean * repeat), tuple(std * repeat)

@@ -1,0 +1,129 @@
+"""One pass over the images for several models: each is read once and shown to each model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from vitprobe.data.batch import Batch
+from vitprobe.data.given import LoaderSource, TensorSource
+from vitprobe.data.images import ImageData
+from vitprobe.data.mapped import MapSource
+from vitprobe.data.named import load_data
+from vitprobe.data.transforms import Transform
+from vitprobe.errors import InputError, VitprobeWarning
+
+
+class PairedLoader:
+    """Iterates `Batch(index, images, labels)`; `images[k]` is made by the k-th transform.
+
+    data: a name (see `load_data`), an ImageData, or any map-style data set of images (PIL images
+        or uint8 arrays (H, W[, 1|3]) are transformed, float tensors (C, H, W) are taken as they
+        are) or of (image, label, ...): read in the order that `example_order` gives. A DataLoader:
+        its order and batches, the same tensors for every model. A float tensor (N, C, H, W): in
+        its order, taken as it is.
+    transforms: one for each model; fields that are None take the ImageData's values.
+    batch_size: None: 32 to 256, so that there are eight batches or more where possible. A
+        DataLoader keeps its own.
+    examples: how many in each pass (the first of the order); None: all.
+    passes: a seeded order draws anew in each pass.
+    workers: processes that decode; 0: this one.
+    skip_bad_images: leave unreadable images out and list them, instead of raising CorruptImage.
+
+    Attributes: `name`; `num_classes` (None: unknown); `examples` and `batches_per_pass` (None:
+    not known in advance); `batch_size`; `passes`; `transforms` (as used); `notes` (what a reader
+    of the result should know); `skipped` (paths of bad images so far).
+    Raises InputError for data it cannot read and numbers that cannot be.
+    """
+
+    def __init__(
+        self,
+        data,
+        transforms: Sequence[Transform],
+        *,
+        batch_size: int | None = None,
+        examples: int | None = None,
+        passes: int = 1,
+        order: str = "seeded",
+        seed: int = 0,
+        workers: int = 0,
+        skip_bad_images: bool = False,
+    ):
+        _at_least("batch_size", 1 if batch_size is None else batch_size, 1)
+        _at_least("passes", passes, 1)
+        _at_least("workers", workers, 0)
+        if isinstance(data, str):
+            data = load_data(data)
+        if isinstance(data, ImageData):
+            own = {"image_size": data.image_size, "mean": data.mean, "std": data.std}
+            transforms = [transform.filled(**own) for transform in transforms]
+        self.transforms, self.passes = tuple(transforms), passes
+        self.notes: list[str] = []
+        self._data = data
+        models = len(self.transforms)
+        if isinstance(data, DataLoader):
+            self._source = LoaderSource(
+                data, models, examples=examples, passes=passes, note=self._note
+            )
+        elif isinstance(data, torch.Tensor):
+            self._source = TensorSource(
+                data, models, batch_size=batch_size, examples=examples, passes=passes
+            )
+        elif isinstance(data, IterableDataset) or not hasattr(data, "__getitem__"):
+            raise InputError(
+                f"{type(data).__name__} cannot be read by index: wrap it in a DataLoader"
+            )
+        else:
+            self._source = MapSource(
+                data,
+                self.transforms,
+                batch_size=batch_size,
+                examples=examples,
+                passes=passes,
+                order=order,
+                seed=seed,
+                workers=workers,
+                skip_bad_images=skip_bad_images,
+            )
+        self.name = self._source.name
+        self.num_classes = self._source.num_classes
+        self.examples = self._source.examples
+        self.batches_per_pass = self._source.batches_per_pass
+        self.batch_size = self._source.batch_size
+        self.skipped = self._source.skipped
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number, batch in enumerate(self._source):
+            if number == 0:
+                self._check_classes(batch.labels)
+            yield batch
+
+    def _check_classes(self, labels: torch.Tensor | None) -> None:
+        """Warns of a first batch with under half of the classes of a random draw of its size."""
+        if labels is None or not self.num_classes:
+            return
+        shares = torch.full((self.num_classes,), 1 / self.num_classes, dtype=torch.float64)
+        if isinstance(self._data, ImageData):  # some classes may be rare, or not there at all
+            known = torch.from_numpy(self._data.labels[self._data.labels >= 0])
+            shares = known.bincount(minlength=self.num_classes).double() / len(known)
+        expected = float((1 - (1 - shares) ** len(labels)).sum())
+        found = len(labels.unique())
+        if found < expected / 2:
+            self._note(
+                f"the first batch ({len(labels)} images) shows {found} of {self.num_classes} "
+                f"classes, where a random one shows about {expected:.0f}: batches sorted by class "
+                "measure similarity within a class; shuffle the examples"
+            )
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+            warnings.warn(text, VitprobeWarning, stacklevel=2)
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"{name} must be {least} or more, got {value}")

@@ -1,0 +1,53 @@
+"""Names -> data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vitprobe.data.digits import digits
+from vitprobe.data.downloads import SETS, torchvision_set
+from vitprobe.data.imagefolder import SPLIT_FOLDERS, imagefolder
+from vitprobe.data.images import ImageData
+from vitprobe.data.npz import npz
+from vitprobe.errors import InputError, did_you_mean
+
+NAMES = ("digits", *SETS)
+FROM_PATH = {"imagefolder": imagefolder, "npz": npz}
+
+
+def load_data(name: str, *, split: str = "test", data_dir: str | Path | None = None) -> ImageData:
+    """The data set called `name`: `(PIL image in RGB, int label)` by index.
+
+    name: `digits` (embedded), `cifar10`, `cifar100`, `svhn`, `mnist`, `fashionmnist` (downloaded
+        on first use), `imagefolder:PATH` or `npz:PATH` (keys images, labels).
+    split: `train` or `test`; for the last two also `val`.
+    data_dir: where downloads are kept; default `$VITPROBE_DATA`, else `~/.cache/vitprobe`.
+
+    Grey images come in three equal channels. Raises InputError for an unknown name or split, no
+    network, and files that are missing or wrong.
+    """
+    kind, colon, path = str(name).partition(":")
+    if colon and kind in FROM_PATH:
+        _check_split(name, split, tuple(SPLIT_FOLDERS))
+        if not path:
+            raise InputError(f"{name} lacks its path: {kind}:PATH")
+        return FROM_PATH[kind](path, split)
+    if name not in NAMES:
+        raise InputError(f"unknown data set {name!r}{_hint(name)}")
+    _check_split(name, split, ("train", "test"))
+    return digits(split) if name == "digits" else torchvision_set(name, split, data_dir)
+
+
+def _check_split(name: str, split: str, splits: tuple[str, ...]) -> None:
+    if split not in splits:
+        raise InputError(f"{name} has no split {split!r}; its splits are: {', '.join(splits)}")
+
+
+def _hint(name: str) -> str:
+    if Path(name).expanduser().is_dir():
+        return f": for a folder of images write imagefolder:{name}"
+    if Path(name).suffix == ".npz":
+        return f": for a NumPy file write npz:{name}"
+    forms = [f"{kind}:PATH" for kind in FROM_PATH]
+    near = did_you_mean(name, [*NAMES, *forms])
+    return near or f": use one of {', '.join([*NAMES, *forms])}"
