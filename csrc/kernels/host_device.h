@@ -1,9 +1,16 @@
-// VP_HD marks the maths that the CPU kernels, the CUDA kernels and the host test module share.
-// Under nvcc such a function is compiled for both sides; for any other compiler it is plain C++17.
+// What lets one text be compiled by nvcc for the GPU and by any C++17 compiler for the host.
+//
+//   VP_HD      shared maths: callable on both sides
+//   VP_DEVICE  kernel bodies: device code under nvcc, plain C++ elsewhere (host tests run them)
+//   VP_UNROLL  unroll the next loop, so that the arrays it indexes stay in registers
 #pragma once
 
 #if defined(__CUDACC__)
 #define VP_HD __host__ __device__
+#define VP_DEVICE __device__
+#define VP_UNROLL _Pragma("unroll")
 #else
 #define VP_HD
+#define VP_DEVICE
+#define VP_UNROLL
 #endif

@@ -1,0 +1,144 @@
+// vitprobe_host: the maths that host and device share, and the CUDA kernels' bodies run on the
+// host, for the tests. Built by CMakeLists.txt without torch and without CUDA.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels/center.h"
+#include "kernels/gram.h"
+#include "kernels/host_grid.h"
+#include "kernels/hsic.h"
+#include "kernels/packed.h"
+#include "kernels/product.h"
+#include "kernels/split.h"
+#include "kernels/tiles.h"
+#include "kernels/widen.h"
+
+namespace py = pybind11;
+using namespace vitprobe;
+using namespace vitprobe::kernels;
+
+using Order = std::vector<int>;  // in which the threads of a block run between two barriers
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+static std::pair<int64_t, int64_t> tuple(Pair pair) { return {pair.row, pair.col}; }
+static std::pair<int64_t, int64_t> tuple(Range range) { return {range.begin, range.end}; }
+
+// A numpy matrix as it lies: rows of neighbouring elements, any distance between rows.
+template <typename T>
+static Matrix<T> matrix(const py::array& x) {
+  constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
+  if (x.ndim() != 2 || x.itemsize() != size || x.strides(1) != size) {
+    throw std::invalid_argument("expected a matrix with dense rows of this element type");
+  }
+  return {static_cast<const T*>(x.data()), x.shape(0), x.shape(1), x.strides(0) / size};
+}
+
+// A new vector in which no element may stay as it is.
+template <typename T>
+static py::array_t<T> poisoned(int64_t size) {
+  py::array_t<T> out(size);
+  std::fill_n(out.mutable_data(), size, static_cast<T>(kNaN));
+  return out;
+}
+
+template <typename T, typename Out>
+static py::array run_gram(const py::array& array, const Order& order) {
+  const Matrix<T> x = matrix<T>(array);
+  std::vector<Widened<T>> mean(x.columns, static_cast<Widened<T>>(kNaN));
+  std::vector<double> partials(plan_product(x.rows, x.rows, x.columns, true).partials(), kNaN);
+  auto out = poisoned<Out>(packed_size(x.rows, true));
+  HostGrid grid{order};
+  gram(grid, x, mean.data(), partials.data(), out.mutable_data());
+  return out;
+}
+
+static py::array gram_of(const py::array& x, const std::string& type, bool wide,
+                         const Order& order) {
+  if (type == "f32") return wide ? run_gram<float, double>(x, order) : run_gram<float, float>(x, order);
+  if (type == "bf16") return wide ? run_gram<BF16, double>(x, order) : run_gram<BF16, float>(x, order);
+  if (type == "f16") return wide ? run_gram<F16, double>(x, order) : run_gram<F16, float>(x, order);
+  if (type == "f64" && wide) return run_gram<double, double>(x, order);
+  throw std::invalid_argument("no such pair of types");
+}
+
+template <typename In, typename Out>
+static py::array run_center_pack(const py::array_t<In>& gram, int64_t n, bool biased,
+                                 const Order& order) {
+  if (gram.size() != packed_size(n, true)) throw std::invalid_argument("not n(n+1)/2 elements");
+  std::vector<double> sums(n + 1, kNaN);
+  auto out = poisoned<Out>(packed_size(n, biased));
+  HostGrid grid{order};
+  center_pack(grid, gram.data(), n, biased, sums.data(), out.mutable_data());
+  return out;
+}
+
+template <typename T>
+static void run_hsic_accumulate(py::array_t<double>& acc, const py::array& a, const py::array& b,
+                                bool same, const Order& order) {
+  const Matrix<T> left = matrix<T>(a), right = matrix<T>(b);
+  constexpr auto size = static_cast<py::ssize_t>(sizeof(double));
+  if (acc.ndim() != 2 || acc.shape(0) != left.rows || acc.shape(1) != right.rows ||
+      left.columns != right.columns) {
+    throw std::invalid_argument("shapes do not match");
+  }
+  const Accumulator into{acc.mutable_data(), acc.shape(0), acc.shape(1), acc.strides(0) / size,
+                         acc.strides(1) / size};
+  const ProductPlan plan = plan_product(left.rows, right.rows, left.columns, same);
+  std::vector<double> partials(plan.partials(), kNaN);
+  HostGrid grid{order};
+  hsic_accumulate(grid, left, right, same, partials.data(), into);
+}
+
+static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower) {
+  const ProductPlan plan = plan_product(rows, columns, k, lower);
+  std::vector<std::pair<int64_t, int64_t>> tiles;
+  for (int64_t i = 0; i < plan.tiles; ++i) tiles.push_back(tuple(plan.tile(i)));
+  py::dict out;
+  out["tiles"] = tiles;
+  out["runs"] = plan.runs;
+  out["shares"] = plan.shares;
+  out["chunk"] = plan.chunk;
+  out["partials"] = plan.partials();
+  return out;
+}
+
+template <typename T>
+static py::array_t<float> widen_all(const py::array_t<uint16_t>& bits) {
+  py::array_t<float> out(bits.size());
+  for (py::ssize_t i = 0; i < bits.size(); ++i) out.mutable_at(i) = widen(T{bits.at(i)});
+  return out;
+}
+
+PYBIND11_MODULE(vitprobe_host, m) {
+  m.attr("TILE") = kTile;
+  m.attr("RUN") = kRun;
+  m.attr("THREADS") = kThreads;
+
+  m.def("packed_size", &packed_size);
+  m.def("packed_index", &packed_index);
+  m.def("packed_pair", [](int64_t k, bool diagonal) { return tuple(packed_pair(k, diagonal)); });
+  m.def("run_count", &run_count);
+  m.def("run_range", [](int64_t k, int64_t run, int64_t i) { return tuple(run_range(k, run, i)); });
+  m.def("share_range",
+        [](int64_t count, int64_t shares, int64_t i) { return tuple(share_range(count, shares, i)); });
+  m.def("tile_rows", &tile_rows);
+  m.def("lower_tiles", &lower_tiles);
+  m.def("lower_tile", [](int64_t index) { return tuple(lower_tile(index)); });
+  m.def("plan_product", &plan_of);
+  m.def("widen_bf16", &widen_all<BF16>);
+  m.def("widen_f16", &widen_all<F16>);
+
+  m.def("gram", &gram_of, py::arg("x"), py::arg("type"), py::arg("wide"), py::arg("order"));
+  m.def("center_pack_f32", &run_center_pack<float, float>);
+  m.def("center_pack_f64", &run_center_pack<double, double>);
+  m.def("center_pack_f64_f32", &run_center_pack<double, float>);
+  m.def("hsic_accumulate_f32", &run_hsic_accumulate<float>);
+  m.def("hsic_accumulate_f64", &run_hsic_accumulate<double>);
+}

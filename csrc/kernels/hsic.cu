@@ -1,0 +1,28 @@
+// All pairs of layers, on the GPU: what it computes and how is told in hsic.h and product.h.
+//
+// Alone:  nvcc -arch=sm_90a -Xptxas -v -c csrc/kernels/hsic.cu
+#include "hsic.h"
+
+#include "device_grid.cuh"
+#include "launch.h"
+
+namespace vitprobe::kernels {
+
+template <typename T>
+static cudaError_t launch(const AnyMatrix& a, const AnyMatrix& b, bool same, double* partials,
+                          const Accumulator& acc, cudaStream_t stream) {
+  DeviceGrid grid{stream};
+  hsic_accumulate(grid, Matrix<T>{static_cast<const T*>(a.data), a.rows, a.columns, a.stride},
+                  Matrix<T>{static_cast<const T*>(b.data), b.rows, b.columns, b.stride}, same,
+                  partials, acc);
+  return grid.error;
+}
+
+cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type, bool same,
+                                   double* partials, const Accumulator& acc, cudaStream_t stream) {
+  if (type == Type::f32) return launch<float>(a, b, same, partials, acc, stream);
+  if (type == Type::f64) return launch<double>(a, b, same, partials, acc, stream);
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace vitprobe::kernels

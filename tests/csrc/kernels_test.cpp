@@ -1,0 +1,92 @@
+// The CUDA kernels' bodies on the host, each buffer exactly as large as the kernels are promised:
+// built with the address sanitizer, so that one element too far ends the program.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "kernels/center.h"
+#include "kernels/gram.h"
+#include "kernels/host_grid.h"
+#include "kernels/hsic.h"
+
+using namespace vitprobe;
+using namespace vitprobe::kernels;
+
+template <typename T>
+static std::unique_ptr<T[]> buffer(int64_t size) {  // on the heap, filled with NaN
+  auto data = std::make_unique<T[]>(size);
+  std::fill_n(data.get(), size, std::numeric_limits<T>::quiet_NaN());
+  return data;
+}
+
+static void expect_near(double value, double expected, double scale, const char* what) {
+  if (std::abs(value - expected) <= 1e-5 * scale) return;
+  std::printf("%s: %.9g, expected %.9g\n", what, value, expected);
+  std::exit(1);
+}
+
+static HostGrid forward_grid() {
+  HostGrid grid{std::vector<int>(kThreads)};
+  std::iota(grid.order.begin(), grid.order.end(), 0);
+  return grid;
+}
+
+// Rows of p elements, `gap` elements apart; the last row has no gap behind it.
+static void test_gram(int64_t n, int64_t p, int64_t gap) {
+  const int64_t stride = p + gap, size = (n - 1) * stride + p;
+  auto x = buffer<float>(size);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t c = 0; c < p; ++c) {
+      x[i * stride + c] = static_cast<float>(10.0 + std::sin(0.7 * i + 1.3 * c + 0.01 * i * c));
+    }
+  }
+  auto mean = buffer<float>(p);
+  auto partials = buffer<double>(plan_product(n, n, p, true).partials());
+  auto packed = buffer<double>(packed_size(n, true));
+  HostGrid grid = forward_grid();
+  gram(grid, Matrix<float>{x.get(), n, p, stride}, mean.get(), partials.get(), packed.get());
+
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j <= i; ++j) {
+      double expected = 0.0;
+      for (int64_t c = 0; c < p; ++c) {
+        expected += (static_cast<double>(x[i * stride + c]) - mean[c]) *
+                    (static_cast<double>(x[j * stride + c]) - mean[c]);
+      }
+      expect_near(packed[packed_index(i, j, true)], expected, static_cast<double>(p), "gram");
+    }
+  }
+
+  for (const bool biased : {false, true}) {
+    const int64_t length = packed_size(n, biased);
+    auto sums = buffer<double>(n + 1);
+    auto centred = buffer<float>(length);
+    center_pack(grid, packed.get(), n, biased, sums.get(), centred.get());
+    double norm = 0.0;
+    for (int64_t k = 0; k < length; ++k) {
+      norm += static_cast<double>(centred[k]) * static_cast<double>(centred[k]);
+    }
+
+    auto acc = buffer<double>(1);
+    acc[0] = 1.0;
+    const Matrix<float> row{centred.get(), 1, length, length};
+    auto tiles = buffer<double>(plan_product(1, 1, length, true).partials());
+    hsic_accumulate(grid, row, row, true, tiles.get(), Accumulator{acc.get(), 1, 1, 1, 1});
+    expect_near(acc[0], 1.0 + norm, 1.0 + norm, "hsic_accumulate_");
+  }
+}
+
+int main() {
+  for (const int64_t n : {4, 5, 63, 64, 65, 130}) {
+    for (const int64_t p : {1, 31, 33, 513, 1030}) {
+      for (const int64_t gap : {0, 3}) test_gram(n, p, gap);
+    }
+  }
+  std::puts("ok");
+  return 0;
+}
