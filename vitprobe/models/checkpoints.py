@@ -1,0 +1,232 @@
+"""Checkpoints are data: weights and plain values are read from a file, code in it is never run."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vitprobe.errors import InputError
+from vitprobe.models.source import brief
+
+WRAPPERS = ("model_state_dict", "state_dict", "model", "net")
+DEPTH = 2  # wrappers around the weights, at most: {"model": {"state_dict": weights}}
+CODE = re.compile(r"(?:GLOBAL|class|function) ([\w.]+)")  # what torch.load refused to call
+PREFIXES = ("module.", "_orig_mod.")  # DataParallel's and torch.compile's
+RESAVE = "resave it as torch.save(model.state_dict(), FILE)"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    state: weights and buffers on the CPU, under their plain names (no `module.`, no `_orig_mod.`).
+    metadata: everything beside the weights: epoch, accuracy, mean, std ...
+    sha256: of the whole file, in hex.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    metadata: dict[str, Any]
+    sha256: str
+
+    @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """(mean, std), three floats each in units of [0, 1], if the metadata holds them."""
+        held = self.metadata.get("normalization", self.metadata)
+        if not isinstance(held, Mapping):
+            return None
+        mean, std = _three_floats(held.get("mean")), _three_floats(held.get("std"))
+        return (mean, std) if mean and std and min(std) > 0 else None
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read weights and metadata from a file; .safetensors, or anything that torch.save wrote.
+
+    Layouts: the weights bare, or under `model_state_dict`, `state_dict`, `model` or `net`, one of
+    these inside another included; `module.` and `_orig_mod.` in any mixture; torch's old format;
+    tensors of any device. Raises InputError for a file that is missing, unreadable, truncated,
+    holds no weights, or needs pickled code, which is never executed.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise InputError(f"checkpoint {path} is a folder: name a file in it")
+    if not path.exists():
+        raise InputError(f"no checkpoint {path}: check the path")
+    try:
+        sha256 = file_sha256(path)
+    except OSError as error:
+        raise InputError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
+    weights, metadata = _unwrap(read(path), path)
+    return Checkpoint(path, _plain_names(weights, path), metadata, sha256)
+
+
+def plain_name(key: str) -> str:
+    """A weight's name without what DataParallel and torch.compile put before it."""
+    key = key.replace("_orig_mod.", "")
+    while key.startswith("module."):
+        key = key.removeprefix("module.")
+    return key
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def state_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights, in hex: names, dtypes, shapes and bytes, in their order."""
+    digest = hashlib.sha256()
+    for key, value in state.items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)};".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"cannot read checkpoint {path}: it is truncated or no safetensors file "
+            f"({brief(error)})"
+        ) from error
+    return {"state_dict": weights} | {key: _from_json(text) for key, text in metadata.items()}
+
+
+def _read_torch(path: Path) -> Any:
+    known = torch.serialization.get_safe_globals()
+    plain = [item for item in PLAIN_DATA if item not in known]
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(plain):
+            warnings.simplefilter("ignore")  # of pickle protocols, in files that aren't pickles
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on a damaged file torch.load raises nearly anything
+        text = str(error)
+        if "TorchScript" in text:
+            raise InputError(
+                f"checkpoint {path} is a TorchScript program, which is never executed: {RESAVE}"
+            ) from error
+        if code := CODE.search(text):
+            raise InputError(
+                f"checkpoint {path} holds pickled code ({code[1]}), which is never executed: "
+                f"{RESAVE}"
+            ) from error
+        raise InputError(
+            f"cannot read checkpoint {path}: it is truncated or was not written by torch.save "
+            f"({type(error).__name__}); copy it again or {RESAVE}"
+        ) from error
+
+
+def _unwrap(held: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and metadata from what a file held; the innermost metadata wins."""
+    metadata: dict[str, Any] = {}
+    for _ in range(DEPTH):
+        wrapper = _wrapper(held)
+        if wrapper is None:
+            break
+        metadata |= {key: value for key, value in held.items() if key != wrapper}
+        held = held[wrapper]
+    weights = {}
+    if isinstance(held, Mapping):
+        weights = {key: value for key, value in held.items() if _is_weight(key, value)}
+        metadata |= {key: value for key, value in held.items() if key not in weights}
+    if not weights:
+        what = f"a dict with {_some(held)}" if isinstance(held, Mapping) else type(held).__name__
+        raise InputError(
+            f"checkpoint {path} holds no weights under {', '.join(WRAPPERS)} or bare, but {what}: "
+            f"{RESAVE}"
+        )
+    return weights, metadata
+
+
+def _wrapper(held: Any) -> str | None:
+    if not isinstance(held, Mapping):
+        return None
+    return next((key for key in WRAPPERS if isinstance(held.get(key), Mapping)), None)
+
+
+def _is_weight(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor)
+
+
+def _plain_names(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        plain = plain_name(key)
+        if plain in state:
+            raise InputError(
+                f"checkpoint {path} holds {plain} twice, with a prefix ({' or '.join(PREFIXES)}) "
+                f"and without: save the weights of one model"
+            )
+        state[plain] = value.detach()
+    return state
+
+
+def _some(held: Mapping) -> str:
+    keys = [str(key) for key in held]
+    return ", ".join(keys[:4] or ["nothing"]) + (" ..." if len(keys) > 4 else "")
+
+
+def _three_floats(value: Any) -> tuple[float, ...] | None:
+    try:
+        flat = np.asarray(value, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        return None
+    if flat.size not in (1, 3) or not np.isfinite(flat).all():
+        return None
+    return tuple(np.broadcast_to(flat, 3).tolist())
+
+
+def _from_json(text: str) -> Any:
+    """A safetensors file's metadata are strings; numbers and lists are written in JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _number_dtype(code: str, *flags: bool) -> np.dtype:
+    """numpy.dtype for numbers and text; objects and records, which hold pointers, are refused."""
+    dtype = np.dtype(code, *flags)
+    if dtype.kind not in "?biufcSU":
+        raise pickle.UnpicklingError(f"refused class numpy.dtype {code}")
+    return dtype
+
+
+def _plain_data() -> list:
+    """What torch.load may build beside tensors: numpy's numbers and arrays, argparse's results."""
+    scalar, array = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
+    kinds = dict.fromkeys(type(np.dtype(code)) for code in "?bBhHiIlLqQefdFDSU")
+    return [
+        argparse.Namespace,
+        np.ndarray,
+        (_number_dtype, "numpy.dtype"),
+        *kinds,
+        # numpy 1 and numpy 2 write different names for the same two functions
+        *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+        *((array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    ]
+
+
+PLAIN_DATA = _plain_data()

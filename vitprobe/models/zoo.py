@@ -1,0 +1,69 @@
+"""Our own names: small models for small images, built at the data's size and class count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import nn
+
+from vitprobe.data import Transform
+from vitprobe.models.from_timm import TimmSource
+from vitprobe.models.resnet import resnet, stem_sizes
+from vitprobe.models.resnet_cifar import resnet_cifar
+from vitprobe.models.source import Frame, SizeRange, Source
+from vitprobe.models.vit import vit
+
+# name -> builder(num_classes=, image_size=)
+OWN: dict[str, Callable[..., nn.Module]] = {
+    "vit": vit,
+    **{f"resnet{depth}": partial(resnet, depth) for depth in (18, 34, 50, 101)},
+    **{f"resnet{depth}": partial(resnet_cifar, depth) for depth in (20, 32, 44, 56)},
+}
+
+# Short names for models of timm's that studies of small data use.
+ALIASES = {
+    "mini-vit": "deit_tiny_patch16_224",
+    "base-vit": "vit_base_patch16_224",
+    "vit-l32": "vit_large_patch32_224",
+}
+
+
+class OwnSource(Source):
+    """One of our own names: 10 classes and 32 px unless something says otherwise."""
+
+    default_classes = 10
+
+    def default_size(self, fallback: int | None) -> Frame:
+        side = fallback or 32
+        return side, side
+
+    def build(self, num_classes: int | None, size: Frame | None) -> nn.Module:
+        return OWN[self.name](num_classes=num_classes, image_size=size[0])
+
+
+class ResNetSource(OwnSource):
+    """resnet18 ... resnet101: a checkpoint's stem tells its image sizes; timm has trained ones."""
+
+    def for_pretrained(self) -> Source:
+        return TimmSource(self.name)
+
+    def sizes(
+        self, state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size]
+    ) -> SizeRange | None:
+        return stem_sizes(state)
+
+
+class CifarResNetSource(OwnSource):
+    """resnet20 ... resnet56: trained, by custom, with ImageNet's mean and standard deviation."""
+
+    def transform(self, size: Frame | None) -> Transform:
+        return Transform(size, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)
+
+
+def own_source(name: str) -> Source:
+    """The source of one of our own names (a key of OWN)."""
+    builder = getattr(OWN[name], "func", OWN[name])
+    return {resnet: ResNetSource, resnet_cifar: CifarResNetSource}.get(builder, OwnSource)(name)
