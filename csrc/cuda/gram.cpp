@@ -1,0 +1,70 @@
+// gram, center_pack and centered_gram on CUDA: check, allocate, launch (kernels/gram.h, center.h).
+//
+// Workspace for n examples of p features: p sums of columns, at most 32 MiB of partial tiles
+// (product.h), n + 1 row sums; centered_gram keeps the Gram matrix in fp64 until it is centred,
+// 4 n(n+1) bytes.
+#include "device.h"
+#include "kernels/packed.h"
+
+namespace vitprobe {
+namespace {
+
+using kernels::launch_center_pack;
+using kernels::launch_gram;
+using kernels::plan_product;
+
+// out[] = packed lower triangle, with diagonal, of the shifted x's Gram matrix.
+void gram_into(const Rows& x, const Tensor& out, cudaStream_t stream) {
+  const Tensor mean = workspace(out, x.p, wide_type(x.type));
+  const Tensor partials = workspace(out, plan_product(x.n, x.n, x.p, true).partials());
+  check_launch(launch_gram({x.data, x.n, x.p, x.stride}, kernel_type(x.type),
+                           mean.mutable_data_ptr(), doubles(partials), out.mutable_data_ptr(),
+                           kernel_type(out.scalar_type()), stream));
+}
+
+void center_into(const Tensor& packed, int64_t n, bool biased, const Tensor& out,
+                 cudaStream_t stream) {
+  const Tensor sums = workspace(out, n + 1);
+  check_launch(launch_center_pack(packed.const_data_ptr(), kernel_type(packed.scalar_type()), n,
+                                  biased, doubles(sums), out.mutable_data_ptr(),
+                                  kernel_type(out.scalar_type()), stream));
+}
+
+Tensor gram(const Tensor& x) {
+  const OnDeviceOf device(x);
+  const Rows rows = rows_of(x);
+  Tensor out = workspace(x, packed_size(rows.n, true), wide_type(rows.type));
+  gram_into(rows, out, device.stream());
+  return out;
+}
+
+Tensor center_pack(const Tensor& gram, bool biased) {
+  const ScalarType type = gram.scalar_type();
+  STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double,
+                  "a float32 or float64 Gram matrix expected");
+  const OnDeviceOf device(gram);
+  const Tensor packed = torch::stable::contiguous(gram);
+  const int64_t n = examples_of_packed(packed.numel());
+  Tensor out = workspace(gram, packed_size(n, biased), type);
+  center_into(packed, n, biased, out, device.stream());
+  return out;
+}
+
+Tensor centered_gram(const Tensor& x, bool biased) {
+  const OnDeviceOf device(x);
+  const Rows rows = rows_of(x);
+  const Tensor packed = workspace(x, packed_size(rows.n, true));
+  gram_into(rows, packed, device.stream());
+  Tensor out = workspace(x, packed_size(rows.n, biased), wide_type(rows.type));
+  center_into(packed, rows.n, biased, out, device.stream());
+  return out;
+}
+
+}  // namespace
+}  // namespace vitprobe
+
+STABLE_TORCH_LIBRARY_IMPL(vitprobe, CUDA, m) {
+  m.impl("gram", TORCH_BOX(&vitprobe::gram));
+  m.impl("center_pack", TORCH_BOX(&vitprobe::center_pack));
+  m.impl("centered_gram", TORCH_BOX(&vitprobe::centered_gram));
+}

@@ -1,0 +1,46 @@
+// hsic_accumulate_ on CUDA: acc (La, Lb) += a (La, m) b (Lb, m)^T (kernels/hsic.h).
+// Workspace: at most 32 MiB of partial tiles (product.h).
+#include "device.h"
+
+namespace vitprobe {
+namespace {
+
+using kernels::AnyMatrix;
+using kernels::plan_product;
+
+AnyMatrix matrix(const Tensor& x) {
+  return {x.const_data_ptr(), x.size(0), x.size(1), x.stride(0)};
+}
+
+void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
+  STD_TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && acc.dim() == 2, "matrices expected");
+  STD_TORCH_CHECK(a.size(1) == b.size(1) && acc.size(0) == a.size(0) && acc.size(1) == b.size(0),
+                  "shapes (La, Lb), (La, m), (Lb, m) expected");
+  STD_TORCH_CHECK(acc.scalar_type() == ScalarType::Double, "acc must be float64");
+  STD_TORCH_CHECK(a.scalar_type() == b.scalar_type() && (a.scalar_type() == ScalarType::Float ||
+                                                         a.scalar_type() == ScalarType::Double),
+                  "a and b must both be float32 or both float64");
+  STD_TORCH_CHECK(acc.is_cuda() && a.is_cuda() && b.is_cuda() &&
+                      acc.get_device_index() == a.get_device_index() &&
+                      acc.get_device_index() == b.get_device_index(),
+                  "acc, a and b must be on one device");
+  if (a.size(0) == 0 || b.size(0) == 0 || a.size(1) == 0) return;
+  const OnDeviceOf device(acc);
+
+  const bool same = a.const_data_ptr() == b.const_data_ptr() && a.size(0) == b.size(0) &&
+                    a.stride(0) == b.stride(0) && a.stride(1) == b.stride(1);
+  const Tensor left = a.stride(1) == 1 ? a : torch::stable::contiguous(a);
+  const Tensor right = same ? left : b.stride(1) == 1 ? b : torch::stable::contiguous(b);
+  const Tensor partials =
+      workspace(acc, plan_product(a.size(0), b.size(0), a.size(1), same).partials());
+  check_launch(kernels::launch_hsic_accumulate(
+      matrix(left), matrix(right), kernel_type(a.scalar_type()), same, doubles(partials),
+      {doubles(acc), acc.size(0), acc.size(1), acc.stride(0), acc.stride(1)}, device.stream()));
+}
+
+}  // namespace
+}  // namespace vitprobe
+
+STABLE_TORCH_LIBRARY_IMPL(vitprobe, CUDA, m) {
+  m.impl("hsic_accumulate_", TORCH_BOX(&vitprobe::hsic_accumulate));
+}
