@@ -1,0 +1,71 @@
+// What every launcher, CPU or CUDA, reads off its tensors before it calls a kernel.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+namespace vitprobe {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// n examples of p numbers each; example i is the `p` numbers at data + i * stride elements.
+struct Rows {
+  Tensor owner;
+  const void* data;
+  int64_t n, p, stride;
+  ScalarType type;
+};
+
+// Whether every example x[i] fills one block of memory, each of its elements once, in any order.
+inline bool examples_are_dense(const Tensor& x) {
+  const auto sizes = x.sizes(), strides = x.strides();
+  std::vector<std::array<int64_t, 2>> dims;  // (stride, size)
+  for (size_t d = 1; d < sizes.size(); ++d) {
+    if (sizes[d] != 1) dims.push_back({strides[d], sizes[d]});
+  }
+  std::sort(dims.begin(), dims.end());
+  int64_t expected = 1;
+  for (const auto& [stride, size] : dims) {
+    if (stride != expected) return false;
+    expected *= size;
+  }
+  return true;
+}
+
+// The examples of x (n, ...) as rows. A Gram matrix does not change when the features of all
+// examples are permuted alike, so a dense example is a row as it lies in memory, whatever its
+// layout; anything else is copied once.
+inline Rows rows_of(const Tensor& x) {
+  STD_TORCH_CHECK(x.dim() >= 1, "x must have an example dimension");
+  const Tensor owner = examples_are_dense(x) ? x : torch::stable::contiguous(x);
+  const int64_t n = owner.size(0);
+  STD_TORCH_CHECK(n >= 4, "at least 4 examples are needed, got ", n);
+  const int64_t p = owner.numel() / n;
+  STD_TORCH_CHECK(p >= 1, "examples must have at least 1 feature");
+  return {owner, owner.const_data_ptr(), n, p, owner.stride(0), owner.scalar_type()};
+}
+
+// The number of examples whose Gram matrix, packed with its diagonal, has this many elements.
+inline int64_t examples_of_packed(int64_t size) {
+  int64_t n = 0;
+  while (n * (n + 1) / 2 < size) ++n;
+  STD_TORCH_CHECK(n * (n + 1) / 2 == size && n >= 4,
+                  "a packed Gram matrix has n(n+1)/2 elements with n >= 4, got ", size);
+  return n;
+}
+
+inline bool is_floating(ScalarType type) {
+  return type == ScalarType::Float || type == ScalarType::Double ||
+         type == ScalarType::BFloat16 || type == ScalarType::Half;
+}
+
+}  // namespace vitprobe

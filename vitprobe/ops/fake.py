@@ -1,0 +1,50 @@
+"""What the operators return, without data: for torch.compile, export and meta tensors."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def _result_type(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _gram(x: Tensor) -> Tensor:
+    n = x.shape[0]
+    return x.new_empty(n * (n + 1) // 2, dtype=_result_type(x.dtype))
+
+
+def _center_pack(gram: Tensor, biased: bool) -> Tensor:
+    size = gram.shape[0]
+    if biased:
+        return gram.new_empty(size)
+    # n(n-1)/2 from n(n+1)/2: n less. A traced size has no integer square root.
+    n = int((8 * size + 1) ** 0.5 - 1) // 2 if isinstance(size, int) else None
+    if n is None:
+        return gram.new_empty(torch.library.get_ctx().new_dynamic_size())
+    return gram.new_empty(size - n)
+
+
+def _centered_gram(x: Tensor, biased: bool) -> Tensor:
+    n = x.shape[0]
+    size = n * (n + 1) // 2 if biased else n * (n - 1) // 2
+    return x.new_empty(size, dtype=_result_type(x.dtype))
+
+
+def _hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> None:
+    return None
+
+
+FAKES: dict[str, Callable] = {
+    "gram": _gram,
+    "center_pack": _center_pack,
+    "centered_gram": _centered_gram,
+    "hsic_accumulate_": _hsic_accumulate_,
+}
+
+
+def register() -> None:
+    """Register all of them; the library with the schemas must be loaded."""
+    for name, fake in FAKES.items():
+        torch.library.register_fake(f"vitprobe::{name}", fake)

@@ -1,0 +1,156 @@
+"""The operators: inputs checked, then the device's kernel or, where there is none, the reference."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vitprobe.ops import fake, reference
+from vitprobe.ops.library import has_kernels, why_no_cpu
+
+if not why_no_cpu():
+    fake.register()
+
+_FLOATS = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
+
+
+def _check_float(x: Tensor, name: str) -> None:
+    if x.dtype not in _FLOATS:
+        raise TypeError(f"{name} must be float32, float64, bfloat16 or float16, not {x.dtype}")
+
+
+def _check_examples(x: Tensor) -> None:
+    _check_float(x, "x")
+    if x.ndim < 2:
+        raise ValueError(f"x must be (examples, features...), not of shape {tuple(x.shape)}")
+    if x.shape[0] < 4:
+        raise ValueError(f"x has {x.shape[0]} examples; the estimators need at least 4")
+    if x.numel() == 0:
+        raise ValueError(f"x has no features: its shape is {tuple(x.shape)}")
+
+
+def _is_biased(estimator: str) -> bool:
+    if estimator == "unbiased":
+        return False
+    if estimator == "biased":
+        return True
+    raise ValueError(f"estimator must be 'unbiased' or 'biased', not {estimator!r}")
+
+
+def gram(x: Tensor) -> Tensor:
+    """Gram matrix of a batch of activations, packed.
+
+    The mean of each feature over the examples is subtracted first: every centred Gram matrix, and
+    so CKA, stays the same, and float32 sums keep their digits however large the mean is.
+
+    Args:
+        x: (n, ...), n >= 4 examples; float32, float64, bfloat16 or float16. Any layout in which
+            an example is one block of memory (contiguous, channels-last, a range of tokens) is
+            read in place, any other copied once.
+
+    Returns:
+        (n(n+1)/2,) lower triangle with diagonal, row by row: element (i, j <= i) at i(i+1)/2 + j.
+        float32, or float64 for float64. NaN and Inf propagate.
+
+    Raises:
+        TypeError: integer, boolean or complex x.
+        ValueError: fewer than 4 examples, or no features.
+    """
+    _check_examples(x)
+    x = x.detach()
+    if has_kernels(x.device.type):
+        return torch.ops.vitprobe.gram.default(x)
+    return reference.gram(x)
+
+
+def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
+    """Centre a packed Gram matrix so that dot products of two results are HSIC.
+
+    Args:
+        gram: (n(n+1)/2,) as `gram` returns it, n >= 4; float32 or float64.
+        estimator: "unbiased": U-centred (Szekely & Rizzo 2014), so that
+            <v, w> = n(n-3) HSIC_1 (Song et al. 2012, eq. 5).
+            "biased": double-centred H K H, so that <v, w> = tr(K H L H).
+
+    Returns:
+        unbiased: (n(n-1)/2,), sqrt(2) times element (i, j < i) at i(i-1)/2 + j.
+        biased: (n(n+1)/2,), as `gram` is packed; sqrt(2) times the element off the diagonal.
+        The type of `gram`; computed in float64.
+
+    Raises:
+        TypeError: `gram` is neither float32 nor float64.
+        ValueError: its size is not n(n+1)/2 with n >= 4, or the estimator is unknown.
+    """
+    biased = _is_biased(estimator)
+    if gram.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"gram must be float32 or float64, not {gram.dtype}")
+    size = gram.shape[0] if gram.ndim == 1 else 0
+    n = (math.isqrt(8 * size + 1) - 1) // 2
+    if n < 4 or n * (n + 1) // 2 != size:
+        shape = tuple(gram.shape)
+        raise ValueError(f"gram must be (n(n+1)/2,) with n >= 4, not of shape {shape}")
+    gram = gram.detach()
+    if has_kernels(gram.device.type):
+        return torch.ops.vitprobe.center_pack.default(gram, biased)
+    return reference.center_pack(gram, estimator)
+
+
+def centered_gram(x: Tensor, estimator: str = "unbiased") -> Tensor:
+    """One layer's batch of activations as one vector: `center_pack(gram(x), estimator)`, fused.
+
+    The dot product of two layers' vectors is their HSIC over the batch, so that all pairs of all
+    layers are one matrix product (Nguyen et al. 2020 for the sum over batches).
+
+    Args:
+        x: (n, ...) as for `gram`.
+        estimator: "unbiased" or "biased", as for `center_pack`.
+
+    Returns:
+        (n(n-1)/2,) for unbiased, (n(n+1)/2,) for biased; float32, or float64 for float64. The
+        Gram matrix is kept in float64 until it is centred.
+
+    Raises:
+        TypeError: integer, boolean or complex x.
+        ValueError: fewer than 4 examples, no features, or an unknown estimator.
+    """
+    biased = _is_biased(estimator)
+    _check_examples(x)
+    x = x.detach()
+    if has_kernels(x.device.type):
+        return torch.ops.vitprobe.centered_gram.default(x, biased)
+    return reference.centered_gram(x, estimator)
+
+
+def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """acc += a b^T: HSIC of all pairs of layers, added over batches.
+
+    Sums in float32 are at most 1,024 long (float64 for float64), between them float64. Where a
+    and b are the same matrix, half is computed and the result is exactly symmetric.
+
+    Args:
+        acc: (La, Lb) float64, changed in place.
+        a: (La, m) float32 or float64: the vectors of one model's layers.
+        b: (Lb, m) of the type of a.
+
+    Returns:
+        acc.
+
+    Raises:
+        TypeError: types other than these.
+        ValueError: shapes or devices that do not match.
+    """
+    if acc.dtype != torch.float64:
+        raise TypeError(f"acc must be float64, not {acc.dtype}")
+    if a.dtype not in (torch.float32, torch.float64) or a.dtype != b.dtype:
+        raise TypeError(f"a and b must both be float32 or both float64, not {a.dtype}, {b.dtype}")
+    matrices = acc.ndim == a.ndim == b.ndim == 2
+    if not matrices or a.shape[1] != b.shape[1] or acc.shape != (a.shape[0], b.shape[0]):
+        shapes = ", ".join(str(tuple(t.shape)) for t in (acc, a, b))
+        raise ValueError(f"acc, a, b must be (La, Lb), (La, m), (Lb, m), not {shapes}")
+    if not acc.device == a.device == b.device:
+        raise ValueError(f"acc, a, b are on {acc.device}, {a.device}, {b.device}")
+    a, b = a.detach(), b.detach()
+    if has_kernels(acc.device.type):
+        torch.ops.vitprobe.hsic_accumulate_.default(acc, a, b)
+        return acc
+    return reference.hsic_accumulate_(acc, a, b)
