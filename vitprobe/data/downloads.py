@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import socket
 import tempfile
 from contextlib import contextmanager
@@ -67,25 +66,27 @@ def _open(class_name: str, split: str, folder: Path, download: bool = False):
 def _download(name: str, class_name: str, split: str, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as stage:
+            _fetch(name, class_name, split, Path(stage), folder)
+            for file in [path for path in Path(stage).rglob("*") if path.is_file()]:
+                target = folder / file.relative_to(stage)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, target)  # whole files only, whenever the run is stopped
     except OSError as error:
         raise InputError(
             f"cannot write to {folder} ({_line(error)}): choose another --data-dir"
         ) from error
+
+
+def _fetch(name: str, class_name: str, split: str, stage: Path, folder: Path) -> None:
     try:
         with _patience(SILENT_SECONDS):
             _open(class_name, split, stage, download=True)
-        for file in [path for path in stage.rglob("*") if path.is_file()]:
-            target = folder / file.relative_to(stage)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, target)  # whole files only, whenever the run is stopped
     except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
         raise InputError(
             f"cannot download {name} to {folder} ({_line(error)}): is there a network? "
             "--dataset digits needs none"
         ) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 @contextmanager

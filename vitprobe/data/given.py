@@ -86,14 +86,16 @@ def _batch_labels(labels, count: int) -> torch.Tensor | None:
 
 def _loader_counts(loader: DataLoader, limit: int | None) -> tuple[int | None, int | None]:
     """Examples and batches of one pass, as far as they are known without running it."""
+    if limit is not None:
+        how_many(limit, limit)
     try:
         batches = len(loader)
         total = len(loader.sampler) if loader.batch_size is not None else None
     except TypeError:  # a stream
         batches = total = None
-    if total is not None:
-        if loader.drop_last:
-            total -= total % loader.batch_size
-        examples = how_many(total, limit)
-        return examples, math.ceil(examples / loader.batch_size)
-    return None, batches if limit is None else None
+    if total is None:
+        return None, batches if limit is None else None
+    if loader.drop_last:
+        total -= total % loader.batch_size
+    examples = how_many(total, limit)
+    return examples, math.ceil(examples / loader.batch_size)

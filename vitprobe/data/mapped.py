@@ -111,7 +111,9 @@ def _collate(items: list) -> tuple:
     sizes = next((s for s in ({x.shape for x in c} for c in columns) if len(s) > 1), None)
     if sizes:
         few = ", ".join("x".join(map(str, size)) for size in sorted(sizes)[:3])
-        errors.append(InputError(f"the images differ in size ({few}): give --image-size"))
+        errors.append(
+            InputError(f"the images differ in size ({few}): give an image size (--image-size)")
+        )
         return torch.empty(0, dtype=torch.int64), (), None, errors
     labels = [label for _, _, label in good]
     known = bool(labels) and None not in labels

@@ -48,9 +48,10 @@ def npz(path: str | Path, split: str) -> ArrayImages:
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     where = f"npz:{path}"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{where} is a single array: save images and labels in one .npz")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise InputError(f"{where} is a single array: save images and labels in one .npz")
+        with file:
             missing = [key for key in ("images", "labels") if key not in file.files]
             if missing:
                 keys = ", ".join(file.files) or "none"

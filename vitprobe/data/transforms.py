@@ -103,6 +103,11 @@ def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
                 f"got {image.dtype} {image.shape}"
             )
         image = Image.fromarray(image.reshape(image.shape[:2]) if grey else image)
+    if not isinstance(image, Image.Image):
+        raise InputError(
+            f"an image must be a PIL image, a uint8 array or a float tensor, "
+            f"got {type(image).__name__}"
+        )
     if image.mode == "F":
         raise InputError("floating-point images have no known range: save them with 8 bits")
     if image.mode.startswith("I"):  # Pillow's own conversion turns all above 255 white
