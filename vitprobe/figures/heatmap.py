@@ -1,0 +1,165 @@
+"""A heatmap of layers against layers, with a colour bar, legible labels and marked blanks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+
+from vitprobe.figures.labels import TickLabels, shorten, tick_labels
+from vitprobe.figures.style import (
+    PLAIN,
+    POINTS,
+    add_axes,
+    fit_canvas,
+    new_figure,
+    text_measure,
+    wrap,
+)
+
+LONG_SIDE = (3.2, 8.0)  # inches: the map's longer side, least and most
+CELL = (0.125, 0.6)  # inches: a cell's side, wanted and most
+SHORT_SIDE = 0.4  # inches, least
+BAR_WIDTH, BAR_HEIGHT, BAR_GAP = 0.16, 1.4, 0.16  # inches; the height is the least
+TITLE_WIDTH = 3.6  # inches, least, of the lines above the map
+NAME_LENGTH = 3.0  # inches, least, that a side's title may take
+BLANK = {"facecolor": "0.9", "edgecolor": "0.5", "hatch": "//////", "linewidth": 0.0}
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One side of the map: its title, the layers' names in order, the block of each ("": none)."""
+
+    title: str
+    names: Sequence[str]
+    blocks: Sequence[str]
+
+
+def heatmap(
+    values: np.ndarray,  # (rows, columns), NaN: blank
+    rows: Layers,
+    columns: Layers,
+    *,
+    limits: tuple[float, float],  # of the colours
+    bar_title: str,
+    title: Sequence[str],  # its parts; a line is broken between them
+    details: Sequence[str],  # the same, below the title
+    blank: str,  # what a blank means
+    colours: str = "magma",
+) -> Figure:
+    """Rows upwards from the first, columns to the right; values beyond a limit have its colour.
+
+    The map's size follows the number of layers, within bounds. Cells are square; those of a lean
+    map are stretched, up to 2 : 1 (more only where a side would be under 0.4 inches).
+    """
+    figure = new_figure()
+    measure = text_measure(figure)
+    width, height = map_size(*values.shape)
+    axes = add_axes(figure, 0, 0, width, height)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+    )
+
+    across = tick_labels(columns.names, columns.blocks, width * POINTS, measure, along_x=True)
+    up = tick_labels(rows.names, rows.blocks, height * POINTS, measure, along_x=False)
+    size = min(across.size, up.size)
+    _set_ticks(axes.xaxis, across, size)
+    _set_ticks(axes.yaxis, up, size)
+    text = {"fontsize": 9, "labelpad": 5, **PLAIN}
+    axes.set_xlabel(shorten(columns.title, max(width, NAME_LENGTH) * POINTS, 9, measure), **text)
+    axes.set_ylabel(shorten(rows.title, max(height, NAME_LENGTH) * POINTS, 9, measure), **text)
+
+    _add_bar(axes, image, values, bar_title, width, height)
+    above = 5.0  # pt, from the map's upper edge
+    if np.isnan(values).any():
+        above += _add_legend(axes, blank)
+    longest = max(width + BAR_GAP + BAR_WIDTH, TITLE_WIDTH) * POINTS
+    for parts, style in (
+        (details, {"fontsize": 7.5, "color": "0.3"}),
+        (title, {"fontsize": 10.5, "color": "black"}),
+    ):
+        lines = wrap(parts, longest, style["fontsize"], measure)
+        for line in reversed(lines):
+            above = _add_line(
+                axes, shorten(line, longest, style["fontsize"], measure), above, style
+            )
+    fit_canvas(figure)
+    return figure
+
+
+def map_size(rows: int, columns: int) -> tuple[float, float]:
+    """Width and height of the map in inches."""
+    longest = max(rows, columns)
+    long_side = min(max(longest * CELL[0], LONG_SIDE[0]), LONG_SIDE[1])
+    cell = min(long_side / longest, CELL[1])
+
+    def side(count: int) -> float:
+        # a lean map is widened, up to half of its length and to cells of 2 : 1
+        return max(count * cell, min(2 * count * cell, longest * cell / 2), SHORT_SIDE)
+
+    return side(columns), side(rows)
+
+
+def _set_ticks(axis: Axis, labels: TickLabels, size: float) -> None:
+    axis.set_ticks(labels.positions, labels.texts, fontsize=size, rotation=labels.rotation, **PLAIN)
+    axis.set_ticks(labels.limits, minor=True)
+    axis.set_tick_params(which="minor", length=6, width=0.5)
+    axis.set_tick_params(which="major", length=2, width=0.5, pad=6 if labels.limits else 3)
+
+
+def _add_bar(
+    axes: Axes, image: AxesImage, values: np.ndarray, title: str, width: float, height: float
+) -> None:
+    """The colour bar, top aligned with the map's; arrows where values lie beyond its limits."""
+    low, high = image.get_clim()
+    below, over = (values < low).any(), (values > high).any()
+    tall = max(height, BAR_HEIGHT)
+    bar_axes = add_axes(axes.figure, width + BAR_GAP, height - tall, BAR_WIDTH, tall)
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
+    bar = axes.figure.colorbar(image, cax=bar_axes, extend=extend[int(below), int(over)])
+    bar.outline.set_linewidth(0.6)
+    bar_axes.tick_params(labelsize=7.5, length=2.5, width=0.5)
+    bar.set_label(title, fontsize=9, **PLAIN)
+
+
+def _add_legend(axes: Axes, blank: str) -> float:
+    """Hatch what the image leaves uncovered, and say so above the map; returns the pt taken."""
+    axes.patch.set(**BLANK)
+    axes.legend(
+        handles=[Patch(label=blank, **BLANK)],
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.4,
+        borderpad=0,
+        frameon=False,
+        fontsize=7.5,
+    )
+    return 12
+
+
+def _add_line(axes: Axes, line: str, above: float, style: dict) -> float:
+    """Write a line `above` pt over the map's upper left corner; return where the next one goes."""
+    axes.annotate(
+        line,
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, above),
+        textcoords="offset points",
+        va="bottom",
+        annotation_clip=False,
+        **style,
+        **PLAIN,
+    )
+    return above + 1.45 * style["fontsize"]
