@@ -185,8 +185,9 @@ def test_users_data_sets(cifar):
     assert torch.equal(batch.images[0], want[batch.index]), "an array of images will do"
 
 
-def test_float_tensors_are_taken_as_they_are():
-    items = [(torch.randn(3, 20, 20) * 9, i) for i in range(4)]
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_float_tensors_are_taken_as_they_are(dtype):
+    items = [((torch.randn(3, 20, 20) * 9).to(dtype), i) for i in range(4)]
     loader = PairedLoader(Items(*items), [Transform(8), Transform(16)], order="file")
     (batch,) = loader
     assert torch.equal(batch.images[0], torch.stack([x for x, _ in items]))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -119,10 +120,17 @@ def _collate(items: list) -> tuple:
     known = bool(labels) and None not in labels
     return (
         torch.tensor([index for index, _, _ in good], dtype=torch.int64),
-        tuple(torch.stack(column) for column in columns),
+        tuple(_stack(column) for column in columns),
         torch.tensor(labels, dtype=torch.int64) if known else None,
         errors,
     )
+
+
+def _stack(column: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """torch.stack, for the usual case on one thread (see Transform): a copy needs no more."""
+    if column[0].dtype != torch.float32 or column[0].is_cuda:
+        return torch.stack(column)
+    return torch.from_numpy(np.stack([x.detach().numpy() for x in column]))
 
 
 def _label(label) -> int | None:

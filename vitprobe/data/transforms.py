@@ -70,12 +70,23 @@ class Transform:
         image = to_pil(image)
         if self.image_size is not None:
             image = self._fit(image)
-        x = F.pil_to_tensor(image).to(torch.float32).div_(255)
-        if self.mean is None and self.std is None:
-            return x
-        mean = (0.0, 0.0, 0.0) if self.mean is None else self.mean
-        std = (1.0, 1.0, 1.0) if self.std is None else self.std
-        return F.normalize(x, list(mean), list(std))
+        pixels, table = np.asarray(image), self._table()
+        x = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
+        for c in range(3):
+            np.take(table[c], pixels[..., c], out=x[c], mode="clip")
+        return torch.from_numpy(x)
+
+    def _table(self) -> np.ndarray:
+        """Level 0..255 -> value, float32 (3, 256).
+
+        One look-up for each pixel, on one thread. torch starts all its threads for an image of
+        224 px; on a busy machine they wait for each other far longer than the work takes
+        (measured: 32 ms an image instead of 0.4).
+        """
+        levels = np.arange(256, dtype=np.float32) / np.float32(255)
+        mean = np.zeros(3) if self.mean is None else np.array(self.mean)
+        std = np.ones(3) if self.std is None else np.array(self.std)
+        return (levels - mean.astype(np.float32)[:, None]) / std.astype(np.float32)[:, None]
 
     def _fit(self, image: Image.Image) -> Image.Image:
         width, height = image.size
