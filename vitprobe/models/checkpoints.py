@@ -209,7 +209,7 @@ def _from_json(text: str) -> Any:
 def _number_dtype(code: str, *flags: bool) -> np.dtype:
     """numpy.dtype for numbers and text; objects and records, which hold pointers, are refused."""
     dtype = np.dtype(code, *flags)
-    if dtype.kind not in "?biufcSU":
+    if dtype.kind not in "biufcSU":
         raise pickle.UnpicklingError(f"refused class numpy.dtype {code}")
     return dtype
 

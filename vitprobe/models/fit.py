@@ -9,7 +9,18 @@ from torch import nn
 
 from vitprobe.errors import InputError
 from vitprobe.models.checkpoints import Checkpoint, plain_name
-from vitprobe.models.source import Frame, SizeRange, Source
+from vitprobe.models.source import Frame, SizeRange, Source, brief
+
+
+def built(source: Source, num_classes: int | None, size: Frame | None) -> nn.Module:
+    """The source's model; whatever goes wrong becomes an InputError."""
+    try:
+        return source.build(num_classes, size)
+    except InputError:
+        raise
+    except Exception as error:  # libraries and users' code raise anything
+        at = f" at {size[0]} x {size[1]} px" if size else ""
+        raise InputError(f"cannot build {source.name}{at}: {brief(error)}") from error
 
 
 def weight_shapes(source: Source, num_classes: int, size: Frame | None) -> dict[str, torch.Size]:
@@ -18,7 +29,7 @@ def weight_shapes(source: Source, num_classes: int, size: Frame | None) -> dict[
         with torch.device("meta"):  # shapes without memory or work
             model = source.build(num_classes, size)
     except Exception:  # some models compute with their weights while they are built
-        model = source.build(num_classes, size)
+        model = built(source, num_classes, size)
     return {plain_name(key): value.shape for key, value in _tensors(model).items()}
 
 

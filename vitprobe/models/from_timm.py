@@ -13,17 +13,24 @@ from vitprobe.models.source import Frame, Source, check_patches
 
 
 class TimmSource(Source):
-    """One timm model. Image size, crop and normalisation are those of its configuration."""
+    """One timm model. Image size, crop and normalisation are those of its configuration.
 
-    def __init__(self, name: str):
+    model: timm's name for it, where that is not the name itself.
+    """
+
+    def __init__(self, name: str, model: str | None = None):
         super().__init__(name)
+        self.model = model or name
         try:
-            self.config = timm.get_pretrained_cfg(name)
+            self.config = timm.get_pretrained_cfg(self.model)
         except RuntimeError as error:  # timm's word for a tag that it doesn't know
             architecture = name.partition(".")[0]
             tags = timm.list_pretrained(f"{architecture}.*")
             near = did_you_mean(name, tags) or f": {architecture} alone is known"
             raise InputError(f"timm has no weights {name!r}{near}") from error
+        if self.config is None:  # a name that timm still builds under its new one
+            near = did_you_mean(name, timm.list_models())
+            raise InputError(f"timm has renamed {name!r}{near or ': see timm.list_models()'}")
 
     def default_size(self, fallback: int | None) -> Frame:
         return tuple(self.config.input_size[1:])
@@ -52,7 +59,7 @@ class TimmSource(Source):
         # Only models of a fixed input size take one; the others work at any.
         if size and self.config.fixed_input_size:
             options["img_size"] = size
-        model = timm.create_model(self.name, **options)
+        model = timm.create_model(self.model, **options)
         patches = getattr(model, "patch_embed", None)
         if size and isinstance(patches, PatchEmbed) and not patches.dynamic_img_pad:
             check_patches(self.name, size, patches.patch_size)

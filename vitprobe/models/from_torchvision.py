@@ -27,7 +27,7 @@ class TorchvisionSource(Source):
         self.model = name.removeprefix(PREFIX)
         names = torchvision_names()
         if self.model not in names:
-            near = did_you_mean(name, [PREFIX + known for known in names])
+            near = did_you_mean(self.model, names)
             raise InputError(f"torchvision has no classification model {self.model!r}{near}")
         self.weights = torchvision.models.get_model_weights(self.model).DEFAULT
         self.preset = self.weights.transforms()

@@ -31,6 +31,7 @@ class UserSource(Source):
             self.parameters = {}
         sized = (key for key in ("image_size", "img_size") if key in self.parameters)
         self.size_key = next(sized, None)
+        self.takes_classes = "num_classes" in self.parameters
 
     def default_size(self, fallback: int | None) -> Frame | None:
         """The signature's own; the fallback only where the callable can't do without a size."""
@@ -42,7 +43,7 @@ class UserSource(Source):
 
     def build(self, num_classes: int | None, size: Frame | None) -> nn.Module:
         options = {}
-        if num_classes is not None and "num_classes" in self.parameters:
+        if num_classes is not None and self.takes_classes:
             options["num_classes"] = num_classes
         if size is not None and self.size_key is not None:
             options[self.size_key] = size[0]

@@ -13,7 +13,7 @@ from torch import nn
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint, state_sha256
-from vitprobe.models.fit import classes_and_sizes, load_weights
+from vitprobe.models.fit import built, classes_and_sizes, load_weights
 from vitprobe.models.names import find_source
 from vitprobe.models.source import Frame, Source, brief
 from vitprobe.models.spec import PRETRAINED, RANDOM, Spec, parse_spec
@@ -35,8 +35,8 @@ def load_model(
 
     The model has two attributes more: `transform` (vitprobe.data.Transform; mean and std are None
     where the data set's are to be used) and `provenance`, a dict of spec, name, weights,
-    weights_sha256 (of the file, or of the weights themselves), parameters, num_classes and
-    image_size (0 where the model does not tell) and note.
+    weights_sha256 (of the file, or of the weights themselves), parameters, num_classes (0: none,
+    or unknown), image_size (pixels; 0: any) and note (a line for the reader).
 
     Raises InputError for an unknown name, weights that can't be had, read or fitted, and a class
     count or image size that contradicts the checkpoint.
@@ -60,22 +60,24 @@ def build_model(
     parsed = parse_spec(spec)
     source = find_source(parsed.name)
     size = None if image_size is None else (image_size, image_size)
+    if not source.takes_classes:
+        num_classes = None
     checkpoint = None
     with _random_stream(seed, source.name):
         if parsed.weights == PRETRAINED:
             source = source.for_pretrained()
             model, note = _pretrained(source, size)
             size = size or source.default_size(fallback_image_size)
-            num_classes = None
+            num_classes = source.default_classes
         elif parsed.weights == RANDOM:
             size = size or source.default_size(fallback_image_size)
             num_classes = num_classes or source.default_classes
-            model = _built(source, num_classes, size)
+            model = built(source, num_classes, size)
             note = _random_note(source, seed)
         else:
             checkpoint = read_checkpoint(parsed.path)
             num_classes, size = _agreed(source, checkpoint, num_classes, size, fallback_image_size)
-            model = _built(source, num_classes, size)
+            model = built(source, num_classes, size)
             load_weights(model, checkpoint, source.name)
             note = f"{source.name}: weights of {parsed.path}"
     model.eval()
@@ -111,16 +113,6 @@ def _agreed(
     return classes or num_classes or source.default_classes, size
 
 
-def _built(source: Source, num_classes: int | None, size: Frame | None) -> nn.Module:
-    try:
-        return source.build(num_classes, size)
-    except InputError:
-        raise
-    except Exception as error:  # libraries and users' code raise anything
-        at = f" at {size[0]} x {size[1]} px" if size else ""
-        raise InputError(f"cannot build {source.name}{at}: {brief(error)}") from error
-
-
 def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:
     try:
         model, weights = source.build_pretrained(size)
@@ -131,7 +123,8 @@ def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:
             f"could not get the pretrained weights of {source.name} ({brief(error)}): without a "
             f"network use {source.name}@random or {source.name}@FILE"
         ) from error
-    return model, f"{source.name}: pretrained weights ({weights}) with their own classifier"
+    head = "with their own" if getattr(model, "num_classes", None) != 0 else "without a"
+    return model, f"{source.name}: pretrained weights ({weights}) {head} classifier"
 
 
 def _random_note(source: Source, seed: int) -> str:

@@ -26,7 +26,7 @@ def find_source(name: str) -> Source:
     if name in OWN:
         return own_source(name)
     if name in ALIASES:
-        return TimmSource(ALIASES[name])
+        return TimmSource(name, ALIASES[name])
     if name.startswith(PREFIX):
         return TorchvisionSource(name)
     if ":" in name:

@@ -38,6 +38,8 @@ class Source:
 
     # Number of classes where neither the caller nor the checkpoint gives one; None: the builder's.
     default_classes: int | None = None
+    # Whether the number of classes can be chosen.
+    takes_classes: bool = True
 
     def default_size(self, fallback: int | None) -> Frame | None:
         """Image size when nothing else decides; `fallback` (the data's, pixels) is only a wish."""
