@@ -66,6 +66,7 @@ def test_a_block_that_returns_is_labelled_twice():
     assert labels.limits == (-0.5, 19.5, 39.5, 59.5)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=80), st.floats(10, 300))
 def test_a_shortened_text_keeps_as_much_of_both_ends_as_fits(text, longest):
     short = shorten(text, longest, 8, measure)

@@ -83,7 +83,7 @@ def heatmap(
 
     _add_bar(axes, image, values, bar_title, width, height)
     above = 5.0  # pt, from the map's upper edge
-    if np.isnan(values).any():
+    if not np.isfinite(values).all():
         above += _add_legend(axes, blank)
     longest = max(width + BAR_GAP + BAR_WIDTH, TITLE_WIDTH) * POINTS
     for parts, style in (
