@@ -107,7 +107,7 @@ def test_large_means_cost_no_accuracy(host, ratio, n):
     centred = host.center_pack_f64_f32(gram, n, False, orders(host)[0])
     expected = centred64(gram64(x.astype(np.float64)), biased=False)
     shifted = (x.astype(np.float64) - x.astype(np.float64).mean(0)).astype(np.float32)
-    numpy32 = centred64((shifted @ shifted.T).astype(np.float64), biased=False)
+    numpy32 = centred64((shifted @ shifted.T).astype(np.float64), biased=False).astype(np.float32)
     assert relative_error(centred, expected) <= 2 * relative_error(numpy32, expected)
 
 
