@@ -22,7 +22,7 @@ from vitprobe.models.spec import PRETRAINED, RANDOM, Spec, parse_spec
 def load_model(
     spec: str, *, num_classes: int | None = None, image_size: int | None = None, seed: int = 0
 ) -> nn.Module:
-    """`NAME[@WEIGHTS]` -> model in eval mode on the CPU, float32.
+    """`NAME[@WEIGHTS]` -> model in eval mode on the CPU.
 
     spec: NAME is `vit`, `resnet18/34/50/101`, `resnet20/32/44/56`, `mini-vit`, `base-vit`,
         `vit-l32`, any timm name, `torchvision:NAME` or `package.module:callable`. WEIGHTS is
