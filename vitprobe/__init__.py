@@ -1,0 +1,30 @@
+"""How a vision model sees, layer by layer, and how two of them differ.
+
+>>> import vitprobe
+>>> result = vitprobe.cka("vit", "resnet18", examples=64)  # an xarray.Dataset
+>>> figure = vitprobe.plot(result)
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for: `vitprobe --help` need not wait for torch.
+_HOMES = {
+    "cka": "vitprobe.analyses",
+    "load_data": "vitprobe.data",
+    "load_model": "vitprobe.models",
+    "plot": "vitprobe.figures",
+    "survey": "vitprobe.taps",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vitprobe' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,5 @@
+"""`python -m vitprobe` is the command `vitprobe`."""
+
+from vitprobe.cli import main
+
+main()

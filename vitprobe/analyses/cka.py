@@ -1,0 +1,167 @@
+"""CKA of every layer of some models with every layer of the others, in one pass over the images."""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from itertools import combinations
+
+import torch
+import xarray as xr
+
+from vitprobe.analyses.cka_pass import Pass
+from vitprobe.analyses.cka_result import pair_dataset
+from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare
+from vitprobe.analyses.timing import Stopwatch
+from vitprobe.errors import InputError
+
+LayerSpec = str | type | Sequence[str | type]
+
+
+def cka(
+    model_a: ModelLike,
+    model_b: ModelLike | None = None,
+    data: DataLike = "digits",
+    *,
+    layers: LayerSpec = "all",
+    layers_b: LayerSpec | None = None,
+    tokens: str = "all",
+    batch_size: int | None = None,
+    examples: int | None = None,
+    passes: int = 1,
+    order: str = "seeded",
+    estimator: str = "unbiased",
+    kernel: str = "linear",
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Similarity of every layer of one model with every layer of another (or of itself).
+
+    Centred kernel alignment (Kornblith et al. 2019) with the unbiased HSIC of Song et al. 2012,
+    summed over batches (Nguyen et al. 2020). Activations are reduced inside the forward pass.
+
+    Args:
+        model_a: a model spec (`vit`, `resnet18@weights.pth`, any timm name, ...) or any module.
+        model_b: the model to compare with; None compares model_a with itself.
+        data: a data set's name, a Dataset of (image, label), a DataLoader (its order and batches
+            are kept) or a float tensor (N, C, H, W), taken as it is.
+        layers: `all` (every distinct activation), `modules` (every site that fires), `blocks`, a
+            name, a glob, a type, or a list of them.
+        layers_b: the same for model_b; None: as `layers`.
+        tokens: `all` (flattened), `cls`, `patches` or `mean`.
+        batch_size: None: min(256, max(32, examples // 8)).
+        examples: how many to use, from the front of the order; None: all.
+        passes: times through the examples, each in a new order.
+        order: `seeded` (one permutation for all models) or `file`.
+        estimator: `unbiased`, or `biased`, whose result depends on the batch size.
+        kernel: `linear`, `rbf` or `rbf:FRACTION` (sigma = FRACTION sqrt(median squared distance)).
+        device: None or "auto": that of a given module, else CUDA where there is one.
+        seed: of random weights and of the order.
+        progress: show a progress bar.
+
+    Returns:
+        Dataset with `cka`, `cka_se`, `hsic`: (layer_a, layer_b) float64, NaN where blank_a or
+        blank_b says why; the layers that were left out or folded into another, with the reason;
+        with two models also `cka_aa`, `cka_se_aa`, `cka_bb`, `cka_se_bb`, each against itself;
+        provenance, seconds and `se_df` (degrees of freedom of Student's t) as attributes.
+
+    Raises:
+        InputError: what was asked for cannot be done; one line says what to do.
+    """
+    models = [model_a] if model_b is None else [model_a, model_b]
+    inputs = prepare(
+        models,
+        data,
+        batch_size=batch_size,
+        examples=examples,
+        passes=passes,
+        order=order,
+        device=device,
+        seed=seed,
+    )
+    results = cka_pairs(
+        inputs,
+        [layers, layers if layers_b is None else layers_b][: len(inputs.subjects)],
+        tokens=tokens,
+        estimator=estimator,
+        kernel=kernel,
+        progress=progress,
+    )
+    if len(results) == 1:
+        return results[0]
+    result, *own = results
+    for side, within in zip("ab", own, strict=True):
+        dims = (f"layer_{side}", f"layer_{side}2")
+        for name in ("cka", "cka_se"):
+            result[f"{name}_{side * 2}"] = (dims, within[name].values)
+        result = result.assign_coords({dims[1]: within["layer_b"].values})
+    return result
+
+
+def cka_pairs(
+    inputs: Inputs,
+    layers: Sequence[LayerSpec],
+    *,
+    tokens: str = "all",
+    estimator: str = "unbiased",
+    kernel: str = "linear",
+    precision: str = "fp32",
+    progress: bool = False,
+) -> list[xr.Dataset]:
+    """Every pair of the models, then each model against itself, from one pass over the images.
+
+    Args:
+        inputs: models and data, from `prepare`.
+        layers: one selection per model.
+        precision: `fp32`, or `bf16`: the forward pass under autocast.
+
+    Returns:
+        One Dataset per pair (see `cka`): (0, 1), (0, 2), ..., then (0, 0), (1, 1), ...
+    """
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
+    notes: list[str] = []
+    watch = Stopwatch(inputs.device)
+    with watch("other"), inputs.on_device(), torch.no_grad():
+        run = Pass(inputs, layers, tokens, estimator, kernel, precision, notes, watch)
+        with _progress_bar(progress, inputs) as advance:
+            run.through(advance)
+    notes += [note for note in inputs.loader.notes if note not in notes]
+    attributes = {
+        "dataset": inputs.loader.name,
+        "examples": run.examples,
+        "batch_size": inputs.loader.batch_size or 0,
+        "batches": int(run.metric.batches),
+        "passes": inputs.loader.passes,
+        "order": inputs.order,
+        "estimator": estimator,
+        "kernel": kernel,
+        "tokens": tokens,
+        "seed": inputs.seed,
+        "device": _device_name(inputs.device),
+        "dtype": precision,
+        "notes": "\n".join(notes),
+        **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
+    }
+    result = run.metric.compute()
+    described = run.described(layers)
+    count = len(described)
+    pairs = [*combinations(range(count), 2), *((i, i) for i in range(count))]
+    return [pair_dataset(described[i], described[j], result, attributes) for i, j in pairs]
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@contextmanager
+def _progress_bar(shown: bool, inputs: Inputs):
+    """A function that takes the number of examples done, and draws a bar where asked for."""
+    if not shown:
+        yield lambda done: None
+        return
+    from rich.progress import Progress
+
+    total = inputs.loader.examples
+    with Progress(transient=True) as progress:
+        task = progress.add_task("examples", total=total and total * inputs.loader.passes)
+        yield lambda done: progress.advance(task, done)

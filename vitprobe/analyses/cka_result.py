@@ -1,0 +1,93 @@
+"""Sums and sites -> the labelled Dataset of one pair of models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import xarray as xr
+
+from vitprobe.analyses.inputs import Subject
+from vitprobe.metrics import CKAResult
+from vitprobe.taps import Selection
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One model's layers: `rows` is their place in the metric, `blanks` one reason (or "") each."""
+
+    subject: Subject
+    selection: Selection
+    rows: slice
+    blanks: list[str]
+    asked: object
+
+
+def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> xr.Dataset:
+    """Models a and b out of all layers' results, with names, reasons and provenance."""
+    dims = ("layer_a", "layer_b")
+    values = {
+        name: (dims, getattr(result, field)[a.rows, b.rows].cpu().numpy())
+        for name, field in (("cka", "cka"), ("cka_se", "se"), ("hsic", "hsic"))
+    }
+    dataset = xr.Dataset(values, coords=_layer_coords("a", a) | _layer_coords("b", b))
+    for side, layers in (("a", a), ("b", b)):
+        for kind, column, table in (
+            ("left_out", "left_out_reason", layers.selection.left_out),
+            ("folded", "folded_into", layers.selection.folded),
+        ):
+            dim = f"{kind}_{side}"
+            dataset = dataset.assign_coords({dim: (dim, _strings(list(table)))})
+            dataset[f"{column}_{side}"] = (dim, _strings(list(table.values())))
+    dataset["cka"].attrs["long_name"] = "centred kernel alignment"
+    dataset["cka_se"].attrs["long_name"] = "standard error of cka"
+    dataset["hsic"].attrs["long_name"] = "Hilbert-Schmidt independence criterion"
+    dataset.attrs = {
+        "analysis": "cka",
+        **_provenance("a", a),
+        **_provenance("b", b),
+        **attributes,
+        "se_df": result.df,
+        **{f"{name}_version": version(name) for name in ("vitprobe", "torch", "timm")},
+    }
+    return dataset
+
+
+def _layer_coords(side: str, layers: Layers) -> dict:
+    sites, dim = layers.selection.sites, f"layer_{side}"
+    columns = {
+        dim: [site.name for site in sites],
+        f"type_{side}": [site.type for site in sites],
+        f"block_{side}": [site.block for site in sites],
+        f"blank_{side}": layers.blanks,
+    }
+    coords = {name: (dim, _strings(column)) for name, column in columns.items()}
+    features = np.array([site.features for site in sites], dtype=np.int64)
+    return coords | {f"features_{side}": (dim, features)}
+
+
+def _provenance(side: str, layers: Layers) -> dict:
+    subject = layers.subject
+    asked = layers.asked if isinstance(layers.asked, (str, type)) else list(layers.asked)
+    facts = {f"model_{side}": subject.label, f"layers_{side}": _text(asked)}
+    for key, value in subject.provenance.items():
+        if key != "spec":
+            facts[f"model_{side}_{key}"] = _text(value)
+    for key in ("image_size", "mean", "std"):
+        facts[f"model_{side}_{key}"] = _text(getattr(subject.transform, key))
+    return facts
+
+
+def _text(value):
+    """What a netCDF attribute can hold: numbers and strings as they are, the rest as text."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, Sequence):
+        return ", ".join(str(_text(item)) for item in value)
+    return "" if value is None else str(value)
+
+
+def _strings(values: Sequence[str]) -> np.ndarray:
+    return np.array(values, dtype=object) if len(values) else np.array([], dtype="<U1")

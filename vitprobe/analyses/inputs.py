@@ -1,0 +1,193 @@
+"""What every analysis starts from: models and data, as a user names them, made ready."""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from vitprobe.data import PairedLoader, Transform, load_data
+from vitprobe.errors import InputError, VitprobeWarning
+from vitprobe.models import build_model
+
+ModelLike = str | nn.Module
+DataLike = str | Dataset | DataLoader | Tensor
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model to look at: its label in the result, what it wants done to an image, its origin."""
+
+    model: nn.Module
+    label: str
+    transform: Transform
+    provenance: dict
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Models and the images they share, on one device.
+
+    subjects: one per distinct model, in the order given.
+    loader: yields each image once, transformed for each subject.
+    """
+
+    subjects: tuple[Subject, ...]
+    loader: PairedLoader
+    device: torch.device
+    seed: int
+    order: str
+
+    @contextmanager
+    def on_device(self):
+        """The models moved to the device inside, back where they were outside."""
+        with ExitStack() as stack:
+            for subject in self.subjects:
+                home = _device_of(subject.model)
+                if home is not None and home != self.device:
+                    stack.callback(subject.model.to, home)
+                    subject.model.to(self.device)
+            yield
+
+
+def prepare(
+    models: Sequence[ModelLike],
+    data: DataLike,
+    *,
+    split: str = "test",
+    data_dir: str | None = None,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    batch_size: int | None = None,
+    examples: int | None = None,
+    passes: int = 1,
+    order: str = "seeded",
+    workers: int = 0,
+    skip_bad_images: bool = False,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> Inputs:
+    """Load models and data and fit each to the other.
+
+    Args:
+        models: model specs or modules; naming one twice gives one subject.
+        data: a data set's name, a Dataset, a DataLoader or a float tensor (N, C, H, W).
+        image_size: pixels, for every model given by name; None: the model's own, else the data's.
+        mean, std: three floats that override every other normalisation.
+        batch_size: None: min(256, max(32, examples // 8)).
+        device: "auto" or None: that of a given module, else CUDA where there is one.
+
+    Raises:
+        InputError: a model, data set, size or device that cannot be had.
+    """
+    models = [model for i, model in enumerate(models) if not _among(model, models[:i])]
+    device = choose_device(device, models)
+    if isinstance(data, str):
+        data = load_data(data, split=split, data_dir=data_dir)
+    if batch_size is not None and batch_size < 4:
+        raise InputError(f"a batch of {batch_size} is too small: the estimators need at least 4")
+    subjects = [_subject(model, data, image_size, mean, std, seed) for model in models]
+    loader = PairedLoader(
+        data,
+        [subject.transform for subject in subjects],
+        batch_size=batch_size,
+        examples=examples,
+        passes=passes,
+        order=order,
+        seed=seed,
+        workers=workers,
+        skip_bad_images=skip_bad_images,
+    )
+    return Inputs(_relabelled(subjects), loader, device, seed, order)
+
+
+def choose_device(
+    device: str | torch.device | None, models: Sequence[ModelLike] = ()
+) -> torch.device:
+    """The device to run on; "auto" or None: a given module's own, else CUDA where there is one.
+
+    Raises:
+        InputError: not a device, or one that this machine does not have.
+    """
+    if device is None or device == "auto":
+        homes = [_device_of(model) for model in models if isinstance(model, nn.Module)]
+        homes = [home for home in homes if home is not None]
+        return homes[0] if homes else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError(f"no CUDA device on this machine for {chosen}: use --device cpu")
+        if chosen.index is not None and chosen.index >= torch.cuda.device_count():
+            raise InputError(
+                f"{device} asked for, but there are {torch.cuda.device_count()} CUDA devices"
+            )
+        chosen = torch.device("cuda", chosen.index or 0)
+    return chosen
+
+
+def say(notes: list[str], text: str) -> None:
+    """Warn, and keep the same sentence for the result's `notes`."""
+    notes.append(text)
+    warnings.warn(text, VitprobeWarning, stacklevel=3)
+
+
+def _subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subject:
+    data_size = _image_size(data)
+    if isinstance(model, str):
+        label = model
+        model = build_model(
+            model,
+            num_classes=getattr(data, "num_classes", None),
+            image_size=image_size,
+            fallback_image_size=data_size,
+            seed=seed,
+        )
+    else:
+        label = type(model).__name__
+    transform = getattr(model, "transform", None)
+    if not isinstance(transform, Transform):
+        transform = Transform(image_size=image_size)
+    transform = transform.filled(
+        image_size=data_size, mean=getattr(data, "mean", None), std=getattr(data, "std", None)
+    )
+    transform = replace(transform, mean=mean or transform.mean, std=std or transform.std)
+    provenance = getattr(model, "provenance", None)
+    if not isinstance(provenance, dict):
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        provenance = {"spec": label, "name": label, "weights": "given", "parameters": parameters}
+    return Subject(model, label, transform, provenance)
+
+
+def _image_size(data) -> int | None:
+    """Side of the data's images in pixels, where they have one in common."""
+    if isinstance(data, Tensor):
+        return data.shape[-1] if data.ndim == 4 else None
+    return getattr(data.dataset if isinstance(data, DataLoader) else data, "image_size", None)
+
+
+def _device_of(model: nn.Module) -> torch.device | None:
+    tensor = next(model.parameters(), None)
+    tensor = next(model.buffers(), None) if tensor is None else tensor
+    return None if tensor is None else tensor.device
+
+
+def _among(model: ModelLike, others: Sequence[ModelLike]) -> bool:
+    return any(model is other or (isinstance(model, str) and model == other) for other in others)
+
+
+def _relabelled(subjects: list[Subject]) -> tuple[Subject, ...]:
+    """Two modules of one class get numbers, so that no two subjects share a label."""
+    labels = [subject.label for subject in subjects]
+    return tuple(
+        replace(subject, label=f"{subject.label} ({labels[:i].count(subject.label) + 1})")
+        if labels.count(subject.label) > 1
+        else subject
+        for i, subject in enumerate(subjects)
+    )

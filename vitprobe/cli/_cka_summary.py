@@ -1,0 +1,129 @@
+"""What `vitprobe cka` prints and the table it writes."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from rich.console import Console
+from rich.table import Table
+
+_MOST_ROWS = 40  # of best matches; above that only block outputs are printed, the CSV has all
+
+
+def write_csv(result: xr.Dataset, path: Path) -> None:
+    """One row a pair of layers; the column `blank` says why there is no value."""
+    count_a, count_b = result.sizes["layer_a"], result.sizes["layer_b"]
+    blank_a, blank_b = (result[f"blank_{side}"].values for side in "ab")
+    reasons = [a or b for a in blank_a for b in blank_b]
+    pd.DataFrame(
+        {
+            "layer_a": np.repeat(result["layer_a"].values, count_b),
+            "layer_b": np.tile(result["layer_b"].values, count_a),
+            **{name: result[name].values.ravel() for name in ("cka", "cka_se", "hsic")},
+            "blank": reasons,
+        }
+    ).to_csv(path, index=False)
+
+
+def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
+    """What was compared, each layer's best match, where the seconds went, what was written."""
+    console = Console(highlight=False, soft_wrap=True)
+    first = results[0].attrs
+    _print_models(console, results)
+    console.print(
+        f"[bold]data[/]     {first['dataset']}: {first['examples']:,} examples in "
+        f"{first['batches']} batches of {first['batch_size']}"
+        + (f", {first['passes']} passes" if first["passes"] > 1 else "")
+        + f", {first['order']} order; CKA {first['estimator']}, {first['kernel']}, "
+        f"tokens {first['tokens']}"
+    )
+    crossed = [result for result in results if result.attrs["model_a"] != result.attrs["model_b"]]
+    for result in crossed or results:
+        console.print()
+        console.print(_best_matches(result))
+    seconds = {
+        name.removeprefix("seconds_"): value
+        for name, value in first.items()
+        if name.startswith("seconds_")
+    }
+    split = ", ".join(f"{part} {value:.1f}" for part, value in seconds.items() if part != "other")
+    console.print(f"\n[bold]seconds[/]  {sum(seconds.values()):.1f}: {split}")
+    for path in paths:
+        console.print(f"[bold]wrote[/]    {path}")
+
+
+def _print_models(console: Console, results: list[xr.Dataset]) -> None:
+    shown = set()
+    for result in results:
+        for side in "ab":
+            facts = result.attrs
+            name = facts[f"model_{side}"]
+            if name in shown:
+                continue
+            shown.add(name)
+            sites, left_out = result.sizes[f"layer_{side}"], result.sizes[f"left_out_{side}"]
+            console.print(
+                f"[bold]model[/]    {name}: {_of(facts, side, 'weights')}, "
+                f"{int(_of(facts, side, 'parameters')):,} parameters, "
+                f"{_of(facts, side, 'image_size')} px, normalised by mean "
+                f"{_of(facts, side, 'mean')} std {_of(facts, side, 'std')}"
+            )
+            folded = result.sizes[f"folded_{side}"]
+            console.print(
+                f"         {sites} sites" + (f", {folded} more hand on a tensor" if folded else "")
+            )
+            if left_out:
+                console.print(f"         {left_out} left out: {_reasons(result, side)}")
+            if blank := sum(bool(reason) for reason in result[f"blank_{side}"].values):
+                reasons = Counter(filter(None, result[f"blank_{side}"].values))
+                console.print(f"         {blank} blank: {_counted(reasons)}")
+            if note := _of(facts, side, "note"):
+                console.print(f"         {note}")
+
+
+def _of(facts: dict, side: str, name: str):
+    return facts.get(f"model_{side}_{name}", "")
+
+
+def _reasons(result: xr.Dataset, side: str) -> str:
+    return _counted(Counter(result[f"left_out_reason_{side}"].values.tolist()))
+
+
+def _counted(reasons: Counter) -> str:
+    return "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+
+
+def _best_matches(result: xr.Dataset) -> Table:
+    """Each layer of model_a with the layer of model_b that is most similar to it."""
+    a, b = result.attrs["model_a"], result.attrs["model_b"]
+    values, errors = result["cka"].values.copy(), result["cka_se"].values
+    if a == b:
+        np.fill_diagonal(values, np.nan)  # the best match besides itself
+    rows = range(len(values))
+    title = f"each layer of {a} and its best match in {b}"
+    if len(values) > _MOST_ROWS:
+        blocks = result["block_a"].values
+        names = result["layer_a"].values
+        rows = [i for i in rows if names[i] == blocks[i] or names[i] == "output"] or rows
+        title += f" ({len(rows)} block outputs of {len(values)} layers; all in the CSV)"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for heading, justify in (
+        (a, "left"),
+        ("best match", "left"),
+        ("CKA", "right"),
+        ("s.e.", "right"),
+    ):
+        table.add_column(heading, justify=justify)
+    for i in rows:
+        name = str(result["layer_a"].values[i])
+        if np.isnan(values[i]).all():
+            table.add_row(
+                name, f"blank: {result['blank_a'].values[i] or 'all of the other'}", "", ""
+            )
+            continue
+        j = int(np.nanargmax(values[i]))
+        error = "" if np.isnan(errors[i, j]) else f"{errors[i, j]:.3f}"
+        table.add_row(name, str(result["layer_b"].values[j]), f"{values[i, j]:.3f}", error)
+    return table

@@ -1,0 +1,73 @@
+"""Results to files: all of them or none."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import xarray as xr
+
+from vitprobe.errors import InputError
+
+Writer = Callable[[xr.Dataset, Path], None]
+
+
+def check_folder(folder: str) -> Path:
+    """The folder, made if need be and tried for writing before any work is done.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write to --output {folder}: {error.strerror or error}; name another folder"
+        ) from None
+    return path
+
+
+def stem(dataset: xr.Dataset) -> str:
+    """`cka-vit-resnet18`: the analysis and its models, in characters that any file system takes."""
+    parts = [dataset.attrs["analysis"]]
+    for side in ("model_a", "model_b"):
+        name, _, weights = dataset.attrs[side].partition("@")
+        parts.append(f"{name}@{Path(weights).stem}" if weights else name)
+    return "-".join(re.sub(r"[^\w.@]+", "_", part) for part in parts)
+
+
+def save(datasets: list[xr.Dataset], folder: Path, writers: dict[str, Writer]) -> list[Path]:
+    """Write each dataset by each writer (suffix -> function), then put all in place at once.
+
+    Returns:
+        The paths written, in order.
+
+    Raises:
+        InputError: the disk refuses; nothing is left behind then.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".vitprobe-") as scratch:
+            paths = []
+            for dataset, name in zip(datasets, _distinct_stems(datasets), strict=True):
+                for suffix, write in writers.items():
+                    path = Path(scratch) / f"{name}{suffix}"
+                    write(dataset, path)
+                    paths.append(path)
+            for path in paths:
+                os.replace(path, folder / path.name)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None
+    return [folder / path.name for path in paths]
+
+
+def _distinct_stems(datasets: list[xr.Dataset]) -> list[str]:
+    """Two pairs whose models share a name (two files of one name, say) get numbers."""
+    stems = [stem(dataset) for dataset in datasets]
+    return [
+        f"{name}-{stems[:i].count(name) + 1}" if stems.count(name) > 1 else name
+        for i, name in enumerate(stems)
+    ]

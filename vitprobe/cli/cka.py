@@ -1,0 +1,121 @@
+"""`vitprobe cka`: similarity of all layers of one or more models."""
+
+from typing import Annotated
+
+import typer
+
+from vitprobe.cli import _options as options
+from vitprobe.errors import InputError
+
+
+def command(
+    models: Annotated[
+        str,
+        typer.Option(
+            help="One or more specs NAME[@random|pretrained|FILE], with commas: vit, resnet18, "
+            "resnet20@weights.th, any timm name, torchvision:NAME, package.module:callable.",
+            show_default=False,
+        ),
+    ],
+    dataset: options.Dataset = "digits",
+    split: options.Split = "test",
+    data_dir: options.DataDir = None,
+    order: options.Order = "seeded",
+    examples: options.Examples = None,
+    image_size: options.ImageSize = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    skip_bad_images: options.SkipBadImages = False,
+    layers: Annotated[
+        list[str],
+        typer.Option(
+            help="all (every distinct activation), modules, blocks, names, globs "
+            "(blocks.*.mlp.fc2) or types (Conv2d), with commas; once, or once per model.",
+            rich_help_panel="Layers",
+        ),
+    ] = ["all"],  # noqa: B006 (typer reads the default)
+    tokens: Annotated[
+        str, typer.Option(help="all (flattened), cls, patches or mean.", rich_help_panel="Layers")
+    ] = "all",
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help="unbiased, or biased (depends on the batch size).", rich_help_panel="Similarity"
+        ),
+    ] = "unbiased",
+    kernel: Annotated[
+        str,
+        typer.Option(
+            help="linear, rbf or rbf:FRACTION (sigma = FRACTION x root median squared distance).",
+            rich_help_panel="Similarity",
+        ),
+    ] = "linear",
+    passes: Annotated[
+        int,
+        typer.Option(help="Times through the examples, each in a new order.", min=1),
+    ] = 1,
+    batch_size: options.BatchSize = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "fp32",
+    workers: options.Workers = 0,
+    seed: options.Seed = 0,
+    output: options.Output = "results",
+) -> None:
+    """Compare every layer of every model with every other layer (CKA), with error bars.
+
+    Writes a labelled result (.nc), a heatmap (.png) and a table (.csv) for each pair of models and
+    for each model against itself.
+
+    Example: vitprobe cka --models vit,resnet18
+    """
+    from vitprobe.analyses.cka import cka_pairs
+    from vitprobe.analyses.inputs import prepare
+    from vitprobe.cli._cka_summary import print_summary, write_csv
+    from vitprobe.cli._output import check_folder, save
+    from vitprobe.cli._warned import plain_warnings, require_kernels
+    from vitprobe.figures import save_png
+
+    specs = options.names("--models", models)
+    if len(layers) not in (1, len(specs)):
+        raise InputError(
+            f"--layers was given {len(layers)} times for {len(specs)} models: once, or once each"
+        )
+    chosen = [options.names("--layers", text) for text in layers]
+    folder = check_folder(output)
+    require_kernels(device)
+    with plain_warnings():
+        inputs = prepare(
+            specs,
+            dataset,
+            split=split,
+            data_dir=data_dir,
+            image_size=image_size,
+            mean=options.channels("--mean", mean),
+            std=options.channels("--std", std),
+            batch_size=batch_size,
+            examples=examples,
+            passes=passes,
+            order=order,
+            workers=workers,
+            skip_bad_images=skip_bad_images,
+            device=device,
+            seed=seed,
+        )
+        if len(chosen) > 1:  # a model named twice is one model: its first selection counts
+            chosen = [chosen[specs.index(subject.label)] for subject in inputs.subjects]
+        results = cka_pairs(
+            inputs,
+            chosen if len(chosen) > 1 else chosen * len(inputs.subjects),
+            tokens=tokens,
+            estimator=estimator,
+            kernel=kernel,
+            precision=precision,
+            progress=True,
+        )
+        writers = {
+            ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
+            ".png": save_png,
+            ".csv": write_csv,
+        }
+        paths = save(results, folder, writers)
+    print_summary(results, paths)

@@ -1,0 +1,24 @@
+"""`vitprobe info`: versions, what was built, devices."""
+
+import platform
+from importlib.metadata import version
+
+
+def command() -> None:
+    """Print versions, which kernels were built and run, and the devices."""
+    import torch
+    from rich.console import Console
+
+    from vitprobe.ops import kernel_status
+
+    console = Console(highlight=False, soft_wrap=True)
+    packages = ("vitprobe", "torch", "torchvision", "timm", "torchmetrics", "xarray")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    console.print(f"[bold]versions[/]  {versions}")
+    console.print(f"          Python {platform.python_version()}, {platform.platform()}")
+    for device, status in kernel_status().items():
+        console.print(f"[bold]{device:8}[/]  {status}")
+    console.print(f"[bold]devices[/]   cpu ({torch.get_num_threads()} threads)")
+    for i in range(torch.cuda.device_count()):
+        major, minor = torch.cuda.get_device_capability(i)
+        console.print(f"          cuda:{i} {torch.cuda.get_device_name(i)} (sm_{major}{minor})")

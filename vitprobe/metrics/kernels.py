@@ -1,0 +1,94 @@
+"""One layer's activations -> one centred, packed vector whose dot products are HSIC."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from vitprobe import ops
+from vitprobe.errors import InputError
+
+Vectorise = Callable[[Tensor], Tensor]
+
+#: sigma = fraction * sqrt(median squared distance) when `kernel="rbf"` names no fraction.
+RBF_FRACTION = 0.5
+
+
+def rounding_noise(x: Tensor) -> Tensor:
+    """Squared norm below which differences between examples are rounding, not signal.
+
+    Args:
+        x: (n, ...) activations.
+
+    Returns:
+        (relative noise)^2 ||x_0||^2, a float64 scalar on x's device. The relative noise is the
+        type's own step for half precision, and 8 steps for float32 and float64, where a matrix
+        product gives equal rows results that differ in the last bits.
+    """
+    step = torch.finfo(x.dtype).eps * (8 if x.dtype.itemsize >= 4 else 1)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x[0], dtype=wide).double()
+    return norm.mul_(step).square_()
+
+
+def vectoriser(kernel: str, estimator: str) -> Vectorise:
+    """The function that turns activations (n, ...) into their centred packed vector.
+
+    Args:
+        kernel: "linear", "rbf" or "rbf:FRACTION" (sigma = FRACTION sqrt(median of all n^2 squared
+            distances of the batch), the convention of Kornblith et al. 2019).
+        estimator: "unbiased" (U-centred, n(n-1)/2 values) or "biased" (double-centred, n(n+1)/2).
+
+    Raises:
+        InputError: unknown kernel or estimator, or a fraction that is not a positive number.
+    """
+    if estimator not in ("unbiased", "biased"):
+        raise InputError(f"unknown estimator {estimator!r}: use 'unbiased' or 'biased'")
+    if kernel == "linear":
+        return lambda x: ops.centered_gram(x, estimator)
+    name, _, text = kernel.partition(":")
+    if name != "rbf":
+        raise InputError(f"unknown kernel {kernel!r}: use 'linear', 'rbf' or 'rbf:FRACTION'")
+    try:
+        fraction = float(text) if text else RBF_FRACTION
+    except ValueError:
+        fraction = math.nan
+    if not 0 < fraction < math.inf:
+        raise InputError(f"{kernel!r}: the fraction after 'rbf:' must be a positive number")
+    return lambda x: ops.center_pack(rbf_gram(x, fraction), estimator)
+
+
+def rbf_gram(x: Tensor, fraction: float) -> Tensor:
+    """Packed Gram matrix of the Gaussian kernel exp(-d^2 / (2 sigma^2)).
+
+    Args:
+        x: (n, ...) activations, n >= 4.
+        fraction: sigma = fraction * sqrt(median of all n^2 squared distances, zeros included).
+
+    Returns:
+        (n(n+1)/2,) float64, lower triangle with diagonal, row-major.
+    """
+    n = x.shape[0]
+    gram = ops.gram(x).double()
+    row, column = torch.tril_indices(n, n, device=x.device)
+    diagonal = gram[row == column]
+    squared = diagonal[row] + diagonal[column] - 2 * gram
+    # Distances within rounding are zeros: a constant layer must not become noise over noise.
+    squared = torch.where(squared <= 2 * rounding_noise(x), 0, squared)
+    scaled = squared / (2 * fraction**2 * _median_of_all(squared[row > column], n))
+    return torch.exp(-torch.where(squared == 0, 0, scaled))
+
+
+def _median_of_all(below_diagonal: Tensor, n: int) -> Tensor:
+    """Median of the whole n x n matrix of distances, from the values below its diagonal.
+
+    Sorted, the n x n values are n zeros and then each value twice; an even count averages the two
+    in the middle, as numpy.median does.
+    """
+    ordered = below_diagonal.sort().values  # NaN last: any NaN among the values makes the Gram NaN
+    zero = ordered.new_zeros(())
+    middle = [
+        ordered[(rank - n) // 2] if rank >= n else zero for rank in ((n * n - 1) // 2, n * n // 2)
+    ]
+    return (middle[0] + middle[1]) / 2
