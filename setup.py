@@ -1,6 +1,6 @@
 """Builds the kernels: vitprobe/_C (operators, CPU) and, where it can, vitprobe/_C_cuda.
 
-VITPROBE_CUDA=auto|1|0     auto (default): if torch has CUDA and there is an nvcc of its major version
+VITPROBE_CUDA=auto|1|0     auto (default): if torch has CUDA and an nvcc of its version is there
 TORCH_CUDA_ARCH_LIST       GPU architectures, as for any torch extension
 MAX_JOBS                   compilers that run at once
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent
 TORCH_FLOOR = "0x020b000000000000"  # 2.11: the oldest torch that the libraries load in
 ARCHITECTURES = ("8.0", "9.0a", "10.0", "12.0")  # of these, those that nvcc knows
 
-CXX_FLAGS = ["-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-Wno-psabi"]
+CXX_FLAGS = ["-O3", "-ffp-contract=fast", "-fopenmp-simd", "-fvisibility=hidden", "-Wno-psabi"]
 NVCC_FLAGS = ["-O3", "--threads=2"]
 
 
@@ -108,7 +108,7 @@ def look_for_cuda():
     why = why_not_compile(nvcc, libraries)
     if why:
         return {}, f"{nvcc}: {why}"
-    version = re.search(r"release ([\d.]+)", output_of([nvcc, "--version"]))[1]
+    version = re.search(r"release [\d.]+, V([\d.]+)", output_of([nvcc, "--version"]))[1]
     return {"nvcc": nvcc, "home": home, "version": version, "libraries": libraries}, ""
 
 
@@ -165,7 +165,7 @@ class Build(cpp_extension.BuildExtension):
 
 cuda, why_not = find_cuda()
 extensions = [cpu_extension()]
-if cuda and sources("csrc/cuda/*"):
+if cuda:
     os.environ["TORCH_CUDA_ARCH_LIST"] = architectures(cuda["nvcc"])
     extensions.append(cuda_extension(cuda))
 
@@ -173,13 +173,12 @@ BUILT = {
     "torch": torch.__version__,
     "cuda": cuda.get("version"),
     "architectures": os.environ["TORCH_CUDA_ARCH_LIST"] if cuda else None,
-    "nvcc": cuda.get("nvcc"),
     "why_no_cuda": why_not or None,
 }
-SUMMARY = "vitprobe: built the CPU kernels" + (
-    f" and the CUDA kernels (CUDA {BUILT['cuda']}, {BUILT['architectures']}, {BUILT['nvcc']})"
+SUMMARY = f"vitprobe: built with torch {BUILT['torch']}: the CPU kernels, " + (
+    f"and the CUDA kernels by {cuda['nvcc']} ({BUILT['cuda']}) for {BUILT['architectures']}"
     if cuda
-    else f"; no CUDA kernels: {why_not}"
+    else f"but not the CUDA kernels: {why_not}"
 )
 
 setup(

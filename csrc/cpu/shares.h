@@ -33,15 +33,20 @@ struct Shares {
         b_panels(tile_rows(b.rows, panel)),
         size((symmetric ? packed_size(a_panels, true) : a_panels * b_panels) * panel * panel),
         slabs(run_count(a.length, kSlab)) {
-    const int64_t most = std::max<int64_t>(1, kWorkspace / size);
+    // A share's own cost is that of about one slab; below kLeast it would not pay for a thread.
     const int64_t useful = std::max(std::min<int64_t>(slabs / 4, 8), slabs / 16);
-    count = std::max<int64_t>(1, std::min({useful, most, int64_t{64}}));
+    const int64_t paid = a.rows * b.rows * a.length / kLeast;
+    const int64_t fits = kWorkspace / size;
+    count = std::max<int64_t>(1, std::min({useful, paid, fits, int64_t{64}}));
   }
 
+  static constexpr int64_t kLeast = int64_t{1} << 22;      // products, some 40 microseconds
   static constexpr int64_t kWorkspace = int64_t{1} << 24;  // doubles: 128 MB
 };
 
-// sum(i, j, columns, values): called once for each stretch of elements (i, j..j + columns).
+inline constexpr int64_t kReduced = int64_t{1} << 17;  // doubles summed that pay for a thread
+
+// sink(i, j, columns, values): called once for each stretch of elements (i, j..j + columns).
 template <class Sink>
 void product(const RowSet& a, const RowSet& b, bool symmetric, bool shift, const Sink& sink) {
   const Shares shares(a, b, symmetric);
@@ -56,7 +61,8 @@ void product(const RowSet& a, const RowSet& b, bool symmetric, bool shift, const
   });
 
   const int64_t W = shares.panel;
-  torch::stable::parallel_for(0, a.rows, 64, [&](int64_t begin, int64_t end) {
+  const int64_t grain = a.rows * kReduced / (shares.count * shares.size) + 1;
+  torch::stable::parallel_for(0, a.rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t stop = symmetric ? i + 1 : b.rows;
       for (int64_t j = 0; j < stop; j += W) {

@@ -19,6 +19,7 @@ void center_pack(const In* gram, int64_t n, bool biased, Out* out) {
   for (int64_t i = 0; i < n; ++i) {
     const In* row = gram + packed_index(i, 0, true);
     double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < i; ++j) {
       sum += row[j];
       mean[j] += row[j];

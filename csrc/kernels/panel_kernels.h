@@ -93,13 +93,13 @@ void pack(const RowSet& x, Range columns, bool shift, T* panels) {
   constexpr int L = kLanes<T>, W = kPanel<T>;
   const In* data = static_cast<const In*>(x.data) + columns.begin;
   const int64_t depth = columns.end - columns.begin;
-  const int64_t groups = (x.rows + W - 1) / W * VP_VECTORS;  // of L rows
+  const int64_t groups = (x.rows + L - 1) / L;  // of L rows, one vector of a panel each
   alignas(64) T sums[kSlab] = {};
 
   for (int64_t group = 0; group < groups; ++group) {
     T* panel = panels + group / VP_VECTORS * W * kSlab + group % VP_VECTORS * L;
     const int64_t first = group * L;
-    const int64_t present = x.rows - first < L ? (x.rows > first ? x.rows - first : 0) : L;
+    const int64_t present = x.rows - first < L ? x.rows - first : L;
     for (int64_t k = 0; k < depth; k += L) {
       const int64_t width = depth - k < L ? depth - k : L;
       const In* corner = data + first * x.stride + k;
@@ -130,15 +130,11 @@ void pack(const RowSet& x, Range columns, bool shift, T* panels) {
 
   if (shift) {
     const T share = T(1) / static_cast<T>(x.rows);
-    for (int64_t panel = 0; panel < groups / VP_VECTORS; ++panel) {
-      T* values = panels + panel * W * kSlab;
+    for (int64_t group = 0; group < groups; ++group) {
+      T* values = panels + group / VP_VECTORS * W * kSlab + group % VP_VECTORS * L;
       for (int64_t k = 0; k < depth; ++k, values += W) {
-        const T mean = sums[k] * share;
-#pragma GCC unroll 4
-        for (int v = 0; v < VP_VECTORS; ++v) {
-          const Vector<T> shifted = load(values + v * L) - mean;
-          __builtin_memcpy(values + v * L, &shifted, sizeof shifted);
-        }
+        const Vector<T> shifted = load(values) - sums[k] * share;
+        __builtin_memcpy(values, &shifted, sizeof shifted);
       }
     }
   }

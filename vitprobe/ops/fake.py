@@ -19,10 +19,7 @@ def _center_pack(gram: Tensor, biased: bool) -> Tensor:
     size = gram.shape[0]
     if biased:
         return gram.new_empty(size)
-    # n(n-1)/2 from n(n+1)/2: n less. A traced size has no integer square root.
-    n = int((8 * size + 1) ** 0.5 - 1) // 2 if isinstance(size, int) else None
-    if n is None:
-        return gram.new_empty(torch.library.get_ctx().new_dynamic_size())
+    n = torch.sym_int((torch.sym_sqrt(8 * size + 1) - 1) / 2)  # size = n(n+1)/2
     return gram.new_empty(size - n)
 
 

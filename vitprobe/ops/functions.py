@@ -1,6 +1,4 @@
-"""The operators: inputs checked, then the device's kernel or, where there is none, the reference."""
-
-import math
+"""The operators: inputs are checked, then the kernel runs, or the reference where there is none."""
 
 import torch
 from torch import Tensor
@@ -85,7 +83,7 @@ def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
     if gram.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"gram must be float32 or float64, not {gram.dtype}")
     size = gram.shape[0] if gram.ndim == 1 else 0
-    n = (math.isqrt(8 * size + 1) - 1) // 2
+    n = int(((8 * size + 1) ** 0.5 - 1) / 2)
     if n < 4 or n * (n + 1) // 2 != size:
         shape = tuple(gram.shape)
         raise ValueError(f"gram must be (n(n+1)/2,) with n >= 4, not of shape {shape}")

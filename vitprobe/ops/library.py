@@ -72,23 +72,28 @@ def why_no_kernels(device_type: str) -> str:
     return "there are none for this kind of device"
 
 
-@cache
+_known: dict[str, bool] = {}
+
+
+@torch.compiler.assume_constant_result  # torch.compile takes the answer, not the code behind it
 def has_kernels(device_type: str) -> bool:
     """Whether this kind of device has kernels; if not, one warning, once for each kind."""
-    why = why_no_kernels(device_type)
-    if why:
-        warnings.warn(
-            f"no vitprobe kernels for {device_type} ({why}); the slower PyTorch reference runs",
-            VitprobeWarning,
-            stacklevel=4,
-        )
-    return not why
+    if device_type not in _known:
+        why = why_no_kernels(device_type)
+        _known[device_type] = not why
+        if why:
+            warnings.warn(
+                f"no vitprobe kernels for {device_type} ({why}); the slower PyTorch reference runs",
+                VitprobeWarning,
+                stacklevel=3,
+            )
+    return _known[device_type]
 
 
 def kernel_status() -> dict:
     """What was built, what is loaded and why not; for `vitprobe info`.
 
-    Returns a dict: `build` (what setup.py recorded: torch, cuda, architectures, nvcc,
+    Returns a dict: `build` (what setup.py recorded: torch, cuda, architectures,
     why_no_cuda; empty if never built), `driver` (CUDA version of the GPU driver or None), and
     `cpu` and `cuda`, each "loaded" or the reason why the reference runs instead.
     """

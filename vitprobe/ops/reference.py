@@ -5,19 +5,29 @@ these functions cost and err what a careful use of torch does. For an oracle, pa
 """
 
 import math
+from collections.abc import Callable
+from functools import wraps
 
-from torch import Tensor, float32, float64, promote_types
-from torch import empty as _empty
-from torch import tril_indices as _tril_indices
+import torch
+from torch import Tensor
 
 
-def _working(x: Tensor) -> Tensor:
-    return x.to(promote_types(x.dtype, float32))
+def _without_autocast(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Autocast would compute the products in bfloat16."""
+
+    @wraps(function)
+    def guarded(first: Tensor, *args, **kwargs) -> Tensor:
+        if not torch.is_autocast_enabled(first.device.type):
+            return function(first, *args, **kwargs)
+        with torch.autocast(first.device.type, enabled=False):
+            return function(first, *args, **kwargs)
+
+    return guarded
 
 
 def _full_gram(x: Tensor) -> Tensor:
     """(n, ...) -> (n, n): X X^T, X less its column mean."""
-    rows = _working(x).reshape(x.shape[0], -1)
+    rows = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(x.shape[0], -1)
     # Relative to the first row, a constant column becomes exactly zero.
     rows = rows - rows[:1]
     rows = rows - rows.mean(0)
@@ -27,15 +37,15 @@ def _full_gram(x: Tensor) -> Tensor:
 def _pack(matrix: Tensor, diagonal: bool) -> Tensor:
     """(n, n) symmetric -> its lower triangle, row by row."""
     n = matrix.shape[0]
-    i, j = _tril_indices(n, n, 0 if diagonal else -1, device=matrix.device)
+    i, j = torch.tril_indices(n, n, 0 if diagonal else -1, device=matrix.device)
     return matrix[i, j]
 
 
 def _unpack(packed: Tensor) -> Tensor:
     """(n(n+1)/2,) with diagonal -> (n, n) symmetric."""
     n = (math.isqrt(8 * packed.numel() + 1) - 1) // 2
-    i, j = _tril_indices(n, n, device=packed.device)
-    matrix = _empty(n, n, dtype=packed.dtype, device=packed.device)
+    i, j = torch.tril_indices(n, n, device=packed.device)
+    matrix = torch.empty(n, n, dtype=packed.dtype, device=packed.device)
     matrix[i, j] = packed
     matrix[j, i] = packed
     return matrix
@@ -52,21 +62,24 @@ def _center(k: Tensor, estimator: str) -> Tensor:
     return k - row[:, None] - row[None, :] + row.sum() / (n - 1)
 
 
+@_without_autocast
 def gram(x: Tensor) -> Tensor:
     """Packed Gram matrix of the examples of `x`; see `vitprobe.ops.gram`."""
     return _pack(_full_gram(x), diagonal=True)
 
 
+@_without_autocast
 def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
     """Centre a packed Gram matrix, in float64; see `vitprobe.ops.center_pack`."""
-    centred = _center(_unpack(gram.to(float64)), estimator)
+    centred = _center(_unpack(gram.to(torch.float64)), estimator)
     return _scale_and_pack(centred, estimator).to(gram.dtype)
 
 
+@_without_autocast
 def centered_gram(x: Tensor, estimator: str = "unbiased") -> Tensor:
     """`center_pack(gram(x))`; see `vitprobe.ops.centered_gram`."""
     k = _full_gram(x)
-    return _scale_and_pack(_center(k.to(float64), estimator), estimator).to(k.dtype)
+    return _scale_and_pack(_center(k.to(torch.float64), estimator), estimator).to(k.dtype)
 
 
 def _scale_and_pack(centred: Tensor, estimator: str) -> Tensor:
@@ -75,6 +88,7 @@ def _scale_and_pack(centred: Tensor, estimator: str) -> Tensor:
     return _pack(scaled, diagonal=estimator == "biased")
 
 
+@_without_autocast
 def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """acc += a b^T, fp32 within slices of 1,024; see `vitprobe.ops.hsic_accumulate_`."""
     for start in range(0, a.shape[1], 1024):
