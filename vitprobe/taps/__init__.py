@@ -1,0 +1,9 @@
+"""Where numbers leave a model: activations read inside the forward, under the right names."""
+
+from vitprobe.taps.capture import capture
+from vitprobe.taps.restore import as_found
+from vitprobe.taps.selection import Selection, select
+from vitprobe.taps.sites import Site, Survey
+from vitprobe.taps.survey import survey
+
+__all__ = ["Selection", "Site", "Survey", "as_found", "capture", "select", "survey"]

@@ -1,0 +1,93 @@
+"""Hand every activation to a callback while it exists, inside the forward."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitprobe.errors import InputError
+from vitprobe.taps.hooks import hooked
+from vitprobe.taps.identity import SeenTensors
+from vitprobe.taps.outputs import tensors
+from vitprobe.taps.restore import as_found
+from vitprobe.taps.sites import Site
+from vitprobe.taps.tokens import check_tokens, select_tokens, why_no_tokens
+
+Callback = Callable[[Site, torch.Tensor, Site | None], None]
+
+
+@contextmanager
+def capture(
+    model: nn.Module, sites: Iterable[Site], callback: Callback, tokens: str = "all"
+) -> Iterator[None]:
+    """During each forward of `model` inside, `callback(site, x, twin)` for every site, as it fires.
+
+    x: (n, ...), the examples first, with `tokens` selected; a view of the live activation wherever
+    possible: it is read at once, not kept (the next in-place operation overwrites it) and not
+    written. twin: the earlier of these sites which gave this very tensor in this forward, or None
+    (always None under torch.inference_mode, where tensors have no version).
+    The number of examples may differ between forwards. The model runs in eval mode, without
+    gradients, and is left as found, also when the forward or the callback raises.
+
+    Raises InputError before any forward for a site that cannot be read, and inside the forward when
+    a site has not the shape of the survey or does not fire.
+    """
+    check_tokens(tokens)
+    plan: dict[tuple[str, int], dict[Any, Site]] = {}
+    for site in sites:
+        reason = site.reason or why_no_tokens(site.shape, site.tokens, tokens)
+        if reason:
+            raise InputError(f"layer {site.name!r} cannot be read: {reason}")
+        plan.setdefault((site.module, site.call), {})[site.keys] = site
+    expected = sum(map(len, plan.values()))
+
+    seen: SeenTensors[Site] = SeenTensors()
+    fired: set[str] = set()
+    examples = None
+
+    def begin() -> None:
+        nonlocal seen, examples
+        seen, examples = SeenTensors(), None
+        fired.clear()
+
+    def observe(path: str, call: int, output: Any) -> None:
+        nonlocal examples
+        wanted = plan.get((path, call))
+        if wanted is None:
+            return
+        for keys, tensor in tensors(output):
+            site = wanted.get(keys)
+            if site is None:
+                continue
+            count = site.where.count(tensor.shape, site.shape)
+            if count is None or examples not in (None, count):
+                raise InputError(_other_shape(site, tensor, examples))
+            examples = count
+            fired.add(site.name)
+            twin = seen.first_owner(tensor, site)
+            if twin is not None and (twin.twin or twin.name) != site.twin:
+                twin = None  # not so in the survey, where the values were compared as well
+            callback(site, select_tokens(site.where.view(tensor), site.tokens, tokens), twin)
+
+    def finish() -> None:
+        if len(fired) < expected:
+            names = (site.name for wanted in plan.values() for site in wanted.values())
+            missing = next(name for name in names if name not in fired)
+            raise InputError(
+                f"layer {missing!r} fired in the survey but not in this forward: "
+                "what the model calls depends on its input; leave this layer out"
+            )
+
+    modules = {path: model.get_submodule(path) for path in dict.fromkeys(path for path, _ in plan)}
+    with as_found(model), torch.no_grad(), hooked(model, modules, observe, begin, finish):
+        yield
+
+
+def _other_shape(site: Site, tensor: torch.Tensor, examples: int | None) -> str:
+    among = f" in a forward of {examples} examples" if examples else ""
+    return (
+        f"layer {site.name!r} gave the shape {tuple(tensor.shape)}{among}, but in the survey "
+        f"{site.shape} per example: survey the model with images of this size"
+    )

@@ -1,0 +1,168 @@
+"""The experiment that tells where examples lie: run a few, move them, and add one more."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitprobe.taps.axes import ExampleAxis, difference, foldings, rounding, sample, scaled_axis
+from vitprobe.taps.hooks import hooked
+from vitprobe.taps.identity import SeenTensors
+from vitprobe.taps.outputs import Keys, tensors
+
+Key = tuple[str, int, Keys | None]  # module path, call, keys of the tensor in the output
+
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+# Examples 0, 1, 2; then with one more among them, each in another place, with other neighbours.
+FEW = [0, 1, 2]
+MOVED = [1, 0, 3, 2]
+MOVED_BACK = [MOVED.index(i) for i in FEW]
+
+MIXES = "mixes examples: what it gives for an image depends on the others in the batch"
+CHANCE = "not the same from run to run: it depends on chance"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the experiment says about one tensor: either `where` is known or there is a reason."""
+
+    shape: tuple[int, ...] = ()  # per example; the whole tensor's where there is a reason
+    dtype: torch.dtype | None = None
+    where: ExampleAxis | None = None
+    twin: Key | None = None  # the earlier tensor that this very tensor is
+    reason: str | None = None
+
+
+@dataclass
+class _Seen:
+    """What is kept of one tensor of one run; never the tensor."""
+
+    shape: tuple[int, ...] = ()
+    dtype: torch.dtype | None = None
+    reason: str | None = None
+    twin: Key | None = None
+    samples: dict[ExampleAxis, torch.Tensor] = field(default_factory=dict)
+
+
+_Run = dict[Key, _Seen]
+# Where the examples of a tensor may be, to be sampled; or why they are nowhere.
+_Guess = Callable[[Key, torch.Tensor], list[ExampleAxis] | str]
+
+
+def experiment(
+    model: nn.Module,
+    modules: Mapping[str, nn.Module],  # by path
+    four: torch.Tensor,  # (4, ...) distinct examples
+) -> dict[Key, Finding]:
+    """Findings in the order in which the tensors come, from three forwards (four if needed)."""
+
+    def guess(key: Key, tensor: torch.Tensor) -> list[ExampleAxis] | str:
+        if key not in outline:
+            return []
+        scaled = scaled_axis(outline[key].shape, len(FEW), tuple(tensor.shape), len(MOVED))
+        return scaled if isinstance(scaled, str) else foldings(*scaled)
+
+    def as_in_moved(key: Key, tensor: torch.Tensor) -> list[ExampleAxis]:
+        if key in outline and key in moved and outline[key].shape == tensor.shape:
+            return list(moved[key].samples)
+        return []
+
+    outline = _run(model, modules, four[FEW], lambda key, tensor: [])
+    moved = _run(model, modules, four[MOVED], guess)
+    plain = _run(model, modules, four[FEW], as_in_moved)
+    runs = (outline, moved, plain)
+
+    tolerance = rounding({seen.dtype for seen in plain.values()}, four.device)
+    keys = dict.fromkeys(key for run in runs for key in run)
+    findings = {key: _find([run.get(key) for run in runs], tolerance) for key in keys}
+    if any(finding.reason == MIXES for finding in findings.values()):
+        again = _run(model, modules, four[FEW], as_in_moved)
+        findings = {
+            key: _blame_chance(finding, plain[key], again.get(key), tolerance)
+            if finding.reason == MIXES
+            else finding
+            for key, finding in findings.items()
+        }
+    return {key: _with_twin(key, runs, findings) for key in findings}
+
+
+def _run(
+    model: nn.Module, modules: Mapping[str, nn.Module], batch: torch.Tensor, guess: _Guess
+) -> _Run:
+    run: _Run = {}
+    seen_tensors: SeenTensors[Key] = SeenTensors()
+
+    def observe(path: str, call: int, output: Any) -> None:
+        found = tensors(output)
+        if not found:
+            reason = f"its output is no tensor but {type(output).__name__}"
+            run[path, call, None] = _Seen(reason=reason)
+        for keys, tensor in found:
+            key = (path, call, keys)
+            run[key] = seen = _Seen(tuple(tensor.shape), tensor.dtype, _unreadable(tensor))
+            if seen.reason:
+                continue
+            seen.twin = seen_tensors.first_owner(tensor, key)
+            where = guess(key, tensor)
+            if isinstance(where, str):
+                seen.reason = where
+            else:
+                seen.samples = {axis: sample(tensor, axis) for axis in where}
+
+    with hooked(model, modules, observe, begin=run.clear, finish=lambda: None):
+        model(batch)
+    return run
+
+
+def _unreadable(tensor: torch.Tensor) -> str | None:
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return "its output is a nested or sparse tensor"
+    if tensor.dtype not in FLOATS:
+        return f"its output is {str(tensor.dtype).removeprefix('torch.')}, not floating point"
+    if tensor.numel() == 0:
+        return f"its output is empty: shape {tuple(tensor.shape)}"
+    return None
+
+
+def _find(seen: list[_Seen | None], tolerance: float) -> Finding:
+    if None in seen:
+        return Finding(reason="fires in some forwards only")
+    outline, moved, plain = seen
+    reason = outline.reason or moved.reason or plain.reason
+    if reason is None and outline.shape != plain.shape:
+        reason = "its shape changes from run to run"
+    if reason:
+        return Finding(outline.shape, outline.dtype, reason=reason)
+    errors = {
+        where: difference(moved.samples[where][MOVED_BACK], plain.samples[where])
+        for where in moved.samples
+    }
+    where = min(errors, key=errors.__getitem__)  # the first of equals
+    if errors[where] > tolerance:
+        return Finding(outline.shape, outline.dtype, reason=MIXES)
+    return Finding(where.per_example(outline.shape), outline.dtype, where)
+
+
+def _blame_chance(finding: Finding, plain: _Seen, again: _Seen | None, tolerance: float) -> Finding:
+    where = next(iter(plain.samples))
+    same = again is not None and where in again.samples
+    if same and difference(again.samples[where], plain.samples[where]) <= tolerance:
+        return finding
+    return replace(finding, reason=CHANCE)
+
+
+def _with_twin(key: Key, runs: tuple[_Run, ...], findings: dict[Key, Finding]) -> Finding:
+    """A twin in every run, and in the values too: `.data` writes do not raise the version."""
+    finding = findings[key]
+    if finding.where is None:
+        return finding
+    twin, *others = (run[key].twin for run in runs)
+    if twin is None or others != [twin, twin] or findings[twin].where != finding.where:
+        return finding
+    plain = runs[-1]
+    if difference(plain[key].samples[finding.where], plain[twin].samples[finding.where]) != 0.0:
+        return finding
+    return replace(finding, twin=twin)

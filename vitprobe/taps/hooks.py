@@ -1,0 +1,62 @@
+"""Forward hooks that know which call of which module they see, and are gone afterwards."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+Observe = Callable[[str, int, Any], None]  # (module path, call from 1, output)
+
+
+@contextmanager
+def hooked(
+    model: nn.Module,
+    modules: Mapping[str, nn.Module],
+    observe: Observe,
+    begin: Callable[[], None],
+    finish: Callable[[], None],
+) -> Iterator[None]:
+    """During each forward of `model`, `observe` gets the outputs of `modules` as they come.
+
+    Calls are counted afresh in each forward, also after one that raised. `begin` is called before
+    and `finish` after each forward that succeeds. A forward of the model within its own forward
+    belongs to the outer one; a module called outside a forward of the model is not observed.
+    """
+    counts: dict[str, int] = {}
+    depth = 0
+
+    def enter(module: nn.Module, args: Any) -> None:
+        nonlocal depth
+        depth += 1
+        if depth == 1:
+            counts.clear()
+            begin()
+
+    def succeed(module: nn.Module, args: Any, output: Any) -> None:
+        if depth == 1:
+            finish()
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def observer(path: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            if depth:
+                counts[path] = call = counts.get(path, 0) + 1
+                observe(path, call, output)
+
+        return hook
+
+    handles = []
+    try:
+        handles.append(model.register_forward_pre_hook(enter, prepend=True))
+        for path, module in modules.items():
+            handles.append(module.register_forward_hook(observer(path)))
+        handles.append(model.register_forward_hook(succeed))
+        handles.append(model.register_forward_hook(leave, always_call=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

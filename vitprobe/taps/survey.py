@@ -1,0 +1,105 @@
+"""The table of a model's sites."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from vitprobe.errors import InputError
+from vitprobe.taps.blocks import block_paths, enclosing_block
+from vitprobe.taps.experiment import experiment
+from vitprobe.taps.outputs import site_name
+from vitprobe.taps.restore import as_found
+from vitprobe.taps.sites import Site, Survey
+from vitprobe.taps.tokens import TokenReader
+
+_NO_FORWARD = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+_CHANNELS_FIRST = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+def survey(model: nn.Module, examples: torch.Tensor) -> Survey:
+    """Every site of a model: name, shape, example axis, tokens, twin; or why it is left out.
+
+    examples: (n, ...) on the model's device. Of these the first four distinct ones are used: three
+    of them, the four in another order, the three again. The example axis of an activation is the
+    one that grows with the examples; what lies along it must move with its example and not depend
+    on the others, or the site mixes examples and is left out. Only shapes and a sample of each
+    activation are kept. The model runs in eval mode, without gradients, and is left as found.
+
+    Raises InputError when there are fewer than four distinct examples.
+    """
+    four = _four_distinct(examples)
+    modules = dict(model.named_modules())
+    with as_found(model), torch.inference_mode(False), torch.no_grad():
+        findings = experiment(model, modules, four)
+
+    blocks = set(block_paths(model))
+    sites = [
+        Site(
+            name=site_name(*key),
+            module=key[0],
+            call=key[1],
+            keys=key[2],
+            type=type(modules[key[0]]).__name__,
+            block=enclosing_block(key[0], blocks),
+            shape=finding.shape,
+            dtype=finding.dtype,
+            where=finding.where,
+            twin=site_name(*finding.twin) if finding.twin else None,
+            reason=finding.reason,
+        )
+        for key, finding in findings.items()
+    ]
+    fired = {site.module for site in sites}
+    silent = [
+        Site(
+            name=site_name(path, 1, None),
+            module=path,
+            call=1,
+            keys=None,
+            type=type(module).__name__,
+            block=enclosing_block(path, blocks),
+            reason=_why_silent(module),
+        )
+        for path, module in modules.items()
+        if path not in fired
+    ]
+    types = {path: type(module) for path, module in modules.items()}
+    first_path = {module: path for path, module in modules.items()}
+    aliases = {
+        path: first_path[module]
+        for path, module in model.named_modules(remove_duplicate=False)
+        if path not in modules
+    }
+    return Survey(_with_tokens(model, sites, types) + silent, types, aliases)
+
+
+def _four_distinct(examples: torch.Tensor) -> torch.Tensor:
+    """(4, ...), copied: an inference tensor may not be written outside that mode."""
+    distinct: list[int] = []
+    for index in range(len(examples) if examples.ndim else 0):
+        if not any(torch.equal(examples[index], examples[i]) for i in distinct):
+            distinct.append(index)
+        if len(distinct) == 4:
+            with torch.inference_mode(False):
+                return examples[distinct]
+    raise InputError(
+        f"{len(distinct)} distinct images among {len(examples) if examples.ndim else 0}: "
+        "the survey of a model needs 4"
+    )
+
+
+def _why_silent(module: nn.Module) -> str:
+    if isinstance(module, _NO_FORWARD):
+        return f"never fires: a {type(module).__name__} has no forward of its own"
+    return "never fires: unused, or its parent uses its weights without calling it"
+
+
+def _with_tokens(model: nn.Module, sites: list[Site], types: dict[str, type]) -> list[Site]:
+    kept = [site for site in sites if site.where is not None]
+    maps = {site.shape for site in kept if issubclass(types[site.module], _CHANNELS_FIRST)}
+    reader = TokenReader(model, [site.shape for site in kept], maps)
+    return [
+        replace(site, tokens=reader.read(site.shape, site.where.folded)) if site.where else site
+        for site in sites
+    ]
