@@ -11,6 +11,8 @@ import torch
 
 from vitprobe.errors import VitprobeWarning
 
+_NEVER_BUILT = "it was never built; run `pip install .`"
+
 
 def build_record() -> dict:
     """What `setup.py` built, or `{}` in a checkout that was never built."""
@@ -22,7 +24,7 @@ def _load(name: str) -> str:
     """Load a compiled library; '' or, in one line, why it cannot be."""
     spec = importlib.util.find_spec(f"vitprobe.{name}")
     if spec is None or spec.origin is None:
-        return "it was never built; run `pip install .`"
+        return _NEVER_BUILT
     try:
         torch.ops.load_library(spec.origin)
     except OSError as error:
@@ -44,8 +46,10 @@ def why_no_cuda() -> str:
     if why_no_cpu():
         return why_no_cpu()
     record = build_record()
-    if record.get("cuda") is None:
-        return f"not built: {record.get('why_no_cuda', 'unknown reason')}"
+    if not record:
+        return _NEVER_BUILT
+    if record["cuda"] is None:
+        return f"not built: {record['why_no_cuda']}"
     driver, built_for = driver_version(), record["cuda"]
     if driver is not None and driver[0] < int(built_for.split(".")[0]):
         return f"built for CUDA {built_for}, but the driver only knows CUDA {driver[0]}.{driver[1]}"

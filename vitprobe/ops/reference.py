@@ -17,9 +17,10 @@ def _without_autocast(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @wraps(function)
     def guarded(first: Tensor, *args, **kwargs) -> Tensor:
-        if not torch.is_autocast_enabled(first.device.type):
+        kind = first.device.type
+        if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
             return function(first, *args, **kwargs)
-        with torch.autocast(first.device.type, enabled=False):
+        with torch.autocast(kind, enabled=False):
             return function(first, *args, **kwargs)
 
     return guarded
