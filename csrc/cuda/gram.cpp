@@ -12,12 +12,14 @@ namespace {
 using kernels::launch_center_pack;
 using kernels::launch_gram;
 using kernels::plan_product;
+using kernels::ProductPlan;
 
 // out[] = packed lower triangle, with diagonal, of the shifted x's Gram matrix.
 void gram_into(const Rows& x, const Tensor& out, cudaStream_t stream) {
   const Tensor mean = workspace(out, x.p, wide_type(x.type));
-  const Tensor partials = workspace(out, plan_product(x.n, x.n, x.p, true).partials());
-  check_launch(launch_gram({x.data, x.n, x.p, x.stride}, kernel_type(x.type),
+  const ProductPlan plan = plan_product(x.n, x.n, x.p, true);
+  const Tensor partials = workspace(out, plan.partials());
+  check_launch(launch_gram({x.data, x.n, x.p, x.stride}, kernel_type(x.type), plan,
                            mean.mutable_data_ptr(), doubles(partials), out.mutable_data_ptr(),
                            kernel_type(out.scalar_type()), stream));
 }

@@ -7,6 +7,7 @@ namespace {
 
 using kernels::AnyMatrix;
 using kernels::plan_product;
+using kernels::ProductPlan;
 
 AnyMatrix matrix(const Tensor& x) {
   return {x.const_data_ptr(), x.size(0), x.size(1), x.stride(0)};
@@ -31,10 +32,10 @@ void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
                     a.stride(0) == b.stride(0) && a.stride(1) == b.stride(1);
   const Tensor left = a.stride(1) == 1 ? a : torch::stable::contiguous(a);
   const Tensor right = same ? left : b.stride(1) == 1 ? b : torch::stable::contiguous(b);
-  const Tensor partials =
-      workspace(acc, plan_product(a.size(0), b.size(0), a.size(1), same).partials());
+  const ProductPlan plan = plan_product(a.size(0), b.size(0), a.size(1), same);
+  const Tensor partials = workspace(acc, plan.partials());
   check_launch(kernels::launch_hsic_accumulate(
-      matrix(left), matrix(right), kernel_type(a.scalar_type()), same, doubles(partials),
+      matrix(left), matrix(right), kernel_type(a.scalar_type()), plan, doubles(partials),
       {doubles(acc), acc.size(0), acc.size(1), acc.stride(0), acc.stride(1)}, device.stream()));
 }
 

@@ -49,22 +49,27 @@ static py::array_t<T> poisoned(int64_t size) {
 }
 
 template <typename T, typename Out>
-static py::array run_gram(const py::array& array, const Order& order) {
+static py::array run_gram(const py::array& array, const Order& order, int64_t limit) {
   const Matrix<T> x = matrix<T>(array);
   std::vector<Widened<T>> mean(x.columns, static_cast<Widened<T>>(kNaN));
-  std::vector<double> partials(plan_product(x.rows, x.rows, x.columns, true).partials(), kNaN);
+  const ProductPlan plan = plan_product(x.rows, x.rows, x.columns, true, limit);
+  std::vector<double> partials(plan.partials(), kNaN);
   auto out = poisoned<Out>(packed_size(x.rows, true));
   HostGrid grid{order};
-  gram(grid, x, mean.data(), partials.data(), out.mutable_data());
+  gram(grid, x, plan, mean.data(), partials.data(), out.mutable_data());
   return out;
 }
 
 static py::array gram_of(const py::array& x, const std::string& type, bool wide,
-                         const Order& order) {
-  if (type == "f32") return wide ? run_gram<float, double>(x, order) : run_gram<float, float>(x, order);
-  if (type == "bf16") return wide ? run_gram<BF16, double>(x, order) : run_gram<BF16, float>(x, order);
-  if (type == "f16") return wide ? run_gram<F16, double>(x, order) : run_gram<F16, float>(x, order);
-  if (type == "f64" && wide) return run_gram<double, double>(x, order);
+                         const Order& order, int64_t limit) {
+  const auto run = [&](auto element) {
+    using T = decltype(element);
+    return wide ? run_gram<T, double>(x, order, limit) : run_gram<T, float>(x, order, limit);
+  };
+  if (type == "f32") return run(float{});
+  if (type == "bf16") return run(BF16{});
+  if (type == "f16") return run(F16{});
+  if (type == "f64" && wide) return run_gram<double, double>(x, order, limit);
   throw std::invalid_argument("no such pair of types");
 }
 
@@ -81,7 +86,7 @@ static py::array run_center_pack(const py::array_t<In>& gram, int64_t n, bool bi
 
 template <typename T>
 static void run_hsic_accumulate(py::array_t<double>& acc, const py::array& a, const py::array& b,
-                                bool same, const Order& order) {
+                                bool same, const Order& order, int64_t limit) {
   const Matrix<T> left = matrix<T>(a), right = matrix<T>(b);
   constexpr auto size = static_cast<py::ssize_t>(sizeof(double));
   if (acc.ndim() != 2 || acc.shape(0) != left.rows || acc.shape(1) != right.rows ||
@@ -90,14 +95,14 @@ static void run_hsic_accumulate(py::array_t<double>& acc, const py::array& a, co
   }
   const Accumulator into{acc.mutable_data(), acc.shape(0), acc.shape(1), acc.strides(0) / size,
                          acc.strides(1) / size};
-  const ProductPlan plan = plan_product(left.rows, right.rows, left.columns, same);
+  const ProductPlan plan = plan_product(left.rows, right.rows, left.columns, same, limit);
   std::vector<double> partials(plan.partials(), kNaN);
   HostGrid grid{order};
-  hsic_accumulate(grid, left, right, same, partials.data(), into);
+  hsic_accumulate(grid, left, right, plan, partials.data(), into);
 }
 
-static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower) {
-  const ProductPlan plan = plan_product(rows, columns, k, lower);
+static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
+  const ProductPlan plan = plan_product(rows, columns, k, lower, limit);
   std::vector<std::pair<int64_t, int64_t>> tiles;
   for (int64_t i = 0; i < plan.tiles; ++i) tiles.push_back(tuple(plan.tile(i)));
   py::dict out;
@@ -131,14 +136,18 @@ PYBIND11_MODULE(vitprobe_host, m) {
   m.def("tile_rows", &tile_rows);
   m.def("lower_tiles", &lower_tiles);
   m.def("lower_tile", [](int64_t index) { return tuple(lower_tile(index)); });
-  m.def("plan_product", &plan_of);
+  m.def("plan_product", &plan_of, py::arg("rows"), py::arg("columns"), py::arg("k"),
+        py::arg("lower"), py::arg("limit") = kPartials);
   m.def("widen_bf16", &widen_all<BF16>);
   m.def("widen_f16", &widen_all<F16>);
 
-  m.def("gram", &gram_of, py::arg("x"), py::arg("type"), py::arg("wide"), py::arg("order"));
+  m.def("gram", &gram_of, py::arg("x"), py::arg("type"), py::arg("wide"), py::arg("order"),
+        py::arg("limit") = kPartials);
   m.def("center_pack_f32", &run_center_pack<float, float>);
   m.def("center_pack_f64", &run_center_pack<double, double>);
   m.def("center_pack_f64_f32", &run_center_pack<double, float>);
-  m.def("hsic_accumulate_f32", &run_hsic_accumulate<float>);
-  m.def("hsic_accumulate_f64", &run_hsic_accumulate<double>);
+  m.def("hsic_accumulate_f32", &run_hsic_accumulate<float>, py::arg("acc"), py::arg("a"),
+        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kPartials);
+  m.def("hsic_accumulate_f64", &run_hsic_accumulate<double>, py::arg("acc"), py::arg("a"),
+        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kPartials);
 }

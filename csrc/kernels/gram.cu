@@ -10,29 +10,29 @@
 namespace vitprobe::kernels {
 
 template <typename T, typename Out>
-static cudaError_t launch(const AnyMatrix& x, void* mean, double* partials, void* out,
-                          cudaStream_t stream) {
+static cudaError_t launch(const AnyMatrix& x, const ProductPlan& plan, void* mean,
+                          double* partials, void* out, cudaStream_t stream) {
   DeviceGrid grid{stream};
-  gram(grid, Matrix<T>{static_cast<const T*>(x.data), x.rows, x.columns, x.stride},
+  gram(grid, Matrix<T>{static_cast<const T*>(x.data), x.rows, x.columns, x.stride}, plan,
        static_cast<Widened<T>*>(mean), partials, static_cast<Out*>(out));
   return grid.error;
 }
 
-cudaError_t launch_gram(const AnyMatrix& x, Type x_type, void* mean, double* partials, void* out,
-                        Type out_type, cudaStream_t stream) {
+cudaError_t launch_gram(const AnyMatrix& x, Type x_type, const ProductPlan& plan, void* mean,
+                        double* partials, void* out, Type out_type, cudaStream_t stream) {
   const bool wide = out_type == Type::f64;
   switch (x_type) {
     case Type::f32:
-      return wide ? launch<float, double>(x, mean, partials, out, stream)
-                  : launch<float, float>(x, mean, partials, out, stream);
+      return wide ? launch<float, double>(x, plan, mean, partials, out, stream)
+                  : launch<float, float>(x, plan, mean, partials, out, stream);
     case Type::bf16:
-      return wide ? launch<BF16, double>(x, mean, partials, out, stream)
-                  : launch<BF16, float>(x, mean, partials, out, stream);
+      return wide ? launch<BF16, double>(x, plan, mean, partials, out, stream)
+                  : launch<BF16, float>(x, plan, mean, partials, out, stream);
     case Type::f16:
-      return wide ? launch<F16, double>(x, mean, partials, out, stream)
-                  : launch<F16, float>(x, mean, partials, out, stream);
+      return wide ? launch<F16, double>(x, plan, mean, partials, out, stream)
+                  : launch<F16, float>(x, plan, mean, partials, out, stream);
     case Type::f64:
-      if (wide) return launch<double, double>(x, mean, partials, out, stream);
+      if (wide) return launch<double, double>(x, plan, mean, partials, out, stream);
   }
   return cudaErrorInvalidValue;
 }

@@ -79,10 +79,10 @@ struct PackLower {
   }
 };
 
-// Workspace: mean (p,), partials (plan_product(n, n, p, true).partials(),).
+// plan: plan_product(n, n, p, true). Workspace: mean (p,), partials (plan.partials(),).
 template <class Grid, typename T, typename Out>
-void gram(Grid& grid, const Matrix<T>& x, Widened<T>* mean, double* partials, Out* out) {
-  const ProductPlan plan = plan_product(x.rows, x.rows, x.columns, true);
+void gram(Grid& grid, const Matrix<T>& x, const ProductPlan& plan, Widened<T>* mean,
+          double* partials, Out* out) {
   grid.launch(run_count(x.columns, ColumnMean<T>::kColumns), ColumnMean<T>{x, mean});
   run_product(grid, Product<T>{x, x, mean, plan, 0, partials},
               PackLower<Out>{plan, partials, x.rows, out, 0});

@@ -9,19 +9,20 @@
 namespace vitprobe::kernels {
 
 template <typename T>
-static cudaError_t launch(const AnyMatrix& a, const AnyMatrix& b, bool same, double* partials,
-                          const Accumulator& acc, cudaStream_t stream) {
+static cudaError_t launch(const AnyMatrix& a, const AnyMatrix& b, const ProductPlan& plan,
+                          double* partials, const Accumulator& acc, cudaStream_t stream) {
   DeviceGrid grid{stream};
   hsic_accumulate(grid, Matrix<T>{static_cast<const T*>(a.data), a.rows, a.columns, a.stride},
-                  Matrix<T>{static_cast<const T*>(b.data), b.rows, b.columns, b.stride}, same,
+                  Matrix<T>{static_cast<const T*>(b.data), b.rows, b.columns, b.stride}, plan,
                   partials, acc);
   return grid.error;
 }
 
-cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type, bool same,
-                                   double* partials, const Accumulator& acc, cudaStream_t stream) {
-  if (type == Type::f32) return launch<float>(a, b, same, partials, acc, stream);
-  if (type == Type::f64) return launch<double>(a, b, same, partials, acc, stream);
+cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type,
+                                   const ProductPlan& plan, double* partials,
+                                   const Accumulator& acc, cudaStream_t stream) {
+  if (type == Type::f32) return launch<float>(a, b, plan, partials, acc, stream);
+  if (type == Type::f64) return launch<double>(a, b, plan, partials, acc, stream);
   return cudaErrorInvalidValue;
 }
 

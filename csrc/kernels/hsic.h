@@ -45,11 +45,10 @@ struct AddTiles {
   }
 };
 
-// `same`: a and b are one matrix. Workspace: partials (plan_product(La, Lb, m, same).partials(),).
+// plan: plan_product(La, Lb, m, whether a and b are one). Workspace: partials (plan.partials(),).
 template <class Grid, typename T>
-void hsic_accumulate(Grid& grid, const Matrix<T>& a, const Matrix<T>& b, bool same,
-                     double* partials, const Accumulator& acc) {
-  const ProductPlan plan = plan_product(a.rows, b.rows, a.columns, same);
+void hsic_accumulate(Grid& grid, const Matrix<T>& a, const Matrix<T>& b,
+                     const ProductPlan& plan, double* partials, const Accumulator& acc) {
   run_product(grid, Product<T>{a, b, nullptr, plan, 0, partials},
               AddTiles{plan, partials, acc, 0});
 }

@@ -16,15 +16,16 @@ enum class Type { f32, f64, bf16, f16 };
 using AnyMatrix = Matrix<void>;
 
 // gram.h; x_type any, mean f64 for f64 and f32 otherwise, out_type f32 or f64 (f64 for f64).
-cudaError_t launch_gram(const AnyMatrix& x, Type x_type, void* mean, double* partials, void* out,
-                        Type out_type, cudaStream_t stream);
+cudaError_t launch_gram(const AnyMatrix& x, Type x_type, const ProductPlan& plan, void* mean,
+                        double* partials, void* out, Type out_type, cudaStream_t stream);
 
 // center.h; (gram_type, out_type) one of (f32, f32), (f64, f64), (f64, f32).
 cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool biased,
                                double* sums, void* out, Type out_type, cudaStream_t stream);
 
 // hsic.h; both matrices f32 or both f64.
-cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type, bool same,
-                                   double* partials, const Accumulator& acc, cudaStream_t stream);
+cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type,
+                                   const ProductPlan& plan, double* partials,
+                                   const Accumulator& acc, cudaStream_t stream);
 
 }  // namespace vitprobe::kernels

@@ -59,15 +59,17 @@ struct ProductPlan {
   int64_t partials() const { return chunk * shares * kTileSize; }  // doubles of workspace
 };
 
-inline ProductPlan plan_product(int64_t rows, int64_t columns, int64_t k, bool lower) {
+// Shares until the tiles fill `limit`: enough blocks for a GPU, in bounded workspace.
+inline ProductPlan plan_product(int64_t rows, int64_t columns, int64_t k, bool lower,
+                                int64_t limit = kPartials) {
   const int64_t tile_columns = tile_rows(columns, kTile);
   const int64_t tiles =
       lower ? lower_tiles(rows, kTile) : tile_rows(rows, kTile) * tile_columns;
   const int64_t runs = run_count(k, kRun);
-  int64_t shares = kPartials / tiles;
+  int64_t shares = limit / tiles;
   if (shares > runs) shares = runs;
   if (shares < 1) shares = 1;
-  const int64_t chunk = kPartials / shares < tiles ? kPartials / shares : tiles;
+  const int64_t chunk = limit / shares < tiles ? limit / shares : tiles;
   return {lower, tile_columns, tiles, runs, shares, chunk};
 }
 

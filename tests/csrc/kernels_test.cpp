@@ -46,10 +46,11 @@ static void test_gram(int64_t n, int64_t p, int64_t gap) {
     }
   }
   auto mean = buffer<float>(p);
-  auto partials = buffer<double>(plan_product(n, n, p, true).partials());
+  const ProductPlan plan = plan_product(n, n, p, true);
+  auto partials = buffer<double>(plan.partials());
   auto packed = buffer<double>(packed_size(n, true));
   HostGrid grid = forward_grid();
-  gram(grid, Matrix<float>{x.get(), n, p, stride}, mean.get(), partials.get(), packed.get());
+  gram(grid, Matrix<float>{x.get(), n, p, stride}, plan, mean.get(), partials.get(), packed.get());
 
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j <= i; ++j) {
@@ -75,10 +76,25 @@ static void test_gram(int64_t n, int64_t p, int64_t gap) {
     auto acc = buffer<double>(1);
     acc[0] = 1.0;
     const Matrix<float> row{centred.get(), 1, length, length};
-    auto tiles = buffer<double>(plan_product(1, 1, length, true).partials());
-    hsic_accumulate(grid, row, row, true, tiles.get(), Accumulator{acc.get(), 1, 1, 1, 1});
+    const ProductPlan once = plan_product(1, 1, length, true);
+    auto tiles = buffer<double>(once.partials());
+    hsic_accumulate(grid, row, row, once, tiles.get(), Accumulator{acc.get(), 1, 1, 1, 1});
     expect_near(acc[0], 1.0 + norm, 1.0 + norm, "hsic_accumulate_");
   }
+}
+
+// A matrix of ones times one of halves, added to an accumulator of threes.
+static void test_hsic(int64_t la, int64_t lb, int64_t m) {
+  auto a = buffer<double>(la * m), b = buffer<double>(lb * m), acc = buffer<double>(la * lb);
+  std::fill_n(a.get(), la * m, 1.0);
+  std::fill_n(b.get(), lb * m, 0.5);
+  std::fill_n(acc.get(), la * lb, 3.0);
+  const ProductPlan plan = plan_product(la, lb, m, false);
+  auto partials = buffer<double>(plan.partials());
+  HostGrid grid = forward_grid();
+  hsic_accumulate(grid, Matrix<double>{a.get(), la, m, m}, Matrix<double>{b.get(), lb, m, m}, plan,
+                  partials.get(), Accumulator{acc.get(), la, lb, lb, 1});
+  for (int64_t i = 0; i < la * lb; ++i) expect_near(acc[i], 3.0 + 0.5 * m, 1e-9, "hsic");
 }
 
 int main() {
@@ -86,6 +102,9 @@ int main() {
     for (const int64_t p : {1, 31, 33, 513, 1030}) {
       for (const int64_t gap : {0, 3}) test_gram(n, p, gap);
     }
+  }
+  for (const int64_t la : {1, 63, 64, 65, 129}) {
+    for (const int64_t lb : {1, 64, 70}) test_hsic(la, lb, 600);
   }
   std::puts("ok");
   return 0;

@@ -189,6 +189,23 @@ def test_non_finite_input_reaches_the_result(host, bad):
     assert not np.isfinite(host.center_pack_f64_f32(gram, 70, False, order)).any()
 
 
+@few
+@given(n=st.integers(4, 300), runs=st.integers(1, 5), limit=st.integers(1, 20))
+def test_little_workspace_changes_only_how_the_sum_is_cut(host, n, runs, limit):
+    """Several launches, and shares of several runs: what large n and p bring with 1,024 tiles."""
+    x = activations(n, (runs - 1) * host.RUN + 7, seed=n)
+    out = host.gram(x, "f32", True, orders(host)[0], limit)
+    assert relative_error(out, packed(gram64(x.astype(np.float64)), True)) < 1e-6
+    acc = np.zeros((n, n))
+    host.hsic_accumulate_f32(acc, x, x, True, orders(host)[0], limit)
+    assert relative_error(acc, x.astype(np.float64) @ x.T.astype(np.float64)) < 1e-6
+
+
+def test_workspace_is_at_most_32_mib(host):
+    for n, k in [(64, 2**30), (256, 2**30), (2000, 2**20), (20_000, 2**20)]:
+        assert host.plan_product(n, n, k, True)["partials"] * 8 <= 32 * 2**20
+
+
 def test_more_tiles_than_the_workspace_holds(host):
     rows = 3000
     x = activations(rows, 3, seed=2)
