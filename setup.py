@@ -25,7 +25,14 @@ ROOT = Path(__file__).resolve().parent
 TORCH_FLOOR = "0x020b000000000000"  # 2.11: the oldest torch that the libraries load in
 ARCHITECTURES = ("8.0", "9.0a", "10.0", "12.0")  # of these, those that nvcc knows
 
-CXX_FLAGS = ["-O3", "-ffp-contract=fast", "-fopenmp-simd", "-fvisibility=hidden", "-Wno-psabi"]
+CXX_FLAGS = [
+    "-O3",
+    "-g0",
+    "-ffp-contract=fast",
+    "-fopenmp-simd",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+]
 NVCC_FLAGS = ["-O3", "--threads=2"]
 
 

@@ -16,22 +16,29 @@
 
 namespace vitprobe {
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-namespace v3 {
+#if VP_X86_TARGETS
+namespace avx2 {
 extern const PanelProduct kProduct;
 }
-namespace v4 {
+namespace avx512 {
 extern const PanelProduct kProduct;
 }
 
-const PanelProduct& panel_product() {
-  static const PanelProduct& best = __builtin_cpu_supports("x86-64-v4")   ? v4::kProduct
-                                    : __builtin_cpu_supports("x86-64-v3") ? v3::kProduct
-                                                                          : base::kProduct;
-  return best;
+static const PanelProduct& choose() {
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi2");
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (avx2 && avx512) return vitprobe::avx512::kProduct;
+  return avx2 ? vitprobe::avx2::kProduct : base::kProduct;
 }
 #else
-const PanelProduct& panel_product() { return base::kProduct; }
+static const PanelProduct& choose() { return base::kProduct; }
 #endif
+
+const PanelProduct& panel_product() {
+  static const PanelProduct& best = choose();
+  return best;
+}
 
 }  // namespace vitprobe

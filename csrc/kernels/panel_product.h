@@ -1,5 +1,6 @@
 // The product of two sets of rows, A B^T, on the CPU: the one kernel behind the Gram matrix and
-// hsic_accumulate_. Compiled once for each instruction set (cpu/panels_*.cpp), chosen at run time.
+// hsic_accumulate_. Compiled once for each instruction set (cpu/panels_*.cpp); the best that the
+// processor has is chosen at run time.
 //
 //   A slab of kSlab columns is packed into panels of `panel` rows, column after column, and the
 //   micro-kernel forms outer products of panels in registers: fp32 within a slab, then added to
@@ -10,6 +11,13 @@
 #include <cstdint>
 
 #include "split.h"
+
+// Whether the compiler can be told another instruction set in the middle of a file.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define VP_X86_TARGETS 1
+#else
+#define VP_X86_TARGETS 0
+#endif
 
 namespace vitprobe {
 

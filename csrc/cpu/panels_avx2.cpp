@@ -1,12 +1,12 @@
-// panel_product.h for x86-64-v3.
+// panel_product.h for x86-64 processors with AVX2: 16 registers of 32 bytes.
 #include <cstdlib>
 #include <utility>
 
 #include "kernels/panel_product.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC target("arch=x86-64-v3")
-#define VP_ISA v3
+#if VP_X86_TARGETS
+#pragma GCC target("avx2,fma,bmi2")
+#define VP_ISA avx2
 #define VP_VECTOR 32
 #define VP_ROWS 4
 #define VP_VECTORS 3
