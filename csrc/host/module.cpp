@@ -131,8 +131,9 @@ PYBIND11_MODULE(vitprobe_host, m) {
   m.def("packed_pair", [](int64_t k, bool diagonal) { return tuple(packed_pair(k, diagonal)); });
   m.def("run_count", &run_count);
   m.def("run_range", [](int64_t k, int64_t run, int64_t i) { return tuple(run_range(k, run, i)); });
-  m.def("share_range",
-        [](int64_t count, int64_t shares, int64_t i) { return tuple(share_range(count, shares, i)); });
+  m.def("share_range", [](int64_t count, int64_t shares, int64_t i) {
+    return tuple(share_range(count, shares, i));
+  });
   m.def("tile_rows", &tile_rows);
   m.def("lower_tiles", &lower_tiles);
   m.def("lower_tile", [](int64_t index) { return tuple(lower_tile(index)); });

@@ -14,9 +14,9 @@
 //   col0 .. col0 + 63      row0 | run 0 | run 1 || run 2 | run 3 || ...
 //                               |   share 0     ||    share 1    ||
 //
-// Memory floor: one read of A and B. This version reads each operand once for every tile of its
-// row (n = 256: four to five times, from L2) and issues one shared-memory load for two FMAs: it
-// is written to be certain, not fast. Partial sums: at most 1,024 tiles of 32 KiB at a time.
+// Memory floor: one read of A and B. This version reads a row once for every tile it takes part
+// in (the Gram matrix of n = 256: four times) and issues one load from shared memory for two
+// FMAs: it is written to be certain, not fast. Partial sums: at most 1,024 tiles of 32 KiB at a time.
 #pragma once
 
 #include <cstdint>
@@ -111,7 +111,8 @@ struct Product {
       }
       block.each_thread([&](int thread) { flush(own[thread]); });
     }
-    block.each_thread([&](int thread) { store(own[thread], partials + index * kTileSize, thread); });
+    double* tile = partials + index * kTileSize;
+    block.each_thread([&](int thread) { store(own[thread], tile, thread); });
   }
 
  private:
