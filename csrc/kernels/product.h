@@ -16,7 +16,7 @@
 //
 // Memory floor: one read of A and B. This version reads a row once for every tile it takes part
 // in (the Gram matrix of n = 256: four times) and issues one load from shared memory for two
-// FMAs: it is written to be certain, not fast. Partial sums: at most 1,024 tiles of 32 KiB at a time.
+// FMAs: it is written to be certain, not fast. Partial sums: at most 1,024 tiles of 32 KiB.
 #pragma once
 
 #include <cstdint>
