@@ -1,5 +1,5 @@
 // panel_product.h for x86-64 processors with AVX2: 16 registers of 32 bytes.
-#include <cstdlib>
+#include <new>
 #include <utility>
 
 #include "kernels/panel_product.h"

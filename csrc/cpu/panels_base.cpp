@@ -1,5 +1,5 @@
 // panel_product.h for any processor, with 16-byte vectors (SSE2, NEON); and the choice among all.
-#include <cstdlib>
+#include <new>
 #include <utility>
 
 #include "kernels/panel_product.h"

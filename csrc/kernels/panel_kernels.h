@@ -196,8 +196,8 @@ void panel_times_panel(int64_t depth, const T* a, const T* b, int64_t rows, int6
 
 struct Memory {
   void* data;
-  explicit Memory(size_t bytes) : data(aligned_alloc(64, bytes)) {}
-  ~Memory() { free(data); }
+  explicit Memory(int64_t bytes) : data(::operator new(bytes, std::align_val_t(64))) {}
+  ~Memory() { ::operator delete(data, std::align_val_t(64)); }
 };
 
 template <class T, class InA, class InB>

@@ -51,3 +51,8 @@ def test_what_is_not_dense_is_copied(activations):
     expect_same(x[::3], x[::3].reshape(10, -1).contiguous())
     expect_same(x[:1].expand(30, 8, 9), x[:1].expand(30, 8, 9).reshape(30, -1).contiguous())
     expect_same(x[:, :1].expand(30, 8, 9), x[:, :1].expand(30, 8, 9).reshape(30, -1).contiguous())
+
+
+def test_one_number_per_example(activations):
+    x = activations(9, 3)[:, 1]
+    expect_same(x, x.reshape(9, 1).contiguous())

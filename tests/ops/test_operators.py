@@ -102,7 +102,7 @@ def test_not_finite_propagates(activations, bad, dtype, place):
 
 @pytest.mark.parametrize("function", [ops.gram, ops.centered_gram])
 def test_wrong_activations(function):
-    for shape in ((3, 5), (0, 5), (4, 0), (8, 3, 0), (8,), ()):
+    for shape in ((3, 5), (0, 5), (4, 0), (8, 3, 0), (3,), ()):
         with pytest.raises(ValueError, match="examples|features"):
             function(torch.zeros(shape))
     for dtype in (torch.int64, torch.uint8, torch.bool, torch.complex64):

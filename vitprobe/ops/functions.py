@@ -19,10 +19,9 @@ def _check_float(x: Tensor, name: str) -> None:
 
 def _check_examples(x: Tensor) -> None:
     _check_float(x, "x")
-    if x.ndim < 2:
-        raise ValueError(f"x must be (examples, features...), not of shape {tuple(x.shape)}")
-    if x.shape[0] < 4:
-        raise ValueError(f"x has {x.shape[0]} examples; the estimators need at least 4")
+    examples = x.shape[0] if x.ndim else 0
+    if examples < 4:
+        raise ValueError(f"x has {examples} examples; the estimators need at least 4")
     if x.numel() == 0:
         raise ValueError(f"x has no features: its shape is {tuple(x.shape)}")
 
