@@ -63,9 +63,4 @@ inline int64_t examples_of_packed(int64_t size) {
   return n;
 }
 
-inline bool is_floating(ScalarType type) {
-  return type == ScalarType::Float || type == ScalarType::Double ||
-         type == ScalarType::BFloat16 || type == ScalarType::Half;
-}
-
 }  // namespace vitprobe

@@ -9,7 +9,6 @@ namespace VP_ISA {
 typedef float F32 __attribute__((vector_size(VP_VECTOR)));
 typedef double F64 __attribute__((vector_size(VP_VECTOR)));
 typedef uint32_t U32 __attribute__((vector_size(VP_VECTOR)));
-typedef int32_t I32 __attribute__((vector_size(VP_VECTOR)));
 typedef uint16_t U16 __attribute__((vector_size(VP_VECTOR / 2)));
 
 struct BF16 { uint16_t bits; };
