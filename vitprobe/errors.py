@@ -16,7 +16,7 @@ class VitprobeWarning(UserWarning):
 
 
 def did_you_mean(name: str, options: Iterable[str], limit: int = 3) -> str:
-    """`"; did you mean 'resnet18' or 'resnet20'?"` for the nearest options, or `""` if none is near."""
+    """`"; did you mean 'resnet18' or 'resnet20'?"`, or `""` where no option is near."""
     near = difflib.get_close_matches(name, list(options), n=limit, cutoff=0.5)
     if not near:
         return ""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from brute_force import hsic_1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,20 +23,6 @@ def streamed(x, y, batch_size, **options):
     for a, b in zip(x.split(batch_size), y.split(batch_size), strict=True):
         metric.update([a], [b])
     return metric
-
-
-def song(x, y):
-    """HSIC_1 of Song et al. 2012, eq. 5, written out in float64 with zero-diagonal Gram matrices."""
-    k, m = (z.reshape(len(z), -1).astype(np.float64) for z in (x, y))
-    k, m = k @ k.T, m @ m.T
-    np.fill_diagonal(k, 0)
-    np.fill_diagonal(m, 0)
-    n, one = len(k), np.ones(len(k))
-    return (
-        np.trace(k @ m)
-        + one @ k @ one * (one @ m @ one) / ((n - 1) * (n - 2))
-        - 2 / (n - 2) * (one @ k @ m @ one)
-    ) / (n * (n - 3))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +69,7 @@ def test_against_songs_formula_over_batches(sizes, p, q, seed):
         y = random.randn(n, q) + x[:, :1]
         metric.update([torch.from_numpy(x)], [torch.from_numpy(y)])
         xy, xx, yy = (
-            total + n * (n - 3) * song(*pair)
+            total + n * (n - 3) * hsic_1(*pair)
             for total, pair in ((xy, (x, y)), (xx, (x, x)), (yy, (y, y)))
         )
         weight += n * (n - 3)
@@ -99,6 +86,17 @@ def test_independent_gaussians():
     unbiased = streamed(x, y, 64).compute()
     assert biased == pytest.approx(1024 / (1024 + 64), abs=0.005)
     assert abs(unbiased.cka.item()) < 2 * unbiased.se.item() < 0.02
+
+
+def test_uniform_data():
+    """Uniform values, whose mean is not zero: nothing in common gives 0, all in common gives 1."""
+    generator = torch.Generator().manual_seed(5)
+    x, y = torch.rand(2, 64 * 20, 300, generator=generator)
+    result = streamed(x, y, 64).compute()
+    assert abs(result.cka.item()) < 2 * result.se.item() < 0.03
+    assert streamed(x, 3 * x + 1, 64).compute().cka.item() == pytest.approx(1, abs=1e-6)
+    biased = streamed(x, y, 64, estimator="biased").compute().cka.item()
+    assert biased == pytest.approx(300 / (300 + 64), abs=0.01)
 
 
 @pytest.mark.parametrize("ratio", [0, 1, 10, 100, 1e3, 1e4])
@@ -174,7 +172,7 @@ def test_standard_error_is_the_influence_functions_sum():
     x, y = demo()
     pairs = list(zip(x.split(20), y.split(20), strict=True))
     own = [
-        [20 * 17 * song(a.numpy(), b.numpy()) for a, b in ((p, q), (p, p), (q, q))]
+        [20 * 17 * hsic_1(a.numpy(), b.numpy()) for a, b in ((p, q), (p, p), (q, q))]
         for p, q in pairs
     ]
     xy, xx, yy = np.array(own).T

@@ -9,9 +9,10 @@ import xarray as xr
 
 from vitprobe.analyses.cka_pass import Pass
 from vitprobe.analyses.cka_result import pair_dataset
-from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare
+from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
+from vitprobe.metrics import CKA
 
 LayerSpec = str | type | Sequence[str | type]
 
@@ -119,18 +120,24 @@ def cka_pairs(
     """
     if precision not in ("fp32", "bf16"):
         raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
-    notes: list[str] = []
     watch = Stopwatch(inputs.device)
-    with watch("other"), inputs.on_device(), torch.no_grad():
-        run = Pass(inputs, layers, tokens, estimator, kernel, precision, notes, watch)
-        with _progress_bar(progress, inputs) as advance:
-            run.through(advance)
-    notes += [note for note in inputs.loader.notes if note not in notes]
+    images = Pass(
+        inputs,
+        layers,
+        tokens,
+        lambda sites: CKA(sites, kernel=kernel, estimator=estimator, passes=inputs.loader.passes),
+        precision,
+        watch,
+    )
+    with watch("other"), inputs.on_device(), _progress_bar(progress, inputs) as advance:
+        images.run(advance)
+    if estimator == "biased":
+        say(images.notes, "biased CKA depends on the batch size")
     attributes = {
         "dataset": inputs.loader.name,
-        "examples": run.examples,
+        "examples": images.examples,
         "batch_size": inputs.loader.batch_size or 0,
-        "batches": int(run.metric.batches),
+        "batches": int(images.metric.batches),
         "passes": inputs.loader.passes,
         "order": inputs.order,
         "estimator": estimator,
@@ -139,11 +146,11 @@ def cka_pairs(
         "seed": inputs.seed,
         "device": _device_name(inputs.device),
         "dtype": precision,
-        "notes": "\n".join(notes),
+        "notes": "\n".join(images.notes),
         **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
     }
-    result = run.metric.compute()
-    described = run.described(layers)
+    result = images.metric.compute()
+    described = images.described()
     count = len(described)
     pairs = [*combinations(range(count), 2), *((i, i) for i in range(count))]
     return [pair_dataset(described[i], described[j], result, attributes) for i, j in pairs]

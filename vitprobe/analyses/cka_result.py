@@ -14,13 +14,14 @@ from vitprobe.taps import Selection
 
 @dataclass(frozen=True)
 class Layers:
-    """One model's layers: `rows` is their place in the metric, `blanks` one reason (or "") each."""
+    """One model's layers: their rows in the metric, and for each what was compared or why not."""
 
     subject: Subject
+    asked: object  # the selection as given
     selection: Selection
     rows: slice
-    blanks: list[str]
-    asked: object
+    features: list[int]
+    blanks: list[str]  # a reason, or ""
 
 
 def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> xr.Dataset:
@@ -62,7 +63,7 @@ def _layer_coords(side: str, layers: Layers) -> dict:
         f"blank_{side}": layers.blanks,
     }
     coords = {name: (dim, _strings(column)) for name, column in columns.items()}
-    features = np.array([site.features for site in sites], dtype=np.int64)
+    features = np.array(layers.features, dtype=np.int64)
     return coords | {f"features_{side}": (dim, features)}
 
 

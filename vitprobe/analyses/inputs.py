@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vitprobe.data import PairedLoader, Transform, load_data
+from vitprobe.data import ImageData, PairedLoader, Transform, load_data
+from vitprobe.data.batch import class_count
 from vitprobe.errors import InputError, VitprobeWarning
 from vitprobe.models import build_model
 
@@ -144,7 +145,7 @@ def _subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subjec
         label = model
         model = build_model(
             model,
-            num_classes=getattr(data, "num_classes", None),
+            num_classes=class_count(data),
             image_size=image_size,
             fallback_image_size=data_size,
             seed=seed,
@@ -154,9 +155,8 @@ def _subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subjec
     transform = getattr(model, "transform", None)
     if not isinstance(transform, Transform):
         transform = Transform(image_size=image_size)
-    transform = transform.filled(
-        image_size=data_size, mean=getattr(data, "mean", None), std=getattr(data, "std", None)
-    )
+    if isinstance(data, ImageData):
+        transform = transform.filled(image_size=data_size, mean=data.mean, std=data.std)
     transform = replace(transform, mean=mean or transform.mean, std=std or transform.std)
     provenance = getattr(model, "provenance", None)
     if not isinstance(provenance, dict):

@@ -73,7 +73,7 @@ def command(
     from vitprobe.cli._cka_summary import print_summary, write_csv
     from vitprobe.cli._output import check_folder, save
     from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.figures import save_png
+    from vitprobe.figures import plot, save_png
 
     specs = options.names("--models", models)
     if len(layers) not in (1, len(specs)):
@@ -114,7 +114,7 @@ def command(
         )
         writers = {
             ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
-            ".png": save_png,
+            ".png": lambda result, path: save_png(plot(result), path),
             ".csv": write_csv,
         }
         paths = save(results, folder, writers)

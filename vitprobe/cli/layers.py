@@ -33,7 +33,7 @@ def command(
     for heading in ("layer", "type", "shape", "axis", "block", "remark"):
         table.add_column(heading, overflow="fold")
     for site in sites:
-        shape = "" if site.shape is None else "x".join(map(str, site.shape))
+        shape = "x".join(map(str, site.shape))
         axis = "" if site.example_axis is None else str(site.example_axis)
         remark = f"the tensor of {site.twin}" if site.twin else ""
         remark = f"left out: {site.reason}" if site.reason else remark

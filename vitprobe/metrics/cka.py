@@ -119,13 +119,18 @@ class CKA(Metric):
         """Add one batch whose activations were reduced as they appeared, and are gone.
 
         Args:
-            vectors: (La + Lb, m) float32 or float64, row i is `self.vector(x_i)`.
+            vectors: (La + Lb, m) float32 or float64, row i is `self.vector(x_i)`; used up (scaled
+                in place).
             noise: (La + Lb,) float64, `self.noise_floor(x_i)`.
             n: number of examples in the batch, at least 4.
         """
         self._computed = None  # what torchmetrics does around `update`
         self._update_count += 1
         self._accumulate(vectors, noise, n)
+
+    def vector_length(self, n: int) -> int:
+        """m, the length of the vector of n examples."""
+        return n * (n - 1) // 2 if self.estimator == "unbiased" else n * (n + 1) // 2
 
     def noise_floor(self, x: Tensor) -> Tensor:
         """The part of S_aa that rounding alone could give x (n, ...): float64 scalar."""
@@ -207,12 +212,12 @@ class CKA(Metric):
 def _products(vectors: Tensor) -> Tensor:
     """All dot products of the rows (L, m), float64, for activations of any scale.
 
-    The products of features of 1e10 overflow in float32: rows are first brought to a largest
-    value of about 1 by powers of two, which changes no digit.
+    The products of features of 1e10 overflow in float32: rows are first brought, in place, to a
+    largest value of about 1 by powers of two, which changes no digit.
     """
     peaks = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=1)
     exponents = torch.frexp(peaks).exponent.clamp(-120, 120)
-    vectors = torch.ldexp(vectors, -exponents[:, None])
+    vectors.ldexp_(-exponents[:, None])
     products = vectors.new_zeros((len(vectors),) * 2, dtype=torch.float64)
     ops.hsic_accumulate_(products, vectors, vectors)
     return torch.ldexp(products, (exponents[:, None] + exponents).double())

@@ -31,8 +31,10 @@ def capture(
     The number of examples may differ between forwards. The model runs in eval mode, without
     gradients, and is left as found, also when the forward or the callback raises.
 
+    A site that does not fire this time gets no call.
+
     Raises InputError before any forward for a site that cannot be read, and inside the forward when
-    a site has not the shape of the survey or does not fire.
+    a site has not the shape of the survey.
     """
     check_tokens(tokens)
     plan: dict[tuple[str, int], dict[Any, Site]] = {}
@@ -41,16 +43,13 @@ def capture(
         if reason:
             raise InputError(f"layer {site.name!r} cannot be read: {reason}")
         plan.setdefault((site.module, site.call), {})[site.keys] = site
-    expected = sum(map(len, plan.values()))
 
     seen: SeenTensors[Site] = SeenTensors()
-    fired: set[str] = set()
     examples = None
 
     def begin() -> None:
         nonlocal seen, examples
         seen, examples = SeenTensors(), None
-        fired.clear()
 
     def observe(path: str, call: int, output: Any) -> None:
         nonlocal examples
@@ -65,23 +64,13 @@ def capture(
             if count is None or examples not in (None, count):
                 raise InputError(_other_shape(site, tensor, examples))
             examples = count
-            fired.add(site.name)
             twin = seen.first_owner(tensor, site)
             if twin is not None and (twin.twin or twin.name) != site.twin:
                 twin = None  # not so in the survey, where the values were compared as well
             callback(site, select_tokens(site.where.view(tensor), site.tokens, tokens), twin)
 
-    def finish() -> None:
-        if len(fired) < expected:
-            names = (site.name for wanted in plan.values() for site in wanted.values())
-            missing = next(name for name in names if name not in fired)
-            raise InputError(
-                f"layer {missing!r} fired in the survey but not in this forward: "
-                "what the model calls depends on its input; leave this layer out"
-            )
-
     modules = {path: model.get_submodule(path) for path in dict.fromkeys(path for path, _ in plan)}
-    with as_found(model), torch.no_grad(), hooked(model, modules, observe, begin, finish):
+    with as_found(model), torch.no_grad(), hooked(model, modules, observe, begin):
         yield
 
 

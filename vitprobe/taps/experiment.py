@@ -112,7 +112,7 @@ def _run(
             else:
                 seen.samples = {axis: sample(tensor, axis) for axis in where}
 
-    with hooked(model, modules, observe, begin=run.clear, finish=lambda: None):
+    with hooked(model, modules, observe, begin=run.clear):
         model(batch)
     return run
 

@@ -15,12 +15,11 @@ def hooked(
     modules: Mapping[str, nn.Module],
     observe: Observe,
     begin: Callable[[], None],
-    finish: Callable[[], None],
 ) -> Iterator[None]:
     """During each forward of `model`, `observe` gets the outputs of `modules` as they come.
 
     Calls are counted afresh in each forward, also after one that raised. `begin` is called before
-    and `finish` after each forward that succeeds. A forward of the model within its own forward
+    each. A forward of the model within its own forward
     belongs to the outer one; a module called outside a forward of the model is not observed.
     """
     counts: dict[str, int] = {}
@@ -32,10 +31,6 @@ def hooked(
         if depth == 1:
             counts.clear()
             begin()
-
-    def succeed(module: nn.Module, args: Any, output: Any) -> None:
-        if depth == 1:
-            finish()
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
         nonlocal depth
@@ -54,7 +49,6 @@ def hooked(
         handles.append(model.register_forward_pre_hook(enter, prepend=True))
         for path, module in modules.items():
             handles.append(module.register_forward_hook(observer(path)))
-        handles.append(model.register_forward_hook(succeed))
         handles.append(model.register_forward_hook(leave, always_call=True))
         yield
     finally:
