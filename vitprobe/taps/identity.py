@@ -19,8 +19,7 @@ class SeenTensors(Generic[Owner]):
     """
 
     def __init__(self) -> None:
-        self._owners: dict[tuple, Owner] = {}
-        self._storages: dict[int, StorageWeakRef] = {}
+        self._alive: dict[int, tuple[StorageWeakRef, dict[tuple, Owner]]] = {}
 
     def first_owner(self, tensor: torch.Tensor, owner: Owner) -> Owner | None:
         """Who first gave this very tensor; `None` when it is new: `owner` is then remembered.
@@ -29,18 +28,19 @@ class SeenTensors(Generic[Owner]):
         """
         if tensor.is_inference() or torch.is_inference_mode_enabled():
             return None
+        self._forget_the_freed()
         storage = tensor.untyped_storage()
-        key = (
-            storage._cdata,
-            tensor.storage_offset(),
-            tensor.shape,
-            tensor.stride(),
-            tensor.dtype,
-            tensor._version,
-        )
-        earlier = self._owners.setdefault(key, owner)
-        if earlier is not owner:
-            return earlier
-        if storage._cdata not in self._storages:
-            self._storages[storage._cdata] = StorageWeakRef(storage)
-        return None
+        if storage._cdata not in self._alive:
+            self._alive[storage._cdata] = (StorageWeakRef(storage), {})
+        owners = self._alive[storage._cdata][1]
+        version = tensor._version
+        key = (tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype, version)
+        earlier = owners.setdefault(key, owner)
+        return None if earlier is owner else earlier
+
+    def _forget_the_freed(self) -> None:
+        # At once, not at the forward's end: small objects left between large freed ones split the
+        # heap, and hundreds of megabytes stay with the process.
+        freed = [key for key, (reference, _) in self._alive.items() if reference.expired()]
+        for key in freed:
+            del self._alive[key]
