@@ -7,7 +7,7 @@ from scipy.stats import t as student
 
 from vitprobe.metrics import CKA
 
-SIMULATIONS, BATCH, FEATURES = 1000, 32, 6
+SIMULATIONS, BATCH, FEATURES = 1000, 128, 6
 
 
 def covariances():

@@ -67,8 +67,8 @@ def _print_models(console: Console, results: list[xr.Dataset]) -> None:
             console.print(
                 f"[bold]model[/]    {name}: {_of(facts, side, 'weights')}, "
                 f"{int(_of(facts, side, 'parameters')):,} parameters, "
-                f"{_of(facts, side, 'image_size')} px, normalised by mean "
-                f"{_of(facts, side, 'mean')} std {_of(facts, side, 'std')}"
+                f"{_size(facts, side)}mean {_of(facts, side, 'mean') or 0}, "
+                f"std {_of(facts, side, 'std') or 1}"
             )
             folded = result.sizes[f"folded_{side}"]
             console.print(
@@ -85,6 +85,11 @@ def _print_models(console: Console, results: list[xr.Dataset]) -> None:
 
 def _of(facts: dict, side: str, name: str):
     return facts.get(f"model_{side}_{name}", "")
+
+
+def _size(facts: dict, side: str) -> str:
+    size = str(_of(facts, side, "image_size")).split(", ")
+    return f"{' x '.join(dict.fromkeys(size))} px, " if all(size) else ""
 
 
 def _reasons(result: xr.Dataset, side: str) -> str:
@@ -104,9 +109,7 @@ def _best_matches(result: xr.Dataset) -> Table:
     rows = range(len(values))
     title = f"each layer of {a} and its best match in {b}"
     if len(values) > _MOST_ROWS:
-        blocks = result["block_a"].values
-        names = result["layer_a"].values
-        rows = [i for i in rows if names[i] == blocks[i] or names[i] == "output"] or rows
+        rows = _block_outputs(result) or rows
         title += f" ({len(rows)} block outputs of {len(values)} layers; all in the CSV)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading, justify in (
@@ -127,3 +130,12 @@ def _best_matches(result: xr.Dataset) -> Table:
         error = "" if np.isnan(errors[i, j]) else f"{errors[i, j]:.3f}"
         table.add_row(name, str(result["layer_b"].values[j]), f"{values[i, j]:.3f}", error)
     return table
+
+
+def _block_outputs(result: xr.Dataset) -> list[int]:
+    """Rows of model_a that are, or hand on, the output of a block or of the model."""
+    names = result["layer_a"].values.tolist()
+    outputs = {block for block in result["block_a"].values.tolist() if block} | {"output"}
+    folded = zip(result["folded_a"].values, result["folded_into_a"].values, strict=True)
+    outputs |= {str(into) for name, into in folded if name in outputs}
+    return [row for row, name in enumerate(names) if name in outputs]

@@ -39,8 +39,8 @@ def require_kernels(device: str) -> None:
     if device == "auto" or choose_device(device).type != "cuda":
         return
     status = kernel_status()["cuda"]
-    if not status["loaded"]:
+    if status != "loaded":
         raise InputError(
-            f"vitprobe's CUDA kernels are not there ({status['reason']}): reinstall with "
-            "VITPROBE_CUDA=1, or use --device auto for the slower reference"
+            f"vitprobe's CUDA kernels are not there ({status}): reinstall with VITPROBE_CUDA=1, or "
+            "use --device auto for the slower reference"
         )

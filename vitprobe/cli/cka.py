@@ -52,7 +52,9 @@ def command(
     ] = "linear",
     passes: Annotated[
         int,
-        typer.Option(help="Times through the examples, each in a new order.", min=1),
+        typer.Option(
+            help="Times through the examples, each in a new order.", min=1, rich_help_panel="Run"
+        ),
     ] = 1,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
@@ -63,8 +65,7 @@ def command(
 ) -> None:
     """Compare every layer of every model with every other layer (CKA), with error bars.
 
-    Writes a labelled result (.nc), a heatmap (.png) and a table (.csv) for each pair of models and
-    for each model against itself.
+    For each pair of models, and each with itself: a result (.nc), a heatmap (.png), a table (.csv).
 
     Example: vitprobe cka --models vit,resnet18
     """

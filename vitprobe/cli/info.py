@@ -14,11 +14,16 @@ def command() -> None:
     console = Console(highlight=False, soft_wrap=True)
     packages = ("vitprobe", "torch", "torchvision", "timm", "torchmetrics", "xarray")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    console.print(f"[bold]versions[/]  {versions}")
-    console.print(f"          Python {platform.python_version()}, {platform.platform()}")
-    for device, status in kernel_status().items():
-        console.print(f"[bold]{device:8}[/]  {status}")
-    console.print(f"[bold]devices[/]   cpu ({torch.get_num_threads()} threads)")
+    console.print(f"[bold]versions[/]      {versions}")
+    console.print(f"              Python {platform.python_version()}, {platform.platform()}")
+    status = kernel_status()
+    for device in ("cpu", "cuda"):
+        console.print(f"[bold]{device + ' kernels':13}[/] {status[device]}")
+    built = ", ".join(f"{name} {value}" for name, value in status["build"].items() if value)
+    console.print(f"[bold]built with[/]    {built or 'nothing: the kernels were not built'}")
+    if status["driver"]:
+        console.print(f"[bold]driver[/]        {status['driver']}")
+    console.print(f"[bold]devices[/]       cpu ({torch.get_num_threads()} threads)")
     for i in range(torch.cuda.device_count()):
         major, minor = torch.cuda.get_device_capability(i)
-        console.print(f"          cuda:{i} {torch.cuda.get_device_name(i)} (sm_{major}{minor})")
+        console.print(f"              cuda:{i} {torch.cuda.get_device_name(i)} (sm_{major}{minor})")

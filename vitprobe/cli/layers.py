@@ -30,19 +30,28 @@ def command(
         noise = torch.Generator().manual_seed(seed)
         sites = survey(loaded, torch.randn(4, 3, height, width, generator=noise))
     table = Table(box=None, pad_edge=False)
-    for heading in ("layer", "type", "shape", "axis", "block", "remark"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("layer", no_wrap=True)
+    for heading in ("type", "shape", "axis", "remark"):
+        table.add_column(heading)
     for site in sites:
         shape = "x".join(map(str, site.shape))
         axis = "" if site.example_axis is None else str(site.example_axis)
-        remark = f"the tensor of {site.twin}" if site.twin else ""
-        remark = f"left out: {site.reason}" if site.reason else remark
-        table.add_row(site.name, site.type, shape, axis, site.block, remark)
+        table.add_row(site.name, site.type, shape, axis, _remark(site))
     console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe: lines need not fit a screen
+        console.width = 200
     console.print(table)
-    kept = [site for site in sites if site.reason is None]
-    distinct = sum(site.twin is None for site in kept)
+    fired = sum(site.reason is None for site in sites)
+    distinct = sum(site.reason is None and site.twin is None for site in sites)
     console.print(
-        f"{model}: {len(kept)} layers fire, {distinct} of them distinct activations; "
-        f"{len(sites) - len(kept)} left out"
+        f"{model}: {fired} layers fire, {distinct} of them distinct activations; "
+        f"{len(sites) - fired} left out"
     )
+
+
+def _remark(site) -> str:
+    if site.reason:
+        return f"left out: {site.reason}"
+    if site.twin:
+        return f"the tensor of {site.twin}"
+    return "block" if site.block == site.module else ""
