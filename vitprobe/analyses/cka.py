@@ -13,6 +13,7 @@ from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
+from vitprobe.metrics.kernels import vectoriser
 
 LayerSpec = str | type | Sequence[str | type]
 
@@ -120,6 +121,7 @@ def cka_pairs(
     """
     if precision not in ("fp32", "bf16"):
         raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
+    vectoriser(kernel, estimator)  # wrong words are refused before any work
     watch = Stopwatch(inputs.device)
     images = Pass(
         inputs,
@@ -166,9 +168,10 @@ def _progress_bar(shown: bool, inputs: Inputs):
     if not shown:
         yield lambda done: None
         return
+    from rich.console import Console
     from rich.progress import Progress
 
-    total = inputs.loader.examples
-    with Progress(transient=True) as progress:
+    total, console = inputs.loader.examples, Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("examples", total=total and total * inputs.loader.passes)
         yield lambda done: progress.advance(task, done)

@@ -37,7 +37,7 @@ def stem(dataset: xr.Dataset) -> str:
     for side in ("model_a", "model_b"):
         name, _, weights = dataset.attrs[side].partition("@")
         parts.append(f"{name}@{Path(weights).stem}" if weights else name)
-    return "-".join(re.sub(r"[^\w.@]+", "_", part) for part in parts)
+    return "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
 
 
 def save(datasets: list[xr.Dataset], folder: Path, writers: dict[str, Writer]) -> list[Path]:

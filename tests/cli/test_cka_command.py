@@ -1,0 +1,157 @@
+"""`vitprobe cka`, from the words typed to the files written."""
+
+import csv
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+SMALL = ("--examples", 64, "--batch-size", 16, "--layers", "blocks")
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_models(vitprobe_command, tmp_path):
+    ended = vitprobe_command("cka", "--models", "vit,resnet18", *SMALL, "--output", "out")
+    assert ended.code == 0
+    names = ["cka-resnet18-resnet18", "cka-vit-resnet18", "cka-vit-vit"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        name + suffix for name in names for suffix in (".nc", ".png", ".csv")
+    )
+    for name in names:
+        result = xr.load_dataset(tmp_path / "out" / f"{name}.nc", engine="h5netcdf")
+        rows = table(tmp_path / "out" / f"{name}.csv")
+        assert len(rows) == result["cka"].size
+        for row in rows[:: len(rows) // 7]:
+            value = result["cka"].sel(layer_a=row["layer_a"], layer_b=row["layer_b"]).item()
+            assert float(row["cka"]) == pytest.approx(value, abs=1e-12)
+        with Image.open(tmp_path / "out" / f"{name}.png") as picture:
+            assert min(picture.size) > 600
+    for words in (
+        "vit: random, 1,205,898 parameters",
+        "resnet18: random, 11,173,962 parameters",
+        "digits: 64 examples in 4 batches of 16",
+        "best match",
+        "blocks.5",
+        "seconds",
+        "data",
+        "forward",
+        "statistics",
+        "cka-vit-resnet18.nc",
+    ):
+        assert words in ended.out
+    assert ended.err.splitlines() == [
+        "note: only 4 batches: error bars are rough below 8 "
+        "(use more examples or a smaller batch size)"
+    ]
+
+
+def test_the_best_match_is_the_largest_value(vitprobe_command, tmp_path):
+    ended = vitprobe_command("cka", "--models", "vit,resnet20", *SMALL)
+    result = xr.load_dataset(tmp_path / "results" / "cka-vit-resnet20.nc", engine="h5netcdf")
+    best = result["cka"].sel(layer_a="blocks.2")
+    line = next(line for line in ended.out.splitlines() if line.startswith("blocks.2"))
+    assert line.split()[1:3] == [str(best.idxmax().item()), f"{best.max().item():.3f}"]
+
+
+def test_three_models_give_every_pair(vitprobe_command, tmp_path):
+    ended = vitprobe_command("cka", "--models", "vit,resnet20,resnet32", *SMALL)
+    assert ended.code == 0
+    assert sorted(path.stem for path in (tmp_path / "results").glob("*.nc")) == [
+        "cka-resnet20-resnet20",
+        "cka-resnet20-resnet32",
+        "cka-resnet32-resnet32",
+        "cka-vit-resnet20",
+        "cka-vit-resnet32",
+        "cka-vit-vit",
+    ]
+
+
+def test_layers_once_per_model(vitprobe_command, tmp_path):
+    ended = vitprobe_command(
+        *("cka", "--models", "vit,resnet20", "--examples", 32, "--batch-size", 16),
+        *("--layers", "blocks.*.mlp.fc2,norm", "--layers", "Conv2d"),
+    )
+    assert ended.code == 0
+    result = xr.load_dataset(tmp_path / "results" / "cka-vit-resnet20.nc", engine="h5netcdf")
+    assert result["layer_a"].values.tolist() == [f"blocks.{i}.mlp.fc2" for i in range(6)] + ["norm"]
+    assert set(result["type_b"].values) == {"Conv2d"}
+    assert result.sizes["layer_b"] == 19
+
+
+def test_two_checkpoints_of_one_architecture_are_two_models(vitprobe_command, tmp_path, real_data):
+    trained = real_data / "resnet20-12fca82f.th"
+    ended = vitprobe_command("cka", "--models", f"resnet20,resnet20@{trained}", *SMALL)
+    assert ended.code == 0
+    path = tmp_path / "results" / "cka-resnet20-resnet20@resnet20-12fca82f.nc"
+    result = xr.load_dataset(path, engine="h5netcdf")
+    assert result.attrs["model_a_weights_sha256"] != result.attrs["model_b_weights_sha256"]
+    assert np.diag(result["cka"]).max() < 0.999
+
+
+def test_the_documented_row_of_resnet20(vitprobe_command, tmp_path, real_data):
+    ended = vitprobe_command(
+        *("cka", "--models", f"resnet20@{real_data / 'resnet20-12fca82f.th'}"),
+        *("--dataset", f"npz:{real_data / 'cifar10-test1000.npz'}", "--batch-size", 250),
+        *("--layers", "blocks", "--order", "file"),
+    )
+    assert ended.code == 0
+    (path,) = (tmp_path / "results").glob("*.nc")
+    row = xr.load_dataset(path, engine="h5netcdf")["cka"].sel(layer_a="layer1.0").values[1:]
+    expected = [0.8498, 0.6778, 0.5942, 0.5512, 0.4906, 0.3818, 0.2922, 0.2166, 0.2594]
+    assert row == pytest.approx(expected, abs=2e-4)
+
+
+def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
+    ended = vitprobe_command(
+        *("cka", "--models", "resnet20", "--layers", "blocks", "--examples", 40),
+        *("--batch-size", 10, "--passes", 2, "--estimator", "biased", "--kernel", "rbf:0.4"),
+        *("--split", "train", "--order", "file", "--tokens", "mean", "--image-size", 24),
+        *("--mean", "0.5", "--std", "0.1,0.2,0.3", "--precision", "bf16", "--seed", 5),
+        *("--device", "cpu", "--workers", 1, "--output", "deep/folder"),
+    )
+    assert ended.code == 0
+    path = tmp_path / "deep" / "folder" / "cka-resnet20-resnet20.nc"
+    facts = xr.load_dataset(path, engine="h5netcdf").attrs
+    expected = {
+        "estimator": "biased",
+        "kernel": "rbf:0.4",
+        "examples": 80,
+        "passes": 2,
+        "batches": 8,
+        "order": "file",
+        "tokens": "mean",
+        "dtype": "bf16",
+        "seed": 5,
+        "device": "cpu",
+        "model_a_image_size": "24, 24",
+        "model_a_mean": "0.5, 0.5, 0.5",
+        "model_a_std": "0.1, 0.2, 0.3",
+        "layers_a": "blocks",
+    }
+    assert {name: facts[name] for name in expected} == expected
+    assert "biased" in facts["notes"]
+
+
+def test_a_corrupt_image_is_named_and_can_be_skipped(vitprobe_command, tmp_path):
+    random = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(12):
+            pixels = random.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.png")
+    (tmp_path / "images" / "dog" / "7.png").write_bytes(b"not a picture")
+    words = ("cka", "--models", "resnet20", "--dataset", "imagefolder:images", "--layers", "blocks")
+    ended = vitprobe_command(*words, "--batch-size", 8)
+    assert ended.code == 2
+    assert "7.png" in ended.err.splitlines()[-1]
+    assert "--skip-bad-images" in ended.err
+    assert not list((tmp_path / "results").iterdir())
+    ended = vitprobe_command(*words, "--batch-size", 8, "--skip-bad-images")
+    assert ended.code == 0
+    assert "7.png" in ended.err
+    assert "23 examples" in ended.out
