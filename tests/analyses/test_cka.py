@@ -5,6 +5,7 @@ import itertools
 import brute_force
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 import xarray as xr
@@ -286,6 +287,16 @@ def test_tokens():
     assert features == [65 * 128, 128, 64 * 128, 128]
     values = [value(by_tokens[name], "blocks.0", "blocks.5") for name in ("cls", "patches", "mean")]
     assert min(abs(a - b) for a, b in itertools.combinations(values, 2)) > 1e-6
+
+
+def test_a_given_timm_model_keeps_its_own_size_and_normalisation():
+    given = timm.create_model("vit_tiny_patch16_224", img_size=48, num_classes=10)
+    facts = vitprobe.cka(given, layers="blocks", examples=16, batch_size=8).attrs
+    assert facts["model_a_image_size"] == "48, 48"
+    assert facts["model_a_mean"] == "0.5, 0.5, 0.5"
+    assert facts["model_a"] == "VisionTransformer"
+    by_name = vitprobe.cka("vit", layers="blocks", examples=16, batch_size=8).attrs
+    assert by_name["model_a_mean"].startswith("0.30")  # digits' own
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from vitprobe.data import ImageData, PairedLoader, Transform, load_data
 from vitprobe.data.batch import class_count
 from vitprobe.errors import InputError, VitprobeWarning
-from vitprobe.models import build_model
+from vitprobe.models import build_model, transform_of
 
 ModelLike = str | nn.Module
 DataLike = str | Dataset | DataLoader | Tensor
@@ -152,9 +152,7 @@ def _subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subjec
         )
     else:
         label = type(model).__name__
-    transform = getattr(model, "transform", None)
-    if not isinstance(transform, Transform):
-        transform = Transform(image_size=image_size)
+    transform = transform_of(model).filled(image_size=image_size)
     if isinstance(data, ImageData):
         transform = transform.filled(image_size=data_size, mean=data.mean, std=data.std)
     transform = replace(transform, mean=mean or transform.mean, std=std or transform.std)

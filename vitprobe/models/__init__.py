@@ -1,7 +1,15 @@
 """Names to models: our own, timm's, torchvision's and the user's; checkpoints of every layout."""
 
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
+from vitprobe.models.given import transform_of
 from vitprobe.models.load import build_model, load_model
 from vitprobe.models.names import known_names
 
-__all__ = ["Checkpoint", "build_model", "known_names", "load_model", "read_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "build_model",
+    "known_names",
+    "load_model",
+    "read_checkpoint",
+    "transform_of",
+]
