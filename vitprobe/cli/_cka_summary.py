@@ -63,22 +63,21 @@ def _print_models(console: Console, results: list[xr.Dataset]) -> None:
             if name in shown:
                 continue
             shown.add(name)
-            sites, left_out = result.sizes[f"layer_{side}"], result.sizes[f"left_out_{side}"]
+            sites, folded = result.sizes[f"layer_{side}"], result.sizes[f"folded_{side}"]
             console.print(
                 f"[bold]model[/]    {name}: {_of(facts, side, 'weights')}, "
                 f"{int(_of(facts, side, 'parameters')):,} parameters, "
                 f"{_size(facts, side)}mean {_of(facts, side, 'mean') or 0}, "
                 f"std {_of(facts, side, 'std') or 1}"
             )
-            folded = result.sizes[f"folded_{side}"]
             console.print(
-                f"         {sites} sites" + (f", {folded} more hand on a tensor" if folded else "")
+                f"         {sites} sites"
+                + (f"; {folded} more hand on another's tensor" if folded else "")
             )
-            if left_out:
-                console.print(f"         {left_out} left out: {_reasons(result, side)}")
-            if blank := sum(bool(reason) for reason in result[f"blank_{side}"].values):
-                reasons = Counter(filter(None, result[f"blank_{side}"].values))
-                console.print(f"         {blank} blank: {_counted(reasons)}")
+            if result.sizes[f"left_out_{side}"]:
+                console.print(f"         left out: {_reasons(result, side)}")
+            if blanks := Counter(filter(None, result[f"blank_{side}"].values.tolist())):
+                console.print(f"         blank: {_counted(blanks)}")
             if note := _of(facts, side, "note"):
                 console.print(f"         {note}")
 
@@ -97,7 +96,7 @@ def _reasons(result: xr.Dataset, side: str) -> str:
 
 
 def _counted(reasons: Counter) -> str:
-    return "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    return "; ".join(f"{count} ({reason})" for reason, count in reasons.most_common())
 
 
 def _best_matches(result: xr.Dataset) -> Table:
