@@ -34,7 +34,7 @@ def test_two_models(vitprobe_command, tmp_path):
     for words in (
         "vit: random, 1,205,898 parameters",
         "resnet18: random, 11,173,962 parameters",
-        "digits: 64 examples in 4 batches of 16",
+        "digits test: 64 examples in 4 batches of 16",
         "best match",
         "blocks.5",
         "seconds",
@@ -120,6 +120,7 @@ def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
     expected = {
         "estimator": "biased",
         "kernel": "rbf:0.4",
+        "split": "train",
         "examples": 80,
         "passes": 2,
         "batches": 8,

@@ -137,6 +137,7 @@ def cka_pairs(
         say(images.notes, "biased CKA depends on the batch size")
     attributes = {
         "dataset": inputs.loader.name,
+        "split": inputs.split,
         "examples": images.examples,
         "batch_size": inputs.loader.batch_size or 0,
         "batches": int(images.metric.batches),

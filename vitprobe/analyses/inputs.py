@@ -38,6 +38,7 @@ class Inputs:
 
     subjects: tuple[Subject, ...]
     loader: PairedLoader
+    split: str  # of a named data set, else ""
     device: torch.device
     seed: int
     order: str
@@ -103,7 +104,8 @@ def prepare(
         workers=workers,
         skip_bad_images=skip_bad_images,
     )
-    return Inputs(_relabelled(subjects), loader, device, seed, order)
+    split = data.split if isinstance(data, ImageData) else ""
+    return Inputs(_relabelled(subjects), loader, split, device, seed, order)
 
 
 def choose_device(

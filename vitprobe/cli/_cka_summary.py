@@ -33,7 +33,7 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     first = results[0].attrs
     _print_models(console, results)
     console.print(
-        f"[bold]data[/]     {first['dataset']}: {first['examples']:,} examples in "
+        f"[bold]data[/]     {first['dataset']} {first['split']}: {first['examples']:,} examples in "
         f"{first['batches']} batches of {first['batch_size']}"
         + (f", {first['passes']} passes" if first["passes"] > 1 else "")
         + f", {first['order']} order; CKA {first['estimator']}, {first['kernel']}, "
