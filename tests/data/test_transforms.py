@@ -111,6 +111,8 @@ def test_filled_keeps_what_is_there():
     [
         ({"std": (1, 0, 1)}, "std must be positive"),
         ({"mean": (0.5,)}, "three values"),
+        ({"mean": (0.5, float("nan"), 0.5)}, "mean must be finite"),
+        ({"std": (float("inf"),) * 3}, "std must be finite"),
         ({"crop_pct": 0}, "crop_pct"),
         ({"image_size": 0}, "image_size"),
         ({"interpolation": "bicubik"}, "'bicubic'"),

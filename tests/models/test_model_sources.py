@@ -1,5 +1,6 @@
 """timm's, torchvision's and the user's models; names that nothing knows; pretrained weights."""
 
+import logging
 import sys
 import urllib.error
 
@@ -138,7 +139,7 @@ def test_a_user_s_model_may_have_a_child_called_module(user_module, tmp_path):
     ("spec", "words"),
     [
         ("my_nets:nte", "no callable 'nte'; did you mean 'net'"),
-        ("my_nets:constant", "no callable 'constant'"),
+        ("my_nets:constant", "no callable 'constant'$"),  # is there, but is no callable
         ("my_nets:number", "gave a int: it must return a torch.nn.Module"),
         ("my_nets:broken", "cannot build my_nets:broken: RuntimeError: first line$"),
         ("my_nets:Picky", "attribute 'transform' of its own"),
@@ -209,6 +210,22 @@ def test_without_a_network_pretrained_weights_are_one_clear_line(monkeypatch, na
     ) as caught:
         load_model(f"{name}@pretrained")
     assert "\n" not in str(caught.value)
+
+
+def test_the_hub_s_retries_are_not_told(monkeypatch):
+    """Its client warns of every retry, a dozen lines; its logger is afterwards as it was."""
+    client = logging.getLogger("huggingface_hub.utils._http")
+    told = []
+
+    def retrying(*args, **kwargs):
+        told.append(client.isEnabledFor(logging.WARNING))
+        offline()
+
+    monkeypatch.setattr(timm, "create_model", retrying)
+    before = logging.getLogger("huggingface_hub").level
+    with pytest.raises(InputError, match="pretrained weights"):
+        load_model("resnet18@pretrained")
+    assert told == [False] and logging.getLogger("huggingface_hub").level == before
 
 
 def test_names_without_pretrained_weights():

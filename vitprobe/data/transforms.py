@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -148,4 +149,6 @@ def _channels(name: str, values) -> tuple[float, float, float] | None:
     values = tuple(float(value) for value in values)
     if len(values) != 3:
         raise InputError(f"{name} must have three values (R, G, B), got {len(values)}")
+    if not all(math.isfinite(value) for value in values):
+        raise InputError(f"{name} must be finite numbers, got {values}")
     return values

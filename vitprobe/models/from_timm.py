@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import timm
 from timm.data import resolve_data_config
 from timm.layers import PatchEmbed
@@ -43,7 +47,9 @@ class TimmSource(Source):
 
     def build_pretrained(self, size: Frame | None) -> tuple[nn.Module, str]:
         tag = f".{self.config.tag}" if self.config.tag else ""
-        return self._create(size, pretrained=True), f"timm {self.config.architecture}{tag}"
+        with _quiet_hub():
+            model = self._create(size, pretrained=True)
+        return model, f"timm {self.config.architecture}{tag}"
 
     def transform(self, size: Frame | None) -> Transform:
         data = resolve_data_config(pretrained_cfg=self.config.to_dict())
@@ -64,3 +70,15 @@ class TimmSource(Source):
         if size and isinstance(patches, PatchEmbed) and not patches.dynamic_img_pad:
             check_patches(self.name, size, patches.patch_size)
         return model
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Without a network the hub's client warns of each of its many retries; one error is enough."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -73,7 +73,8 @@ def _imported(name: str):
         raise InputError(f"importing {module_name} failed: {brief(error)}") from error
     make = getattr(module, attribute, None)
     if not callable(make):
-        near = did_you_mean(attribute, [key for key in vars(module) if not key.startswith("_")])
+        public = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+        near = did_you_mean(attribute, [key for key, value in public.items() if callable(value)])
         raise InputError(f"module {module_name} has no callable {attribute!r}{near}")
     return make
 
