@@ -229,3 +229,49 @@ def test_as_found_keeps_a_train_that_freezes_parts():
     model.norm.train()
     with unchanged(model), as_found(model):
         assert not model.training
+
+
+class Around(nn.Module):
+    """A model in which another is one part."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.head = inner, nn.Flatten()
+
+    def forward(self, x):
+        return self.head(self.inner(x))
+
+
+def names_that_fire(model):
+    return {site.name for site in survey(model, IMAGES) if site.reason is None}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_torchscript_program_is_refused_or_closed(net):
+    program = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()))
+    with pytest.raises(InputError, match="TorchScript program .*: give the module"):
+        survey(program, IMAGES)
+    found = survey(Around(program), IMAGES)
+    assert {site.name for site in found if site.reason is None} == {"head", "output"}
+    assert "TorchScript" in found["inner"].reason and "TorchScript" in found["inner.0"].reason
+
+
+@pytest.mark.parametrize("how", ["module", "part", "in_place"])
+def test_compiled_code_that_ran_before_shows_its_layers(net, how):
+    """Code compiled without hooks would pass them by: only the output would be seen."""
+    net.eval()
+    expected = names_that_fire(net)
+    if how == "in_place":
+        model, path = net, ""
+        net.compile(backend="eager")
+    else:
+        model, path = torch.compile(net, backend="eager"), "_orig_mod."
+        if how == "part":
+            model, path = Around(model), "inner._orig_mod."
+    with torch.no_grad():
+        model(IMAGES)
+    assert {path + name for name in expected - {"output"}} <= names_that_fire(model)
+    values = {}
+    with capture(model, [survey(model, IMAGES)[f"{path}conv"]], lambda s, x, t: values.update(x=x)):
+        model(IMAGES)
+    assert torch.equal(values["x"], net.conv(IMAGES))

@@ -1,10 +1,14 @@
 """Forward hooks that know which call of which module they see, and are gone afterwards."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
+
+from vitprobe.errors import InputError
 
 Observe = Callable[[str, int, Any], None]  # (module path, call from 1, output)
 
@@ -21,7 +25,15 @@ def hooked(
     Calls are counted afresh in each forward, also after one that raised. `begin` is called before
     each. A forward of the model within its own forward
     belongs to the outer one; a module called outside a forward of the model is not observed.
+    What torch.compile has compiled runs as it was written: compiled code passes hooks by.
+
+    Raises InputError for a TorchScript program, which takes no hooks; where it is only a part of
+    the model, nothing in it is observed.
     """
+    if isinstance(model, torch.jit.RecursiveScriptModule):
+        raise InputError(
+            "a TorchScript program does not show its layers: give the module it was made from"
+        )
     counts: dict[str, int] = {}
     depth = 0
 
@@ -48,9 +60,17 @@ def hooked(
     try:
         handles.append(model.register_forward_pre_hook(enter, prepend=True))
         for path, module in modules.items():
-            handles.append(module.register_forward_hook(observer(path)))
+            if not isinstance(module, torch.jit.RecursiveScriptModule):
+                handles.append(module.register_forward_hook(observer(path)))
         handles.append(model.register_forward_hook(leave, always_call=True))
-        yield
+        with _as_written():
+            yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _as_written():
+    """torch.compile off inside; its package, which takes a second to load, is not loaded for it."""
+    loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()

@@ -90,6 +90,8 @@ def _four_distinct(examples: torch.Tensor) -> torch.Tensor:
 
 
 def _why_silent(module: nn.Module) -> str:
+    if isinstance(module, torch.jit.ScriptModule):
+        return "never fires: a TorchScript program does not show its layers"
     if isinstance(module, _NO_FORWARD):
         return f"never fires: a {type(module).__name__} has no forward of its own"
     return "never fires: unused, or its parent uses its weights without calling it"
