@@ -226,6 +226,42 @@ def test_the_model_is_left_as_found_after_an_error(images):
     assert not model.inner[2].weight.requires_grad
 
 
+def test_the_process_is_left_as_found(images):
+    """Gradients, threads and random numbers, after success and after a refusal."""
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    for arguments in ({"layers": "blocks"}, {"layers": "nothing"}):
+        torch.manual_seed(3)
+        threads = torch.get_num_threads()
+        try:
+            vitprobe.cka("resnet20", data=images, batch_size=16, **arguments)
+        except InputError:
+            assert arguments["layers"] == "nothing"
+        assert torch.is_grad_enabled()
+        assert torch.get_num_threads() == threads
+        assert torch.equal(torch.rand(4), expected)
+
+
+def test_rows_and_columns_of_one_model():
+    options = {"examples": 32, "batch_size": 8}
+    everything = vitprobe.cka("vit", layers=["blocks", "Linear"], **options)
+    for models in (["vit"], ["vit", "vit"]):
+        part = vitprobe.cka(*models, layers="blocks", layers_b="*.mlp.fc?", **options)
+        assert part["layer_a"].values.tolist() == [f"blocks.{i}" for i in range(6)] + ["output"]
+        assert part.sizes["layer_b"] == 12
+        same = everything["cka"].sel(layer_a=part["layer_a"], layer_b=part["layer_b"])
+        assert np.abs(part["cka"].values - same.values).max() < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_of_another_type_gets_images_of_that_type(dtype):
+    model = vitprobe.load_model("resnet20").to(dtype)
+    options = {"layers": "blocks", "examples": 64, "batch_size": 16}
+    result, plain = vitprobe.cka(model, **options), vitprobe.cka("resnet20", **options)
+    tolerance = 1e-6 if dtype == torch.float64 else 0.05
+    assert np.abs(result["cka"].values - plain["cka"].values).max() < tolerance
+
+
 def test_short_last_batches(images):
     model = vitprobe.load_model("vit", image_size=16)
     options = {"layers": "blocks", "batch_size": 15}
@@ -312,8 +348,13 @@ def test_a_given_timm_model_keeps_its_own_size_and_normalisation():
         ({"model_a": "vit", "passes": 0}, "passes"),
         ({"model_a": "vit", "data": "digit"}, "did you mean 'digits'"),
         ({"model_a": "vit", "device": "gpu"}, "device"),
+        ({"model_a": "vit", "device": "meta"}, "device"),
+        ({"model_a": 3}, "torch.nn.Module, not int"),
         ({"model_a": "vit", "data": torch.randn(3, 3, 32, 32)}, "4"),
-        ({"model_a": "vit@random", "data": torch.randn(8, 1, 32, 32)}, "cannot take images"),
+        (
+            {"model_a": "vit@random", "data": torch.randn(8, 1, 32, 32)},
+            "fails on images of 1x32x32",
+        ),
     ],
 )
 def test_wrong_input_is_one_line(arguments, words):

@@ -121,7 +121,7 @@ def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
         "estimator": "biased",
         "kernel": "rbf:0.4",
         "split": "train",
-        "examples": 80,
+        "examples": 40,
         "passes": 2,
         "batches": 8,
         "order": "file",
@@ -151,7 +151,7 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(vitprobe_command, tmp_path)
     assert ended.code == 2
     assert "7.png" in ended.err.splitlines()[-1]
     assert "--skip-bad-images" in ended.err
-    assert not list((tmp_path / "results").iterdir())
+    assert not (tmp_path / "results").exists()
     ended = vitprobe_command(*words, "--batch-size", 8, "--skip-bad-images")
     assert ended.code == 0
     assert "7.png" in ended.err

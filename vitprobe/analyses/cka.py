@@ -48,7 +48,7 @@ def cka(
             are kept) or a float tensor (N, C, H, W), taken as it is.
         layers: `all` (every distinct activation), `modules` (every site that fires), `blocks`, a
             name, a glob, a type, or a list of them.
-        layers_b: the same for model_b; None: as `layers`.
+        layers_b: the same for model_b, or for the columns of one model; None: as `layers`.
         tokens: `all` (flattened), `cls`, `patches` or `mean`.
         batch_size: None: min(256, max(32, examples // 8)).
         examples: how many to use, from the front of the order; None: all.
@@ -69,9 +69,8 @@ def cka(
     Raises:
         InputError: what was asked for cannot be done; one line says what to do.
     """
-    models = [model_a] if model_b is None else [model_a, model_b]
     inputs = prepare(
-        models,
+        [model_a, model_a if model_b is None else model_b],
         data,
         batch_size=batch_size,
         examples=examples,
@@ -82,7 +81,7 @@ def cka(
     )
     results = cka_pairs(
         inputs,
-        [layers, layers if layers_b is None else layers_b][: len(inputs.subjects)],
+        [layers, layers if layers_b is None else layers_b],
         tokens=tokens,
         estimator=estimator,
         kernel=kernel,
@@ -113,11 +112,12 @@ def cka_pairs(
 
     Args:
         inputs: models and data, from `prepare`.
-        layers: one selection per model.
+        layers: one selection for each model given to `prepare`.
         precision: `fp32`, or `bf16`: the forward pass under autocast.
 
     Returns:
-        One Dataset per pair (see `cka`): (0, 1), (0, 2), ..., then (0, 0), (1, 1), ...
+        One Dataset per pair (see `cka`): (0, 1), (0, 2), ..., then (0, 0), (1, 1), ...; a model
+        given twice with the same layers counts once.
     """
     if precision not in ("fp32", "bf16"):
         raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
@@ -138,7 +138,7 @@ def cka_pairs(
     attributes = {
         "dataset": inputs.loader.name,
         "split": inputs.split,
-        "examples": images.examples,
+        "examples": images.examples // inputs.loader.passes,
         "batch_size": inputs.loader.batch_size or 0,
         "batches": int(images.metric.batches),
         "passes": inputs.loader.passes,

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from vitprobe.analyses.cka_result import Layers
 from vitprobe.analyses.cka_vectors import SiteVectors
-from vitprobe.analyses.inputs import Inputs, Subject, say
+from vitprobe.analyses.inputs import Inputs, say, survey_named
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
-from vitprobe.taps import Survey, capture, select, survey
+from vitprobe.taps import Site, Survey, capture, select
 
 _FEW_BATCHES = 8
 
@@ -23,7 +23,7 @@ class Pass:
 
     Args:
         inputs: models and data.
-        layers, tokens: what to read, one selection per model.
+        layers, tokens: what to read, one selection for each model given.
         metric: makes a metric for a number of sites.
         precision: "fp32" or "bf16".
         watch: where the seconds are counted.
@@ -40,7 +40,9 @@ class Pass:
         precision: str,
         watch: Stopwatch,
     ):
-        self.inputs, self.layers, self.tokens = inputs, layers, tokens
+        self.inputs, self.tokens = inputs, tokens
+        asked = [_hashable(selection) for selection in layers]
+        self.views = list(dict.fromkeys(zip(inputs.places, asked, strict=True)))
         self.make_metric, self.watch = metric, watch
         self.autocast = torch.autocast(
             inputs.device.type, torch.bfloat16, enabled=precision == "bf16"
@@ -56,7 +58,7 @@ class Pass:
                 that matches nothing.
         """
         dropped = 0
-        with ExitStack() as taps, torch.no_grad():
+        with torch.no_grad(), ExitStack() as taps:
             for images, n in self._batches():
                 if not self.examples:
                     with self.watch("survey"):
@@ -77,17 +79,22 @@ class Pass:
                 batch = next(batches, None)
                 if batch is None:
                     return
-                images = [view.to(self.inputs.device) for view in batch.images]
+                images = [
+                    view.to(self.inputs.device, subject.dtype)
+                    for view, subject in zip(batch.images, self.inputs.subjects, strict=True)
+                ]
             yield images, len(batch.index)
 
     def _begin(self, images: list[Tensor], n: int, taps: ExitStack) -> None:
         if n < MINIMUM_EXAMPLES:
             raise InputError(f"the first batch has {n} examples: CKA needs at least 4")
-        self.selections = [
-            select(self._survey(subject, view), layers, self.tokens)
-            for subject, view, layers in zip(self.inputs.subjects, images, self.layers, strict=True)
-        ]
-        sites = [selection.sites for selection in self.selections]
+        with self.autocast:
+            surveys = [
+                survey_named(subject.model, subject.label, view)
+                for subject, view in zip(self.inputs.subjects, images, strict=True)
+            ]
+        self.selections = [select(surveys[i], asked, self.tokens) for i, asked in self.views]
+        sites = [self._wanted(i, of_model) for i, of_model in enumerate(surveys)]
         self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
         self.vectors = SiteVectors(self.metric, sites, self.watch)
         for i, subject in enumerate(self.inputs.subjects):
@@ -95,20 +102,26 @@ class Pass:
                 capture(subject.model, sites[i], self.vectors.reducer(i), tokens=self.tokens)
             )
 
-    def _survey(self, subject: Subject, images: Tensor) -> Survey:
-        try:
-            with self.autocast:
-                return survey(subject.model, images)
-        except InputError:
-            raise
-        except (RuntimeError, ValueError, AssertionError) as error:  # a size that does not fit
-            raise InputError(_misfit(subject, images, error)) from error
+    def _wanted(self, model: int, of_model: Survey) -> list[Site]:
+        """The sites of one model that any selection asks for, in the order in which they fire."""
+        chosen = {
+            site.name
+            for (i, _), selection in zip(self.views, self.selections, strict=True)
+            for site in selection.sites
+            if i == model
+        }
+        return [site for site in of_model if site.name in chosen]
 
     def _batch(self, images: list[Tensor], n: int) -> None:
         self.vectors.begin(n)
         with self.watch("forward"), self.autocast:
             for subject, view in zip(self.inputs.subjects, images, strict=True):
-                subject.model(view)
+                try:
+                    subject.model(view)
+                except torch.OutOfMemoryError as error:
+                    raise InputError(
+                        f"{subject.label}: no memory for a batch of {n}: use a smaller batch size"
+                    ) from error
         with self.watch("statistics"):
             self.vectors.finish()
         self.examples += n
@@ -131,22 +144,24 @@ class Pass:
         self.notes += [note for note in self.inputs.loader.notes if note not in self.notes]
 
     def described(self) -> list[Layers]:
-        """Each model's layers with their places in the metric and why any is blank."""
+        """Each selection's layers with their rows in the metric and why any is blank."""
         blanks, _ = self.metric.blanks()
         reasons = [self.vectors.silent.get(row, reason) for row, reason in enumerate(blanks)]
-        return [
-            Layers(subject, asked, selection, rows, self.vectors.features[rows], reasons[rows])
-            for subject, asked, selection, rows in zip(
-                self.inputs.subjects,
-                self.layers,
-                self.selections,
-                self.vectors.slices,
-                strict=True,
+        described = []
+        for (i, asked), selection in zip(self.views, self.selections, strict=True):
+            rows = [self.vectors.rows[i][site.name] for site in selection.sites]
+            described.append(
+                Layers(
+                    self.inputs.subjects[i],
+                    asked,
+                    selection,
+                    rows,
+                    [self.vectors.features[row] for row in rows],
+                    [reasons[row] for row in rows],
+                )
             )
-        ]
+        return described
 
 
-def _misfit(subject: Subject, images: Tensor, error: Exception) -> str:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    size = "x".join(str(side) for side in images.shape[1:])
-    return f"{subject.label} cannot take images of {size} (try --image-size): {first}"
+def _hashable(selection):
+    return selection if isinstance(selection, (str, type)) else tuple(selection)

@@ -19,7 +19,7 @@ class Layers:
     subject: Subject
     asked: object  # the selection as given
     selection: Selection
-    rows: slice
+    rows: list[int]
     features: list[int]
     blanks: list[str]  # a reason, or ""
 
@@ -28,7 +28,7 @@ def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> x
     """Models a and b out of all layers' results, with names, reasons and provenance."""
     dims = ("layer_a", "layer_b")
     values = {
-        name: (dims, getattr(result, field)[a.rows, b.rows].cpu().numpy())
+        name: (dims, getattr(result, field)[a.rows][:, b.rows].cpu().numpy())
         for name, field in (("cka", "cka"), ("cka_se", "se"), ("hsic", "hsic"))
     }
     dataset = xr.Dataset(values, coords=_layer_coords("a", a) | _layer_coords("b", b))

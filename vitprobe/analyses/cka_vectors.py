@@ -22,23 +22,22 @@ class SiteVectors:
         watch: counts the seconds as "statistics".
 
     Attributes:
-        slices: for each model, its rows.
+        rows: for each model, the row of each site by name.
         features: for each row, numbers per example that were compared (0: the site never fired).
         silent: row -> why a site gave nothing in some batch.
     """
 
     def __init__(self, metric: CKA, sites: Sequence[Sequence[Site]], watch: Stopwatch):
         self.metric, self.watch = metric, watch
-        self.slices, self._rows, start = [], [], 0
+        self.rows, count = [], 0
         for of_model in sites:
-            self._rows.append({site.name: start + k for k, site in enumerate(of_model)})
-            self.slices.append(slice(start, start + len(of_model)))
-            start += len(of_model)
-        self.features = [0] * start
+            self.rows.append({site.name: count + k for k, site in enumerate(of_model)})
+            count += len(of_model)
+        self.features = [0] * count
         self.silent: dict[int, str] = {}
         double = any(site.dtype == torch.float64 for of_model in sites for site in of_model)
         self._dtype = torch.float64 if double else torch.float32
-        self._vectors = torch.empty(start, 0)
+        self._vectors = torch.empty(count, 0)
 
     def begin(self, n: int) -> None:
         """Make ready for a batch of n examples."""
@@ -53,7 +52,7 @@ class SiteVectors:
 
     def reducer(self, model: int) -> Callable[[Site, Tensor, Site | None], None]:
         """The callback of `taps.capture` for one model."""
-        rows = self._rows[model]
+        rows = self.rows[model]
 
         def reduce(site: Site, x: Tensor, twin: Site | None) -> None:
             row = rows[site.name]

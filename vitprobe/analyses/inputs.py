@@ -13,6 +13,7 @@ from vitprobe.data import ImageData, PairedLoader, Transform, load_data
 from vitprobe.data.batch import class_count
 from vitprobe.errors import InputError, VitprobeWarning
 from vitprobe.models import build_model, transform_of
+from vitprobe.taps import Survey, survey
 
 ModelLike = str | nn.Module
 DataLike = str | Dataset | DataLoader | Tensor
@@ -27,16 +28,24 @@ class Subject:
     transform: Transform
     provenance: dict
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in: the type of its first floating-point parameter."""
+        types = (parameter.dtype for parameter in self.model.parameters())
+        return next((dtype for dtype in types if dtype.is_floating_point), torch.float32)
+
 
 @dataclass(frozen=True)
 class Inputs:
     """Models and the images they share, on one device.
 
     subjects: one per distinct model, in the order given.
+    places: for each model given, which subject it is.
     loader: yields each image once, transformed for each subject.
     """
 
     subjects: tuple[Subject, ...]
+    places: tuple[int, ...]
     loader: PairedLoader
     split: str  # of a named data set, else ""
     device: torch.device
@@ -86,7 +95,14 @@ def prepare(
     Raises:
         InputError: a model, data set, size or device that cannot be had.
     """
-    models = [model for i, model in enumerate(models) if not _among(model, models[:i])]
+    for model in models:
+        if not isinstance(model, (str, nn.Module)):
+            raise InputError(
+                f"a model is a spec such as 'vit' or a torch.nn.Module, not {type(model).__name__}"
+            )
+    places = tuple(_first_place(model, models) for model in models)
+    models = [models[place] for place in dict.fromkeys(places)]
+    places = tuple(sorted(set(places)).index(place) for place in places)
     device = choose_device(device, models)
     if isinstance(data, str):
         data = load_data(data, split=split, data_dir=data_dir)
@@ -105,7 +121,7 @@ def prepare(
         skip_bad_images=skip_bad_images,
     )
     split = data.split if isinstance(data, ImageData) else ""
-    return Inputs(_relabelled(subjects), loader, split, device, seed, order)
+    return Inputs(_relabelled(subjects), places, loader, split, device, seed, order)
 
 
 def choose_device(
@@ -123,7 +139,9 @@ def choose_device(
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise InputError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:N") from None
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise InputError(f"unknown device {str(device)!r}: use auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
             raise InputError(f"no CUDA device on this machine for {chosen}: use --device cpu")
@@ -139,6 +157,25 @@ def say(notes: list[str], text: str) -> None:
     """Warn, and keep the same sentence for the result's `notes`."""
     notes.append(text)
     warnings.warn(text, VitprobeWarning, stacklevel=3)
+
+
+def survey_named(model: nn.Module, label: str, images: Tensor) -> Survey:
+    """`taps.survey`; a model that fails on these images (n, C, H, W) is named in one line.
+
+    Raises:
+        InputError: the forward fails in whatever way, or there are fewer than 4 distinct images.
+    """
+    try:
+        return survey(model, images)
+    except InputError:
+        raise
+    except Exception as error:
+        size = "x".join(str(side) for side in images.shape[1:])
+        why = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(
+            f"{label} fails on images of {size} ({type(error).__name__}: {why}); "
+            "is --image-size right?"
+        ) from error
 
 
 def _subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subject:
@@ -178,8 +215,10 @@ def _device_of(model: nn.Module) -> torch.device | None:
     return None if tensor is None else tensor.device
 
 
-def _among(model: ModelLike, others: Sequence[ModelLike]) -> bool:
-    return any(model is other or (isinstance(model, str) and model == other) for other in others)
+def _first_place(model: ModelLike, models: Sequence[ModelLike]) -> int:
+    """Where this model is named first: the same module, or the same spec."""
+    same = (model is other or (isinstance(model, str) and model == other) for other in models)
+    return next(place for place, found in enumerate(same) if found)
 
 
 def _relabelled(subjects: list[Subject]) -> tuple[Subject, ...]:

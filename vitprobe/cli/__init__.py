@@ -40,12 +40,23 @@ def _options_of_all(
 
 def main() -> None:
     """Run the command; wrong input ends in one line on stderr and exit code 2."""
-    first = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    words = sys.argv[1:] or ["--help"]
     try:
-        if not first.startswith("-") and first not in _COMMANDS:
-            near = did_you_mean(first, _COMMANDS) or f": choose from {', '.join(_COMMANDS)}"
-            raise InputError(f"unknown command {first!r}{near}")
-        app()
+        if not words[0].startswith("-") and words[0] not in _COMMANDS:
+            near = did_you_mean(words[0], _COMMANDS) or f": choose from {', '.join(_COMMANDS)}"
+            raise InputError(f"unknown command {words[0]!r}{near}")
+        sys.exit(app(words, standalone_mode=False))
     except InputError as error:
-        typer.echo(f"vitprobe: {error}", err=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except typer.Abort:
+        _refuse("interrupted; nothing was written")
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not one of typer's own: a fault, to be seen
+            raise
+        line = " ".join(error.format_message().split())
+        _refuse(f"{line} See vitprobe {words[0]} --help")
+
+
+def _refuse(line: str) -> None:
+    typer.echo(f"vitprobe: {line}", err=True)
+    sys.exit(2)

@@ -33,11 +33,10 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     first = results[0].attrs
     _print_models(console, results)
     console.print(
-        f"[bold]data[/]     {first['dataset']} {first['split']}: {first['examples']:,} examples in "
-        f"{first['batches']} batches of {first['batch_size']}"
+        f"[bold]data[/]     {first['dataset']} {first['split']}: {first['examples']:,} examples"
         + (f", {first['passes']} passes" if first["passes"] > 1 else "")
-        + f", {first['order']} order; CKA {first['estimator']}, {first['kernel']}, "
-        f"tokens {first['tokens']}"
+        + f" in {first['batches']} batches of {first['batch_size']}, {first['order']} order; "
+        f"CKA {first['estimator']}, {first['kernel']}, tokens {first['tokens']}"
     )
     crossed = [result for result in results if result.attrs["model_a"] != result.attrs["model_b"]]
     for result in crossed or results:

@@ -14,15 +14,15 @@ Writer = Callable[[xr.Dataset, Path], None]
 
 
 def check_folder(folder: str) -> Path:
-    """The folder, made if need be and tried for writing before any work is done.
+    """The folder, tried for writing before any work is done; it is made when there is a result.
 
     Raises:
-        InputError: it cannot be made or written to.
+        InputError: it, or the nearest folder above it that exists, cannot be written to.
     """
     path = Path(folder)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
+        nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise InputError(
@@ -50,6 +50,7 @@ def save(datasets: list[xr.Dataset], folder: Path, writers: dict[str, Writer]) -
         InputError: the disk refuses; nothing is left behind then.
     """
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".vitprobe-") as scratch:
             paths = []
             for dataset, name in zip(datasets, _distinct_stems(datasets), strict=True):

@@ -102,11 +102,9 @@ def command(
             device=device,
             seed=seed,
         )
-        if len(chosen) > 1:  # a model named twice is one model: its first selection counts
-            chosen = [chosen[specs.index(subject.label)] for subject in inputs.subjects]
         results = cka_pairs(
             inputs,
-            chosen if len(chosen) > 1 else chosen * len(inputs.subjects),
+            chosen if len(chosen) > 1 else chosen * len(specs),
             tokens=tokens,
             estimator=estimator,
             kernel=kernel,

@@ -20,15 +20,16 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
+    from vitprobe.analyses.inputs import survey_named
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.models import load_model
-    from vitprobe.taps import survey
 
     with plain_warnings():
         loaded = load_model(model, image_size=image_size, seed=seed)
         height, width = loaded.transform.image_size or (image_size or 32,) * 2
         noise = torch.Generator().manual_seed(seed)
-        sites = survey(loaded, torch.randn(4, 3, height, width, generator=noise))
+        images = torch.randn(4, 3, height, width, generator=noise)
+        sites = survey_named(loaded, model, images)
     table = Table(box=None, pad_edge=False)
     table.add_column("layer", no_wrap=True)
     for heading in ("type", "shape", "axis", "remark"):
