@@ -242,6 +242,11 @@ def test_the_process_is_left_as_found(images):
         assert torch.equal(torch.rand(4), expected)
 
 
+def test_a_single_layer():
+    result = vitprobe.cka("vit", layers="norm", examples=32, batch_size=8)
+    assert result["cka"].values.tolist() == [[pytest.approx(1)]]
+
+
 def test_rows_and_columns_of_one_model():
     options = {"examples": 32, "batch_size": 8}
     everything = vitprobe.cka("vit", layers=["blocks", "Linear"], **options)

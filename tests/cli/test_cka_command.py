@@ -156,3 +156,35 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(vitprobe_command, tmp_path)
     assert ended.code == 0
     assert "7.png" in ended.err
     assert "23 examples" in ended.out
+
+
+MODEL_WITH_BRACKETS = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 8, 8)
+
+    def forward(self, x):
+        return {"first": self.conv(x), "[/red]": self.conv(x).relu()}
+"""
+
+
+def test_names_with_brackets_are_printed_as_they_are(vitprobe_command, tmp_path, monkeypatch):
+    (tmp_path / "brackets.py").write_text(MODEL_WITH_BRACKETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ("--layers", "output*", "--examples", 32, "--output", "a[b]")
+    ended = vitprobe_command("cka", "--models", "brackets:Net", *options)
+    assert ended.code == 0
+    assert "output[[/red]]" in ended.out
+    assert "a[b]/cka-brackets_Net-brackets_Net.nc" in ended.out
+    assert "output[[/red]]" in vitprobe_command("layers", "brackets:Net").out
+
+
+def test_one_model_with_rows_and_columns(vitprobe_command, tmp_path):
+    options = ("--layers", "norm", "--layers", "blocks", "--examples", 32, "--batch-size", 16)
+    ended = vitprobe_command("cka", "--models", "vit,vit", *options)
+    assert ended.code == 0
+    row = next(line for line in ended.out.splitlines() if line.startswith("norm "))
+    assert row.split()[1] in {f"blocks.{i}" for i in range(6)}

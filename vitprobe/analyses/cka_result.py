@@ -1,11 +1,13 @@
 """Sums and sites -> the labelled Dataset of one pair of models."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from vitprobe.analyses.inputs import Subject
 from vitprobe.metrics import CKAResult
@@ -28,7 +30,7 @@ def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> x
     """Models a and b out of all layers' results, with names, reasons and provenance."""
     dims = ("layer_a", "layer_b")
     values = {
-        name: (dims, getattr(result, field)[a.rows][:, b.rows].cpu().numpy())
+        name: (dims, _block(getattr(result, field), a, b))
         for name, field in (("cka", "cka"), ("cka_se", "se"), ("hsic", "hsic"))
     }
     dataset = xr.Dataset(values, coords=_layer_coords("a", a) | _layer_coords("b", b))
@@ -54,6 +56,11 @@ def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> x
     return dataset
 
 
+def _block(values: Tensor, a: Layers, b: Layers) -> np.ndarray:
+    square = values.reshape(math.isqrt(values.numel()), -1)  # torchmetrics gives 1 x 1 as a scalar
+    return square[a.rows][:, b.rows].cpu().numpy()
+
+
 def _layer_coords(side: str, layers: Layers) -> dict:
     sites, dim = layers.selection.sites, f"layer_{side}"
     columns = {
@@ -74,8 +81,10 @@ def _provenance(side: str, layers: Layers) -> dict:
     for key, value in subject.provenance.items():
         if key != "spec":
             facts[f"model_{side}_{key}"] = _text(value)
-    for key in ("image_size", "mean", "std"):
-        facts[f"model_{side}_{key}"] = _text(getattr(subject.transform, key))
+    facts[f"model_{side}_image_size"] = _text(subject.transform.image_size)
+    for key in ("mean", "std"):
+        values = getattr(subject.transform, key)
+        facts[f"model_{side}_{key}"] = _text(values and [round(value, 4) for value in values])
     return facts
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _MOST_ROWS = 40  # of best matches; above that only block outputs are printed, the CSV has all
 
@@ -29,14 +30,16 @@ def write_csv(result: xr.Dataset, path: Path) -> None:
 
 def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     """What was compared, each layer's best match, where the seconds went, what was written."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)  # names may hold brackets
     first = results[0].attrs
     _print_models(console, results)
-    console.print(
-        f"[bold]data[/]     {first['dataset']} {first['split']}: {first['examples']:,} examples"
+    _say(
+        console,
+        "data",
+        f"{first['dataset']} {first['split']}: {first['examples']:,} examples"
         + (f", {first['passes']} passes" if first["passes"] > 1 else "")
-        + f" in {first['batches']} batches of {first['batch_size']}, {first['order']} order; "
-        f"CKA {first['estimator']}, {first['kernel']}, tokens {first['tokens']}"
+        + f" in {first['batches']:,} batch{'' if first['batches'] == 1 else 'es'} of "
+        f"{first['batch_size']}, {first['order']} order; CKA {first['estimator']}, {first['kernel']}, tokens {first['tokens']}",
     )
     crossed = [result for result in results if result.attrs["model_a"] != result.attrs["model_b"]]
     for result in crossed or results:
@@ -48,9 +51,10 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
         if name.startswith("seconds_")
     }
     split = ", ".join(f"{part} {value:.1f}" for part, value in seconds.items() if part != "other")
-    console.print(f"\n[bold]seconds[/]  {sum(seconds.values()):.1f}: {split}")
+    console.print()
+    _say(console, "seconds", f"{sum(seconds.values()):.1f}: {split}")
     for path in paths:
-        console.print(f"[bold]wrote[/]    {path}")
+        _say(console, "wrote", str(path))
 
 
 def _print_models(console: Console, results: list[xr.Dataset]) -> None:
@@ -63,22 +67,29 @@ def _print_models(console: Console, results: list[xr.Dataset]) -> None:
                 continue
             shown.add(name)
             sites, folded = result.sizes[f"layer_{side}"], result.sizes[f"folded_{side}"]
-            console.print(
-                f"[bold]model[/]    {name}: {_of(facts, side, 'weights')}, "
+            _say(
+                console,
+                "model",
+                f"{name}: {_of(facts, side, 'weights')}, "
                 f"{int(_of(facts, side, 'parameters')):,} parameters, "
                 f"{_size(facts, side)}mean {_of(facts, side, 'mean') or 0}, "
-                f"std {_of(facts, side, 'std') or 1}"
+                f"std {_of(facts, side, 'std') or 1}",
             )
-            console.print(
-                f"         {sites} sites"
-                + (f"; {folded} more hand on another's tensor" if folded else "")
+            _say(
+                console,
+                "",
+                f"{sites} sites" + (f"; {folded} more hand on another's tensor" if folded else ""),
             )
             if result.sizes[f"left_out_{side}"]:
-                console.print(f"         left out: {_reasons(result, side)}")
+                _say(console, "", f"left out: {_reasons(result, side)}")
             if blanks := Counter(filter(None, result[f"blank_{side}"].values.tolist())):
-                console.print(f"         blank: {_counted(blanks)}")
+                _say(console, "", f"blank: {_counted(blanks)}")
             if note := _of(facts, side, "note"):
-                console.print(f"         {note}")
+                _say(console, "", str(note))
+
+
+def _say(console: Console, label: str, text: str) -> None:
+    console.print(Text.assemble((f"{label:9}", "bold"), text))
 
 
 def _of(facts: dict, side: str, name: str):
@@ -102,8 +113,8 @@ def _best_matches(result: xr.Dataset) -> Table:
     """Each layer of model_a with the layer of model_b that is most similar to it."""
     a, b = result.attrs["model_a"], result.attrs["model_b"]
     values, errors = result["cka"].values.copy(), result["cka_se"].values
-    if a == b:
-        np.fill_diagonal(values, np.nan)  # the best match besides itself
+    if a == b:  # the best match besides itself
+        values[result["layer_a"].values[:, None] == result["layer_b"].values] = np.nan
     rows = range(len(values))
     title = f"each layer of {a} and its best match in {b}"
     if len(values) > _MOST_ROWS:

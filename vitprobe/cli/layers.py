@@ -38,7 +38,7 @@ def command(
         shape = "x".join(map(str, site.shape))
         axis = "" if site.example_axis is None else str(site.example_axis)
         table.add_row(site.name, site.type, shape, axis, _remark(site))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # names may hold brackets
     if not console.is_terminal:  # a file or a pipe: lines need not fit a screen
         console.width = 200
     console.print(table)

@@ -21,6 +21,8 @@ class CKAResult(NamedTuple):
     se: (La, Lb) float64, standard error of `cka`; NaN with a single batch.
     hsic: (La, Lb) float64, HSIC_1 (or HSIC_0 where biased).
     df: degrees of freedom of Student's t for an interval cka +- t se.
+
+    torchmetrics turns a 1 x 1 matrix into a scalar.
     """
 
     cka: Tensor
