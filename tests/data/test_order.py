@@ -52,6 +52,7 @@ def test_callers_random_state_is_left_alone():
         ({"n": 3}, "at least 4 examples, got 3"),
         ({"n": 10, "order": "seed"}, "did you mean 'seeded'"),
         ({"n": 10, "seed": -1}, "0 or more"),
+        ({"n": 10, "seed": 2**63}, r"below 2\*\*63"),
     ],
 )
 def test_impossible_orders(arguments, words):

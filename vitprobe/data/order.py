@@ -24,14 +24,14 @@ def example_order(
     `seeded`: the first `examples` of a permutation that (seed, pass_index) alone decides, so more
     examples extend the same list and every pass draws anew. `file`: 0, 1, 2, ... in each pass.
 
-    Raises InputError for an unknown order, a negative seed, more examples than there are, and
+    Raises InputError for an unknown order, a negative or too large seed, more examples than there are, and
     fewer than 4.
     """
     if order not in ORDERS:
         near = did_you_mean(str(order), ORDERS) or "; use seeded or file"
         raise InputError(f"unknown order {order!r}{near}")
-    if seed < 0:
-        raise InputError(f"the seed must be 0 or more, got {seed}")
+    if not 0 <= seed < 2**63:  # results keep it as a signed 64-bit number
+        raise InputError(f"the seed must be 0 or more and below 2**63, got {seed}")
     count = how_many(n, examples)
     if order == "file":
         return torch.arange(count)
