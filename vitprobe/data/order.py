@@ -24,8 +24,8 @@ def example_order(
     `seeded`: the first `examples` of a permutation that (seed, pass_index) alone decides, so more
     examples extend the same list and every pass draws anew. `file`: 0, 1, 2, ... in each pass.
 
-    Raises InputError for an unknown order, a negative or too large seed, more examples than there are, and
-    fewer than 4.
+    Raises InputError for an unknown order, a seed below 0 or of 2**63 and more, more examples than
+    there are, and fewer than 4.
     """
     if order not in ORDERS:
         near = did_you_mean(str(order), ORDERS) or "; use seeded or file"
