@@ -17,7 +17,7 @@ class VitprobeWarning(UserWarning):
 
 def did_you_mean(name: str, options: Iterable[str], limit: int = 3) -> str:
     """`"; did you mean 'resnet18' or 'resnet20'?"`, or `""` where no option is near."""
-    near = difflib.get_close_matches(name, list(options), n=limit, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(dict.fromkeys(options)), n=limit, cutoff=0.5)
     if not near:
         return ""
     return "; did you mean " + " or ".join(repr(option) for option in near) + "?"

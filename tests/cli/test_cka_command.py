@@ -110,7 +110,7 @@ def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
     ended = vitprobe_command(
         *("cka", "--models", "resnet20", "--layers", "blocks", "--examples", 40),
         *("--batch-size", 10, "--passes", 2, "--estimator", "biased", "--kernel", "rbf:0.4"),
-        *("--split", "train", "--order", "file", "--tokens", "mean", "--image-size", 24),
+        *("--split", "train", "--order", "seeded", "--tokens", "mean", "--image-size", 24),
         *("--mean", "0.5", "--std", "0.1,0.2,0.3", "--precision", "bf16", "--seed", 5),
         *("--device", "cpu", "--workers", 1, "--output", "deep/folder"),
     )
@@ -124,7 +124,7 @@ def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
         "examples": 40,
         "passes": 2,
         "batches": 8,
-        "order": "file",
+        "order": "seeded",
         "tokens": "mean",
         "dtype": "bf16",
         "seed": 5,
@@ -156,6 +156,22 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(vitprobe_command, tmp_path)
     assert ended.code == 0
     assert "7.png" in ended.err
     assert "23 examples" in ended.out
+
+
+def test_a_first_batch_of_bad_images_does_not_end_the_run(vitprobe_command, tmp_path):
+    (tmp_path / "images").mkdir()
+    for i in range(16):
+        pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{i:02}.png")
+    for i in range(3):
+        (tmp_path / "images" / f"{i:02}.png").write_bytes(b"not a picture")
+    ended = vitprobe_command(
+        *("cka", "--models", "resnet20", "--dataset", "imagefolder:images", "--layers", "blocks"),
+        *("--order", "file", "--batch-size", 5, "--image-size", 32, "--skip-bad-images"),
+    )
+    assert ended.code == 0
+    assert "3 examples were dropped" in ended.err
+    assert "10 examples in 2 batches" in ended.out
 
 
 MODEL_WITH_BRACKETS = """

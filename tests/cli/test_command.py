@@ -42,6 +42,7 @@ def test_help_of_each_command(vitprobe_command):
         "--output",
     ]:
         assert option in ended.out
+    assert "NAME[@random|pretrained|FILE]" in ended.out
     assert "Example: vitprobe layers vit" in vitprobe_command("layers", "--help").out
     assert "kernels" in vitprobe_command("info", "--help").out
 
@@ -74,6 +75,7 @@ def test_layers(vitprobe_command):
     lines = {line.split()[0]: line for line in ended.out.splitlines() if line.strip()}
     assert "16x32x32" in lines["layer1.0.conv1"]
     assert "the tensor of layer3.2.act2" in lines["layer3"]
+    assert "block, the tensor of layer3.2.act2" in lines["layer3.2"]
     assert "81 layers fire, 61 of them distinct" in ended.out
 
 

@@ -41,6 +41,23 @@ def broken():
 def number():
     return 3
 
+def lazy():
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.empty = nn.Parameter(torch.zeros(0))
+        self.one = nn.Parameter(torch.tensor(1.0))
+        self.register_buffer("sparse", torch.eye(3).to_sparse())
+        self.register_buffer("short", torch.quantize_per_tensor(torch.eye(2), 0.1, 0, torch.qint8))
+
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
+
 constant = 5
 """
 
@@ -135,6 +152,12 @@ def test_a_user_s_model_may_have_a_child_called_module(user_module, tmp_path):
         assert torch.equal(first.module.weight, second.module.weight)
 
 
+@pytest.mark.filterwarnings("ignore:.*quantize")
+def test_a_user_s_model_may_hold_more_than_dense_tensors(user_module):
+    said = load_model(f"{user_module}:Odd").provenance
+    assert said["parameters"] == 1 and len(said["weights_sha256"]) == 64
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
@@ -142,6 +165,7 @@ def test_a_user_s_model_may_have_a_child_called_module(user_module, tmp_path):
         ("my_nets:constant", "no callable 'constant'$"),  # is there, but is no callable
         ("my_nets:number", "gave a int: it must return a torch.nn.Module"),
         ("my_nets:broken", "cannot build my_nets:broken: RuntimeError: first line$"),
+        ("my_nets:lazy", "lazy layers"),
         ("my_nets:Picky", "attribute 'transform' of its own"),
         ("my_nots:net", "no module 'my_nots'"),
         ("my_nets.deep:net", "no module 'my_nets.deep'|importing my_nets.deep failed"),

@@ -60,16 +60,16 @@ class Pass:
         dropped = 0
         with torch.no_grad(), ExitStack() as taps:
             for images, n in self._batches():
-                if not self.examples:
-                    with self.watch("survey"):
-                        self._begin(images, n, taps)
                 if n < MINIMUM_EXAMPLES:
                     dropped += n
-                else:
-                    self._batch(images, n)
+                    continue
+                if not self.examples:
+                    with self.watch("survey"):
+                        self._begin(images, taps)
+                self._batch(images, n)
                 advance(n)
         if not self.examples:
-            raise InputError("the data holds no examples: CKA needs at least 4")
+            raise InputError("no batch has 4 examples or more, which CKA needs")
         self._tell(dropped)
 
     def _batches(self):
@@ -85,9 +85,7 @@ class Pass:
                 ]
             yield images, len(batch.index)
 
-    def _begin(self, images: list[Tensor], n: int, taps: ExitStack) -> None:
-        if n < MINIMUM_EXAMPLES:
-            raise InputError(f"the first batch has {n} examples: CKA needs at least 4")
+    def _begin(self, images: list[Tensor], taps: ExitStack) -> None:
         with self.autocast:
             surveys = [
                 survey_named(subject.model, subject.label, view)
@@ -132,7 +130,7 @@ class Pass:
             listed = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
             say(self.notes, f"{len(skipped)} unreadable images were skipped: {listed}")
         if dropped:
-            say(self.notes, f"a last batch of fewer than 4 examples was dropped ({dropped} in all)")
+            say(self.notes, f"{dropped} examples were dropped, in batches of fewer than 4")
         if int(self.metric.batches) == 1:
             say(self.notes, "one batch only: no error bars (a standard error needs two)")
         elif batches < _FEW_BATCHES:

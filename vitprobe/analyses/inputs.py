@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from vitprobe.data import ImageData, PairedLoader, Transform, load_data
 from vitprobe.data.batch import class_count
@@ -50,7 +50,7 @@ class Inputs:
     split: str  # of a named data set, else ""
     device: torch.device
     seed: int
-    order: str
+    order: str  # "seeded", "file", or "as given" for tensors and DataLoaders
 
     @contextmanager
     def on_device(self):
@@ -108,7 +108,15 @@ def prepare(
         data = load_data(data, split=split, data_dir=data_dir)
     if batch_size is not None and batch_size < 4:
         raise InputError(f"a batch of {batch_size} is too small: the estimators need at least 4")
+    as_given = isinstance(data, (Tensor, DataLoader))
+    if passes > 1 and _same_in_every_pass(data, order):
+        raise InputError(
+            f"passes={passes} would repeat the very same batches: use the seeded order of a data "
+            "set, a DataLoader that shuffles, or one pass"
+        )
     subjects = [_subject(model, data, image_size, mean, std, seed) for model in models]
+    if as_given:  # nothing is done to these images, and nothing is claimed to be
+        subjects = [replace(subject, transform=Transform()) for subject in subjects]
     loader = PairedLoader(
         data,
         [subject.transform for subject in subjects],
@@ -121,7 +129,15 @@ def prepare(
         skip_bad_images=skip_bad_images,
     )
     split = data.split if isinstance(data, ImageData) else ""
-    return Inputs(_relabelled(subjects), places, loader, split, device, seed, order)
+    return Inputs(
+        _relabelled(subjects),
+        places,
+        loader,
+        split,
+        device,
+        seed,
+        "as given" if as_given else order,
+    )
 
 
 def choose_device(
@@ -207,6 +223,12 @@ def _image_size(data) -> int | None:
     if isinstance(data, Tensor):
         return data.shape[-1] if data.ndim == 4 else None
     return getattr(data.dataset if isinstance(data, DataLoader) else data, "image_size", None)
+
+
+def _same_in_every_pass(data, order: str) -> bool:
+    if isinstance(data, DataLoader):
+        return isinstance(data.sampler, SequentialSampler)
+    return isinstance(data, Tensor) or order == "file"
 
 
 def _device_of(model: nn.Module) -> torch.device | None:

@@ -33,13 +33,14 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)  # names may hold brackets
     first = results[0].attrs
     _print_models(console, results)
+    passes = f", {first['passes']} passes" if first["passes"] > 1 else ""
+    batches = f"{first['batches']} batch{'' if first['batches'] == 1 else 'es'}"
     _say(
         console,
         "data",
-        f"{first['dataset']} {first['split']}: {first['examples']:,} examples"
-        + (f", {first['passes']} passes" if first["passes"] > 1 else "")
-        + f" in {first['batches']:,} batch{'' if first['batches'] == 1 else 'es'} of "
-        f"{first['batch_size']}, {first['order']} order; CKA {first['estimator']}, {first['kernel']}, tokens {first['tokens']}",
+        f"{first['dataset']} {first['split']}: {first['examples']:,} examples{passes} in {batches} "
+        f"of {first['batch_size']}, {first['order']} order; CKA {first['estimator']}, "
+        f"{first['kernel']}, tokens {first['tokens']}",
     )
     crossed = [result for result in results if result.attrs["model_a"] != result.attrs["model_b"]]
     for result in crossed or results:

@@ -34,8 +34,10 @@ def check_folder(folder: str) -> Path:
 def stem(dataset: xr.Dataset) -> str:
     """`cka-vit-resnet18`: the analysis and its models, in characters that any file system takes."""
     parts = [dataset.attrs["analysis"]]
-    for side in ("model_a", "model_b"):
-        name, _, weights = dataset.attrs[side].partition("@")
+    for key in ("model", "model_a", "model_b"):
+        if key not in dataset.attrs:
+            continue
+        name, _, weights = dataset.attrs[key].partition("@")
         parts.append(f"{name}@{Path(weights).stem}" if weights else name)
     return "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
 

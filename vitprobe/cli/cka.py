@@ -12,7 +12,7 @@ def command(
     models: Annotated[
         str,
         typer.Option(
-            help="One or more specs NAME[@random|pretrained|FILE], with commas: vit, resnet18, "
+            help=r"One or more specs NAME\[@random|pretrained|FILE], with commas: vit, resnet18, "
             "resnet20@weights.th, any timm name, torchvision:NAME, package.module:callable.",
             show_default=False,
         ),

@@ -53,6 +53,7 @@ def command(
 def _remark(site) -> str:
     if site.reason:
         return f"left out: {site.reason}"
+    parts = ["block"] if site.block and site.block == site.module else []
     if site.twin:
-        return f"the tensor of {site.twin}"
-    return "block" if site.block == site.module else ""
+        parts.append(f"the tensor of {site.twin}")
+    return ", ".join(parts)

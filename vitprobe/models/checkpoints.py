@@ -91,13 +91,20 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def state_sha256(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of weights, in hex: names, dtypes, shapes and bytes, in their order."""
+def state_sha256(state: Mapping[str, Any]) -> str:
+    """SHA-256 of weights, in hex: names, dtypes, shapes and bytes, in their order.
+
+    Of what is no tensor (a module's extra state) only the name counts.
+    """
     digest = hashlib.sha256()
     for key, value in state.items():
+        if not isinstance(value, Tensor):
+            digest.update(f"{key};".encode())
+            continue
         digest.update(f"{key} {value.dtype} {tuple(value.shape)};".encode())
-        flat = value.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy())
+        value = value.detach().cpu()
+        value = value.int_repr() if value.is_quantized else value.to_dense()
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.models.source import Frame, Source, brief
@@ -52,6 +53,11 @@ class UserSource(Source):
         if not isinstance(model, nn.Module):
             raise InputError(
                 f"{self.name} gave a {type(model).__name__}: it must return a torch.nn.Module"
+            )
+        if any(is_lazy(weight) for weight in model.parameters()):
+            raise InputError(
+                f"{self.name} has lazy layers, which have no weights yet: let it run an image "
+                "through the model before it returns it"
             )
         return model
 

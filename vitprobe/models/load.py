@@ -14,6 +14,7 @@ from vitprobe.data import Transform
 from vitprobe.errors import InputError
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint, state_sha256
 from vitprobe.models.fit import built, classes_and_sizes, load_weights
+from vitprobe.models.from_user import UserSource
 from vitprobe.models.names import find_source
 from vitprobe.models.source import Frame, Source, brief
 from vitprobe.models.spec import PRETRAINED, RANDOM, Spec, parse_spec
@@ -128,6 +129,8 @@ def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:
 
 
 def _random_note(source: Source, seed: int) -> str:
+    if isinstance(source, UserSource):
+        return f"{source.name}: weights as it sets them itself (seed {seed})"
     try:
         source.for_pretrained()
         others = f"{source.name}@pretrained or {source.name}@FILE"
