@@ -90,6 +90,19 @@ def test_the_process_is_left_as_found(images):
         assert torch.equal(torch.rand(4), expected)
 
 
+def test_a_model_that_writes_to_its_input(images):
+    """The other model sees the images, and so does the caller afterwards."""
+    writes = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 3), nn.Flatten())
+    reads, before = vitprobe.load_model("resnet20"), images.clone()
+    options = {"layers": "blocks", "batch_size": 16}
+    alone = vitprobe.cka(reads, data=images, **options)
+    both = vitprobe.cka(
+        writes, reads, images, **(options | {"layers": "all", "layers_b": "blocks"})
+    )
+    assert torch.equal(images, before)
+    assert np.abs(both["cka_bb"].values - alone["cka"].values).max() < 1e-12
+
+
 def test_a_single_layer():
     result = vitprobe.cka("vit", layers="norm", examples=32, batch_size=8)
     assert result["cka"].values.tolist() == [[pytest.approx(1)]]
@@ -130,6 +143,7 @@ def test_a_model_of_another_type_gets_images_of_that_type(dtype):
         ({"model_a": "vit", "device": "gpu"}, "device"),
         ({"model_a": "vit", "device": "meta"}, "device"),
         ({"model_a": 3}, "torch.nn.Module, not int"),
+        ({"model_a": nn.LazyLinear(3)}, "lazy parameters"),
         ({"model_a": "vit", "data": torch.randn(3, 3, 32, 32)}, "4"),
         (
             {"model_a": "vit@random", "data": torch.randn(8, 1, 32, 32)},

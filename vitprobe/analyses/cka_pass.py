@@ -79,8 +79,8 @@ class Pass:
                 batch = next(batches, None)
                 if batch is None:
                     return
-                images = [
-                    view.to(self.inputs.device, subject.dtype)
+                images = [  # a copy each: a model may write to its input
+                    view.to(self.inputs.device, subject.dtype, copy=True)
                     for view, subject in zip(batch.images, self.inputs.subjects, strict=True)
                 ]
             yield images, len(batch.index)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from vitprobe.data import ImageData, PairedLoader, Transform, load_data
@@ -207,6 +208,8 @@ def _subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subjec
         )
     else:
         label = type(model).__name__
+        if any(is_lazy(parameter) for parameter in model.parameters()):
+            raise InputError(f"{label} has lazy parameters without values: run it once first")
     transform = transform_of(model).filled(image_size=image_size)
     if isinstance(data, ImageData):
         transform = transform.filled(image_size=data_size, mean=data.mean, std=data.std)
