@@ -189,6 +189,16 @@ def test_torchscript_is_not_run(tmp_path):
         read_checkpoint(tmp_path / "w.pt")
 
 
+def test_the_old_format_cut_anywhere_is_truncated(tmp_path):
+    """Cut within the name of a function, it seems to ask for a function of a shorter name."""
+    torch.save({"w": torch.ones(3)}, tmp_path / "w.t7", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "w.t7").read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / "cut.t7").write_bytes(whole[:length])
+        with pytest.raises(InputError, match="truncated"):
+            read_checkpoint(tmp_path / "cut.t7")
+
+
 @settings(max_examples=40, deadline=None)
 @given(part=st.floats(0, 0.999), kind=st.sampled_from(["zip", "legacy", "safetensors"]))
 def test_a_truncated_file_is_one_clear_line(tmp_path_factory, part, kind):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import mmap
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +136,8 @@ def _read_torch(path: Path) -> Any:
             raise InputError(
                 f"checkpoint {path} is a TorchScript program, which is never executed: {RESAVE}"
             ) from error
-        if code := CODE.search(text):
+        code = CODE.search(text)
+        if code and not _is_cut_in(path, code[1]):
             raise InputError(
                 f"checkpoint {path} holds pickled code ({code[1]}), which is never executed: "
                 f"{RESAVE}"
@@ -143,6 +146,19 @@ def _read_torch(path: Path) -> Any:
             f"cannot read checkpoint {path}: it is truncated or was not written by torch.save "
             f"({type(error).__name__}); copy it again or {RESAVE}"
         ) from error
+
+
+def _is_cut_in(path: Path, code: str) -> bool:
+    """Does torch's old format end within this name, of which torch.load then saw the beginning?"""
+    if zipfile.is_zipfile(path):
+        return False
+    # `c module \n name \n` is how a pickle names what it calls; where the dot was is not known.
+    parts = code.split(".")
+    calls = [
+        f"c{'.'.join(parts[:i])}\n{'.'.join(parts[i:])}\n".encode() for i in range(1, len(parts))
+    ]
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        return all(held.find(call) < 0 for call in calls)
 
 
 def _unwrap(held: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
