@@ -218,6 +218,14 @@ def test_as_found_restores_everything_also_on_error(net):
     assert not net.conv._forward_pre_hooks_with_kwargs
 
 
+def test_as_found_restores_sparse_buffers(net):
+    net.register_buffer("mask", torch.eye(3).to_sparse())
+    with as_found(net):
+        net.mask.mul_(2)
+    assert torch.equal(net.mask.to_dense(), torch.eye(3))
+    survey(net, IMAGES)
+
+
 def test_as_found_keeps_a_train_that_freezes_parts():
     class Frozen(Net):
         def train(self, mode=True):

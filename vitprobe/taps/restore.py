@@ -63,5 +63,5 @@ def _restore_buffer(module: nn.Module, name: str, buffer: torch.Tensor, values: 
     with torch.inference_mode(buffer.is_inference()), torch.no_grad():
         if buffer.shape != values.shape or buffer.device != values.device:
             buffer.data = values
-        elif not torch.equal(buffer, values):
+        elif buffer.layout != torch.strided or not torch.equal(buffer, values):
             buffer.copy_(values)
