@@ -14,7 +14,7 @@ class Variants(NamedTuple):
 
 CUDA_KERNELS = {
     "centered_gram": Variants("VITPROBE_GRAM", ("simple",), "simple"),
-    "hsic_accumulate_": Variants("VITPROBE_HSIC", ("simple",), "simple"),
+    "hsic_accumulate_": Variants("VITPROBE_HSIC", ("simple", "fast"), "simple"),
 }
 
 
