@@ -109,6 +109,26 @@ def test_failures_are_counted_and_named(tmp_path):
     assert not step["ok"] and step["why"] == "no test ran"
 
 
+@pytest.mark.parametrize(
+    ("printed", "code", "ok"),
+    [
+        ("sanitize_small: done\n========= ERROR SUMMARY: 0 errors", 0, True),
+        ("sanitize_small: done\n========= RACECHECK SUMMARY: 0 hazards displayed", 0, True),
+        ("sanitize_small: done\n========= RACECHECK SUMMARY: 2 hazards displayed", 0, False),
+        ("sanitize_small: done\n========= ERROR SUMMARY: 10 errors", 9, False),
+        ("========= ERROR SUMMARY: 0 errors", 0, False),
+        ("Error: Device not supported\n========= ERROR SUMMARY: 1 error", 1, None),
+    ],
+)
+def test_the_sanitizer_must_say_that_all_is_well(printed, code, ok, tmp_path, monkeypatch):
+    program = tmp_path / "compute-sanitizer"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\nexit {code}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    step = checks._sanitize("memcheck", {}, 20, tmp_path / "log", dry_run=False)
+    assert step["ok"] is ok and (ok or step["why"])
+
+
 def way(us):
     return {"us": us, "us_low": us, "us_high": us}
 

@@ -12,7 +12,7 @@ def work(section: Section) -> None:
     rivals.full_precision()
     dry, device = section.dry_run, section.device
     seconds = 0.02 if dry else 1.0
-    size = 2**20 if dry else 2**32  # bytes
+    size = 2**20 if dry else min(2**32, torch.cuda.mem_get_info()[0] // 8 // 16 * 16)  # bytes
     section.add(what="copy", bytes=2 * size, **_time(_copy(size, device), seconds, device))
     side = 64 if dry else 8192
     for name in ("bf16", "f32", "tf32"):
