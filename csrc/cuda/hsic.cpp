@@ -1,13 +1,18 @@
-// hsic_accumulate_ on CUDA: acc (La, Lb) += a (La, m) b (Lb, m)^T (kernels/hsic.h).
-// Workspace: at most 32 MiB of partial tiles (product.h).
+// hsic_accumulate_ on CUDA: acc (La, Lb) += a (La, m) b (Lb, m)^T.
+// Two kernels: the simple one (kernels/hsic.h), and for float32 the fast one (kernels/hsic_fast.h),
+// which takes m up to 512 slices of 1,024. Workspace of either: at most 32 MiB of partial tiles.
+#include "choice.h"
 #include "device.h"
 
 namespace vitprobe {
 namespace {
 
+using kernels::Accumulator;
 using kernels::AnyMatrix;
 using kernels::plan_product;
+using kernels::plan_slices;
 using kernels::ProductPlan;
+using kernels::SlicePlan;
 
 AnyMatrix matrix(const Tensor& x) {
   return {x.const_data_ptr(), x.size(0), x.size(1), x.stride(0)};
@@ -32,11 +37,23 @@ void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
                     a.stride(0) == b.stride(0) && a.stride(1) == b.stride(1);
   const Tensor left = a.stride(1) == 1 ? a : torch::stable::contiguous(a);
   const Tensor right = same ? left : b.stride(1) == 1 ? b : torch::stable::contiguous(b);
+  const Accumulator sums{doubles(acc), acc.size(0), acc.size(1), acc.stride(0), acc.stride(1)};
+  if (a.scalar_type() == ScalarType::Float &&
+      chosen("VITPROBE_HSIC", kHsicDefault) == Variant::fast) {
+    const SlicePlan plan = plan_slices(a.size(0), b.size(0), a.size(1), same);
+    if (plan.chunk > 0) {
+      const Tensor partials = workspace(acc, plan.partials(), ScalarType::Float);
+      check_launch(kernels::launch_hsic_accumulate_fast(
+          matrix(left), matrix(right), plan, static_cast<float*>(partials.mutable_data_ptr()), sums,
+          device.stream()));
+      return;
+    }
+  }
   const ProductPlan plan = plan_product(a.size(0), b.size(0), a.size(1), same);
   const Tensor partials = workspace(acc, plan.partials());
-  check_launch(kernels::launch_hsic_accumulate(
-      matrix(left), matrix(right), kernel_type(a.scalar_type()), plan, doubles(partials),
-      {doubles(acc), acc.size(0), acc.size(1), acc.stride(0), acc.stride(1)}, device.stream()));
+  check_launch(kernels::launch_hsic_accumulate(matrix(left), matrix(right),
+                                               kernel_type(a.scalar_type()), plan,
+                                               doubles(partials), sums, device.stream()));
 }
 
 }  // namespace

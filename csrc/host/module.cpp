@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -14,8 +15,10 @@
 #include "kernels/gram.h"
 #include "kernels/host_grid.h"
 #include "kernels/hsic.h"
+#include "kernels/hsic_fast.h"
 #include "kernels/packed.h"
 #include "kernels/product.h"
+#include "kernels/slices.h"
 #include "kernels/split.h"
 #include "kernels/tiles.h"
 #include "kernels/widen.h"
@@ -84,21 +87,52 @@ static py::array run_center_pack(const py::array_t<In>& gram, int64_t n, bool bi
   return out;
 }
 
+static Accumulator accumulator(py::array_t<double>& acc, int64_t rows, int64_t columns) {
+  constexpr auto size = static_cast<py::ssize_t>(sizeof(double));
+  if (acc.ndim() != 2 || acc.shape(0) != rows || acc.shape(1) != columns) {
+    throw std::invalid_argument("shapes do not match");
+  }
+  return {acc.mutable_data(), rows, columns, acc.strides(0) / size, acc.strides(1) / size};
+}
+
 template <typename T>
 static void run_hsic_accumulate(py::array_t<double>& acc, const py::array& a, const py::array& b,
                                 bool same, const Order& order, int64_t limit) {
   const Matrix<T> left = matrix<T>(a), right = matrix<T>(b);
-  constexpr auto size = static_cast<py::ssize_t>(sizeof(double));
-  if (acc.ndim() != 2 || acc.shape(0) != left.rows || acc.shape(1) != right.rows ||
-      left.columns != right.columns) {
-    throw std::invalid_argument("shapes do not match");
-  }
-  const Accumulator into{acc.mutable_data(), acc.shape(0), acc.shape(1), acc.strides(0) / size,
-                         acc.strides(1) / size};
+  if (left.columns != right.columns) throw std::invalid_argument("shapes do not match");
+  const Accumulator into = accumulator(acc, left.rows, right.rows);
   const ProductPlan plan = plan_product(left.rows, right.rows, left.columns, same, limit);
   std::vector<double> partials(plan.partials(), kNaN);
   HostGrid grid{order};
   hsic_accumulate(grid, left, right, plan, partials.data(), into);
+}
+
+static void run_hsic_accumulate_fast(py::array_t<double>& acc, const py::array& a,
+                                     const py::array& b, bool same, const Order& order,
+                                     int64_t limit) {
+  const Matrix<float> left = matrix<float>(a), right = matrix<float>(b);
+  if (left.columns != right.columns) throw std::invalid_argument("shapes do not match");
+  const Accumulator into = accumulator(acc, left.rows, right.rows);
+  const SlicePlan plan = plan_slices(left.rows, right.rows, left.columns, same, limit);
+  if (plan.chunk < 1) throw std::invalid_argument("too many slices for the workspace");
+  const std::unique_ptr<Quad[]> partials(new Quad[plan.partials() / 4]);  // aligned
+  float* floats = partials[0].at;
+  std::fill_n(floats, plan.partials(), static_cast<float>(kNaN));
+  HostGrid grid{order};
+  hsic_accumulate_fast(grid, left, right, plan, floats, into);
+}
+
+static py::dict slices_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
+  const SlicePlan plan = plan_slices(rows, columns, k, lower, limit);
+  std::vector<std::pair<int64_t, int64_t>> tiles;
+  for (int64_t i = 0; i < plan.tiles; ++i) tiles.push_back(tuple(plan.tile(i)));
+  py::dict out;
+  out["tiles"] = tiles;
+  out["length"] = plan.length;
+  out["slices"] = plan.slices;
+  out["chunk"] = plan.chunk;
+  out["partials"] = plan.partials();
+  return out;
 }
 
 static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
@@ -121,7 +155,23 @@ static py::array_t<float> widen_all(const py::array_t<uint16_t>& bits) {
   return out;
 }
 
+static void add_slices(py::module_& m) {
+  m.attr("SLICE_TILE") = kSliceTile;
+  m.attr("SLICE_STEP") = kSliceStep;
+  m.attr("SLICE_FETCHES") = kFetches;
+  m.def("slice_quad", &slice_quad);
+  m.def("slice_fetch", [](int thread, int i) {
+    const SlicePlace place = slice_fetch(thread, i);
+    return std::pair{place.row, place.k};
+  });
+  m.def("plan_slices", &slices_of, py::arg("rows"), py::arg("columns"), py::arg("k"),
+        py::arg("lower"), py::arg("limit") = kSlicePartials);
+  m.def("hsic_accumulate_fast", &run_hsic_accumulate_fast, py::arg("acc"), py::arg("a"),
+        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kSlicePartials);
+}
+
 PYBIND11_MODULE(vitprobe_host, m) {
+  add_slices(m);
   m.attr("TILE") = kTile;
   m.attr("RUN") = kRun;
   m.attr("THREADS") = kThreads;

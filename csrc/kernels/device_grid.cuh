@@ -5,6 +5,7 @@
 
 #include <climits>
 #include <cstdint>
+#include <type_traits>
 
 #include "thread_block.h"
 
@@ -25,8 +26,14 @@ struct DeviceBlock {
   }
 };
 
+// Blocks that must fit a multiprocessor together: what a body names as kBlocks, else any number.
+template <class Body, class = void>
+constexpr int kBlocksOf = 0;
 template <class Body>
-__global__ void __launch_bounds__(kThreads) run_body(const Body body) {
+constexpr int kBlocksOf<Body, std::void_t<decltype(Body::kBlocks)>> = Body::kBlocks;
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads, kBlocksOf<Body>) run_body(const Body body) {
   __shared__ typename Body::Shared shared;
   body(DeviceBlock{}, shared, static_cast<int64_t>(blockIdx.x));
 }

@@ -8,6 +8,7 @@
 
 #include "hsic.h"
 #include "product.h"
+#include "slices.h"
 
 namespace vitprobe::kernels {
 
@@ -27,5 +28,10 @@ cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool
 cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type,
                                    const ProductPlan& plan, double* partials,
                                    const Accumulator& acc, cudaStream_t stream);
+
+// hsic_fast.h; both matrices f32, plan.chunk at least 1, partials aligned to 16 bytes.
+cudaError_t launch_hsic_accumulate_fast(const AnyMatrix& a, const AnyMatrix& b,
+                                        const SlicePlan& plan, float* partials,
+                                        const Accumulator& acc, cudaStream_t stream);
 
 }  // namespace vitprobe::kernels

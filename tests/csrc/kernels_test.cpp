@@ -13,6 +13,7 @@
 #include "kernels/gram.h"
 #include "kernels/host_grid.h"
 #include "kernels/hsic.h"
+#include "kernels/hsic_fast.h"
 
 using namespace vitprobe;
 using namespace vitprobe::kernels;
@@ -97,6 +98,26 @@ static void test_hsic(int64_t la, int64_t lb, int64_t m) {
   for (int64_t i = 0; i < la * lb; ++i) expect_near(acc[i], 3.0 + 0.5 * m, 1e-9, "hsic");
 }
 
+// The same in large tiles; rows lie `gap` apart, the last one without a gap behind it.
+static void test_hsic_fast(int64_t la, int64_t lb, int64_t m, int64_t gap, bool same) {
+  const int64_t stride = m + gap;
+  const int64_t sizes[2] = {(la - 1) * stride + m, (lb - 1) * stride + m};
+  auto a = buffer<float>(sizes[0]), b = buffer<float>(sizes[1]);
+  for (int64_t i = 0; i < la; ++i) std::fill_n(a.get() + i * stride, m, 1.0f);
+  for (int64_t i = 0; i < lb; ++i) std::fill_n(b.get() + i * stride, m, 0.5f);
+  auto acc = buffer<double>(la * lb);
+  std::fill_n(acc.get(), la * lb, 3.0);
+  const Matrix<float> left{a.get(), la, m, stride};
+  const Matrix<float> right = same ? left : Matrix<float>{b.get(), lb, m, stride};
+  const SlicePlan plan = plan_slices(la, lb, m, same);
+  auto partials = std::make_unique<Quad[]>(plan.partials() / 4);
+  HostGrid grid = forward_grid();
+  hsic_accumulate_fast(grid, left, right, plan, partials[0].at,
+                       Accumulator{acc.get(), la, lb, lb, 1});
+  const double expected = 3.0 + (same ? 1.0 : 0.5) * static_cast<double>(m);
+  for (int64_t i = 0; i < la * lb; ++i) expect_near(acc[i], expected, 1e-9, "hsic_fast");
+}
+
 int main() {
   for (const int64_t n : {4, 5, 63, 64, 65, 130}) {
     for (const int64_t p : {1, 31, 33, 513, 1030}) {
@@ -105,6 +126,14 @@ int main() {
   }
   for (const int64_t la : {1, 63, 64, 65, 129}) {
     for (const int64_t lb : {1, 64, 70}) test_hsic(la, lb, 600);
+  }
+  for (const int64_t la : {1, 127, 128, 129}) {
+    for (const int64_t m : {1, 7, 8, 600, 1025}) {
+      for (const int64_t gap : {0, 3}) {
+        test_hsic_fast(la, 70, m, gap, false);
+        test_hsic_fast(la, la, m, gap, true);
+      }
+    }
   }
   std::puts("ok");
   return 0;
