@@ -49,3 +49,5 @@ def test_checking_a_folder_does_not_make_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write to --output"):
         check_folder(str(tmp_path / "file"))
+    with pytest.raises(InputError, match="--output is empty"):
+        check_folder("")

@@ -133,7 +133,10 @@ def _best_matches(result: xr.Dataset) -> Table:
         name = str(result["layer_a"].values[i])
         if np.isnan(values[i]).all():
             table.add_row(
-                name, f"blank: {result['blank_a'].values[i] or 'all of the other'}", "", ""
+                name,
+                f"blank: {result['blank_a'].values[i] or 'no other layer has a value'}",
+                "",
+                "",
             )
             continue
         j = int(np.nanargmax(values[i]))

@@ -19,6 +19,8 @@ def check_folder(folder: str) -> Path:
     Raises:
         InputError: it, or the nearest folder above it that exists, cannot be written to.
     """
+    if not folder.strip():
+        raise InputError("--output is empty: name a folder, or . for this one")
     path = Path(folder)
     try:
         nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
