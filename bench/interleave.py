@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def interleave(ways: dict[str, Callable[[], object]], rounds: int, warm_up: int = 1):
-    """Median seconds of each way over `rounds` turns, after `warm_up` turns that do not count."""
+    """Seconds of each way in each of `rounds` turns, after `warm_up` turns that do not count."""
     seconds = {name: [] for name in ways}
     for turn in range(warm_up + rounds):
         for name, way in ways.items():
@@ -14,4 +14,11 @@ def interleave(ways: dict[str, Callable[[], object]], rounds: int, warm_up: int 
             way()
             if turn >= warm_up:
                 seconds[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
+
+
+def quartiles(values: list[float], scale: float = 1) -> list[float]:
+    """Lower quartile, median and upper quartile, each times `scale`."""
+    if len(values) == 1:
+        return [values[0] * scale] * 3
+    return [value * scale for value in statistics.quantiles(values, n=4, method="inclusive")]
