@@ -19,6 +19,7 @@ def command() -> None:
     status = kernel_status()
     for device in ("cpu", "cuda"):
         console.print(f"[bold]{device + ' kernels':13}[/] {status[device]}")
+    console.print(f"[bold]cuda gram[/]     {status['gram']}")
     built = ", ".join(f"{name} {value}" for name, value in status["build"].items() if value)
     console.print(f"[bold]built with[/]    {built or 'nothing: the kernels were not built'}")
     if status["driver"]:

@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import json
+import os
 import warnings
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,12 @@ from pathlib import Path
 import torch
 
 from vitprobe.errors import VitprobeWarning
+
+# The CUDA kernel behind centered_gram: "simple", or "fast" (matrix units; csrc/kernels/gram_mma.h).
+# Fast becomes the default when a results file of a real GPU shows it passing every test.
+# VITPROBE_GRAM=simple|fast picks either.
+GRAM_KERNEL = "simple"
+GRAM_KERNELS = ("simple", "fast")
 
 _NEVER_BUILT = "it was never built; run `pip install .`"
 
@@ -94,12 +101,22 @@ def has_kernels(device_type: str) -> bool:
     return _known[device_type]
 
 
+@torch.compiler.assume_constant_result
+def gram_kernel() -> str:
+    """Which CUDA kernel computes `centered_gram`: "simple" or "fast"."""
+    name = os.environ.get("VITPROBE_GRAM") or GRAM_KERNEL
+    if name not in GRAM_KERNELS:
+        raise ValueError(f"VITPROBE_GRAM is simple or fast, not {name!r}")
+    return name
+
+
 def kernel_status() -> dict:
     """What was built, what is loaded and why not; for `vitprobe info`.
 
     Returns a dict: `build` (what setup.py recorded: torch, cuda, architectures,
-    why_no_cuda; empty if never built), `driver` (CUDA version of the GPU driver or None), and
-    `cpu` and `cuda`, each "loaded" or the reason why the reference runs instead.
+    why_no_cuda; empty if never built), `driver` (CUDA version of the GPU driver or None),
+    `cpu` and `cuda`, each "loaded" or the reason why the reference runs instead, and `gram`
+    (the CUDA kernel of `centered_gram`: "simple" or "fast").
     """
     driver = driver_version()
     return {
@@ -107,4 +124,5 @@ def kernel_status() -> dict:
         "driver": f"{driver[0]}.{driver[1]}" if driver else None,
         "cpu": why_no_cpu() or "loaded",
         "cuda": why_no_cuda() or "loaded",
+        "gram": gram_kernel(),
     }
