@@ -55,6 +55,14 @@ inline Tensor workspace(const Tensor& like, int64_t size, ScalarType type = Scal
   return torch::stable::new_empty(like, {size}, type);
 }
 
+// Of the current device.
+inline int multiprocessors() {
+  int device = 0, count = 0;
+  STD_CUDA_CHECK(cudaGetDevice(&device));
+  STD_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+  return count;
+}
+
 inline double* doubles(const Tensor& x) { return static_cast<double*>(x.mutable_data_ptr()); }
 
 inline void check_launch(cudaError_t error) { STD_CUDA_CHECK(error); }

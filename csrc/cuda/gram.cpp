@@ -2,8 +2,10 @@
 //
 // Workspace for n examples of p features: p sums of columns, at most 32 MiB of partial tiles
 // (product.h), n + 1 row sums; centered_gram keeps the Gram matrix in fp64 until it is centred,
-// 4 n(n+1) bytes.
+// 4 n(n+1) bytes. centered_gram_fast is the same by the fast kernel (kernels/gram_mma.h): 144 KiB of
+// partial results for each multiprocessor, and 8 p bytes more for n > 256.
 #include "device.h"
+#include "kernels/gram_mma.h"
 #include "kernels/packed.h"
 
 namespace vitprobe {
@@ -62,6 +64,24 @@ Tensor centered_gram(const Tensor& x, bool biased) {
   return out;
 }
 
+Tensor centered_gram_fast(const Tensor& x, bool biased, bool tf32) {
+  STD_TORCH_CHECK(x.scalar_type() != ScalarType::Double, "float64 has no fast kernel");
+  const OnDeviceOf device(x);
+  const Rows rows = rows_of(x);
+  const int64_t places = multiprocessors();
+  const Tensor partials = workspace(x, places * kernels::kPlaceSize, ScalarType::Float);
+  const Tensor shifts =
+      workspace(x, kernels::gram_shifts(rows.n, rows.p), ScalarType::Float);
+  const Tensor packed = workspace(x, packed_size(rows.n, true));
+  check_launch(kernels::launch_gram_fast(
+      {rows.data, rows.n, rows.p, rows.stride}, kernel_type(rows.type), tf32, places,
+      static_cast<float*>(partials.mutable_data_ptr()),
+      static_cast<float*>(shifts.mutable_data_ptr()), doubles(packed), device.stream()));
+  Tensor out = workspace(x, packed_size(rows.n, biased), ScalarType::Float);
+  center_into(packed, rows.n, biased, out, device.stream());
+  return out;
+}
+
 }  // namespace
 }  // namespace vitprobe
 
@@ -69,4 +89,5 @@ STABLE_TORCH_LIBRARY_IMPL(vitprobe, CUDA, m) {
   m.impl("gram", TORCH_BOX(&vitprobe::gram));
   m.impl("center_pack", TORCH_BOX(&vitprobe::center_pack));
   m.impl("centered_gram", TORCH_BOX(&vitprobe::centered_gram));
+  m.impl("centered_gram_fast", TORCH_BOX(&vitprobe::centered_gram_fast));
 }

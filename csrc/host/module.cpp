@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "host/gram_fast.h"
 #include "kernels/center.h"
 #include "kernels/gram.h"
 #include "kernels/host_grid.h"
@@ -201,4 +202,11 @@ PYBIND11_MODULE(vitprobe_host, m) {
         py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kPartials);
   m.def("hsic_accumulate_f64", &run_hsic_accumulate<double>, py::arg("acc"), py::arg("a"),
         py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kPartials);
+
+  m.def("gram_fast", [](const py::array& x, const std::string& math, int64_t places,
+                        const Order& order, bool eager) {
+    return gram_fast_of([&](auto element) { return matrix<decltype(element)>(x); }, math, places,
+                        order, eager);
+  });
+  add_gram_fast(m);
 }

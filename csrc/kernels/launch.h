@@ -20,6 +20,10 @@ using AnyMatrix = Matrix<void>;
 cudaError_t launch_gram(const AnyMatrix& x, Type x_type, const ProductPlan& plan, void* mean,
                         double* partials, void* out, Type out_type, cudaStream_t stream);
 
+// gram_mma.h; x_type f32 (by 3xTF32, or TF32), bf16 or f16; packed is not yet centred.
+cudaError_t launch_gram_fast(const AnyMatrix& x, Type x_type, bool tf32, int64_t places,
+                             float* partials, float* shifts, double* packed, cudaStream_t stream);
+
 // center.h; (gram_type, out_type) one of (f32, f32), (f64, f64), (f64, f32).
 cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool biased,
                                double* sums, void* out, Type out_type, cudaStream_t stream);

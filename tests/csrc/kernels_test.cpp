@@ -11,7 +11,9 @@
 
 #include "kernels/center.h"
 #include "kernels/gram.h"
+#include "kernels/gram_mma.h"
 #include "kernels/host_grid.h"
+#include "kernels/host_warps.h"
 #include "kernels/hsic.h"
 #include "kernels/hsic_fast.h"
 
@@ -84,6 +86,37 @@ static void test_gram(int64_t n, int64_t p, int64_t gap) {
   }
 }
 
+// The fast kernel on numbers that its sums hold exactly; x starts `offset` elements into its buffer.
+template <class Math>
+static void test_gram_fast(int64_t n, int64_t p, int64_t gap, int64_t offset, bool eager) {
+  using T = typename Math::T;
+  const int64_t stride = p + gap;
+  auto x = std::make_unique<T[]>(offset + (n - 1) * stride + p);
+  const auto value = [](int64_t i, int64_t c) { return static_cast<float>((i * 7 + c * 3) % 5); };
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t c = 0; c < p; ++c) x[offset + i * stride + c] = narrow(value(i, c), T{});
+  }
+  const int64_t places = 3;
+  auto partials = buffer<float>(places * kPlaceSize);
+  auto shifts = buffer<float>(gram_shifts(n, p));
+  auto packed = buffer<double>(packed_size(n, true));
+  HostWarpGrid grid{{forward_grid().order}, {eager}};
+  gram_fast<Math>(grid, Matrix<T>{x.get() + offset, n, p, stride}, places, partials.get(),
+                  shifts.get(), packed.get());
+
+  // Differences of rows keep neither shift nor rest.
+  const auto k = [&](int64_t i, int64_t j) {
+    return packed[i < j ? packed_index(j, i, true) : packed_index(i, j, true)];
+  };
+  for (int64_t i = 1; i < n; ++i) {
+    double distance = 0.0;
+    for (int64_t c = 0; c < p; ++c) {
+      distance += (value(i, c) - value(i - 1, c)) * (value(i, c) - value(i - 1, c));
+    }
+    expect_near(k(i, i) + k(i - 1, i - 1) - 2 * k(i, i - 1), distance, 10.0 * p, "gram_fast");
+  }
+}
+
 // A matrix of ones times one of halves, added to an accumulator of threes.
 static void test_hsic(int64_t la, int64_t lb, int64_t m) {
   auto a = buffer<double>(la * m), b = buffer<double>(lb * m), acc = buffer<double>(la * lb);
@@ -122,6 +155,15 @@ int main() {
   for (const int64_t n : {4, 5, 63, 64, 65, 130}) {
     for (const int64_t p : {1, 31, 33, 513, 1030}) {
       for (const int64_t gap : {0, 3}) test_gram(n, p, gap);
+    }
+  }
+  for (const int64_t n : {4, 65, 130, 257}) {
+    for (const int64_t p : {1, 33, 130}) {
+      for (const int64_t gap : {0, 3, 6}) {
+        test_gram_fast<Math3xTF32>(n, p, gap, gap % 2, p == 33);
+        test_gram_fast<MathBF16>(n, p, gap, gap % 2, p == 33);
+        test_gram_fast<MathF16>(n, p, gap, gap % 2, p == 33);
+      }
     }
   }
   for (const int64_t la : {1, 63, 64, 65, 129}) {

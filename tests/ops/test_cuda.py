@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vitprobe import ops
 from vitprobe.ops import reference
 from vitprobe.ops.library import why_no_cuda
+from vitprobe.ops.variants import CUDA_KERNELS
 
 DEVICE = "cuda"
 TYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
@@ -28,6 +29,14 @@ few = settings(max_examples=40, deadline=None)
 def kernels():
     """With a GPU the kernels must be there: else these tests would compare the reference."""
     assert why_no_cuda() == ""
+
+
+@pytest.fixture(scope="module", autouse=True, params=CUDA_KERNELS["centered_gram"].names)
+def gram_kernel(request, kernels):
+    """Every test runs once with each kernel of centered_gram."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITPROBE_GRAM", request.param)
+        yield request.param
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +71,7 @@ def limit(dtype):
 
 @few
 @given(
-    n=st.integers(4, 300),
+    n=st.one_of(st.integers(4, 300), st.integers(257, 700)),
     p=st.one_of(st.integers(1, 100), st.integers(500, 5000)),
     gap=st.integers(0, 3),
     dtype=st.sampled_from(TYPES),
@@ -91,6 +100,25 @@ def test_at_most_twice_the_error_of_torch(ratio, dtype, n, p):
     torch_gram = (shifted @ shifted.T)[rows, columns]
     torch_error = error(reference.center_pack(torch_gram.double()).float(), expected)
     assert error(ops.centered_gram(x), expected) <= 2 * torch_error
+
+
+def test_tf32_has_the_error_of_its_inputs(gram_kernel):
+    x = activations(128, 20_000)
+    expected = reference.centered_gram(exact(x))
+    single = error(ops.centered_gram(x), expected)
+    tf32 = error(ops.centered_gram(x, precision="tf32"), expected)
+    assert tf32 == single if gram_kernel == "simple" else 10 * single < tf32 < 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("p", [1, 63, 64, 65, 20_000, 1_000_000])
+@pytest.mark.parametrize("n", [4, 64, 65, 128, 129, 256, 257, 512, 1000])
+def test_blocks_and_slices_of_every_kind(n, p, dtype):
+    if n * p > 300_000_000:
+        pytest.skip("takes float64 gigabytes")
+    x = activations(n, p, dtype, ratio=0.5)
+    expected = reference.centered_gram(x.double()).cpu()
+    assert error(ops.centered_gram(x), expected) < 2e-6
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -221,6 +249,7 @@ def test_opcheck():
     torch.library.opcheck(torch.ops.vitprobe.gram.default, (x,))
     torch.library.opcheck(torch.ops.vitprobe.center_pack.default, (ops.gram(x), False))
     torch.library.opcheck(torch.ops.vitprobe.centered_gram.default, (x, True))
+    torch.library.opcheck(torch.ops.vitprobe.centered_gram_fast.default, (x, True, False))
     torch.library.opcheck(
         torch.ops.vitprobe.hsic_accumulate_.default, (acc, vectors, vectors.clone())
     )

@@ -87,7 +87,25 @@ def test_a_library_that_does_not_load(forgotten, tmp_path):
 def test_status_here():
     """In a built checkout and in an installed package the record says what runs."""
     status = ops.kernel_status()
-    assert set(status) == {"build", "driver", "cpu", "cuda"}
+    assert set(status) == {"build", "driver", "cpu", "cuda", "cuda_kernels"}
     if status["cpu"] == "loaded":
         assert status["build"]["torch"]
         assert (status["build"]["cuda"] is None) == bool(status["build"]["why_no_cuda"])
+
+
+def test_the_simple_gram_kernel_is_the_default_and_either_can_be_picked(monkeypatch):
+    monkeypatch.delenv("VITPROBE_GRAM", raising=False)
+    assert ops.kernel_status()["cuda_kernels"]["centered_gram"] == "simple"
+    for name in ("simple", "fast"):
+        monkeypatch.setenv("VITPROBE_GRAM", name)
+        assert ops.kernel_status()["cuda_kernels"]["centered_gram"] == name
+    monkeypatch.setenv("VITPROBE_GRAM", "quick")
+    with pytest.raises(ValueError, match="simple or fast, not 'quick'"):
+        ops.kernel_status()
+
+
+def test_precision_is_a_permission(activations):
+    x = activations(20, 100)
+    assert torch.equal(ops.centered_gram(x, precision="tf32"), ops.centered_gram(x))
+    with pytest.raises(ValueError, match="precision must be 'fp32' or 'tf32'"):
+        ops.centered_gram(x, precision="fp16")

@@ -19,6 +19,8 @@ def command() -> None:
     status = kernel_status()
     for device in ("cpu", "cuda"):
         console.print(f"[bold]{device + ' kernels':13}[/] {status[device]}")
+    chosen = ", ".join(f"{name} {kernel}" for name, kernel in status["cuda_kernels"].items())
+    console.print(f"              of these runs: {chosen}")
     built = ", ".join(f"{name} {value}" for name, value in status["build"].items() if value)
     console.print(f"[bold]built with[/]    {built or 'nothing: the kernels were not built'}")
     if status["driver"]:

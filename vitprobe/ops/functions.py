@@ -5,6 +5,7 @@ from torch import Tensor
 
 from vitprobe.ops import fake, reference
 from vitprobe.ops.library import has_kernels, why_no_cpu
+from vitprobe.ops.variants import chosen_kernel
 
 if not why_no_cpu():
     fake.register()
@@ -92,7 +93,7 @@ def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
     return reference.center_pack(gram, estimator)
 
 
-def centered_gram(x: Tensor, estimator: str = "unbiased") -> Tensor:
+def centered_gram(x: Tensor, estimator: str = "unbiased", precision: str = "fp32") -> Tensor:
     """One layer's batch of activations as one vector: `center_pack(gram(x), estimator)`, fused.
 
     The dot product of two layers' vectors is their HSIC over the batch, so that all pairs of all
@@ -101,6 +102,8 @@ def centered_gram(x: Tensor, estimator: str = "unbiased") -> Tensor:
     Args:
         x: (n, ...) as for `gram`.
         estimator: "unbiased" or "biased", as for `center_pack`.
+        precision: "fp32", or "tf32": float32 may be multiplied in TF32 (10 bits of fraction), with
+            a third of the products; only the fast CUDA kernel does, elsewhere it is "fp32".
 
     Returns:
         (n(n-1)/2,) for unbiased, (n(n+1)/2,) for biased; float32, or float64 for float64. The
@@ -108,12 +111,16 @@ def centered_gram(x: Tensor, estimator: str = "unbiased") -> Tensor:
 
     Raises:
         TypeError: integer, boolean or complex x.
-        ValueError: fewer than 4 examples, no features, or an unknown estimator.
+        ValueError: fewer than 4 examples, no features, or an unknown estimator or precision.
     """
     biased = _is_biased(estimator)
+    if precision not in ("fp32", "tf32"):
+        raise ValueError(f"precision must be 'fp32' or 'tf32', not {precision!r}")
     _check_examples(x)
     x = x.detach()
     if has_kernels(x.device.type):
+        if x.is_cuda and x.dtype != torch.float64 and chosen_kernel("centered_gram") == "fast":
+            return torch.ops.vitprobe.centered_gram_fast.default(x, biased, precision == "tf32")
         return torch.ops.vitprobe.centered_gram.default(x, biased)
     return reference.centered_gram(x, estimator)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from vitprobe.errors import VitprobeWarning
+from vitprobe.ops.variants import CUDA_KERNELS, chosen_kernel
 
 _NEVER_BUILT = "it was never built; run `pip install .`"
 
@@ -98,8 +99,9 @@ def kernel_status() -> dict:
     """What was built, what is loaded and why not; for `vitprobe info`.
 
     Returns a dict: `build` (what setup.py recorded: torch, cuda, architectures,
-    why_no_cuda; empty if never built), `driver` (CUDA version of the GPU driver or None), and
-    `cpu` and `cuda`, each "loaded" or the reason why the reference runs instead.
+    why_no_cuda; empty if never built), `driver` (CUDA version of the GPU driver or None),
+    `cpu` and `cuda`, each "loaded" or the reason why the reference runs instead, and
+    `cuda_kernels` (operator -> which of its CUDA kernels runs: "simple" or "fast").
     """
     driver = driver_version()
     return {
@@ -107,4 +109,5 @@ def kernel_status() -> dict:
         "driver": f"{driver[0]}.{driver[1]}" if driver else None,
         "cpu": why_no_cpu() or "loaded",
         "cuda": why_no_cuda() or "loaded",
+        "cuda_kernels": {name: chosen_kernel(name) for name in CUDA_KERNELS},
     }

@@ -13,7 +13,7 @@ class Variants(NamedTuple):
 
 
 CUDA_KERNELS = {
-    "centered_gram": Variants("VITPROBE_GRAM", ("simple",), "simple"),
+    "centered_gram": Variants("VITPROBE_GRAM", ("simple", "fast"), "simple"),
     "hsic_accumulate_": Variants("VITPROBE_HSIC", ("simple", "fast"), "simple"),
 }
 

@@ -1,0 +1,136 @@
+// The fast Gram kernel on the host, for module.cpp: what it computes, and its maps.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "kernels/gram_mma.h"
+#include "kernels/host_warps.h"
+
+namespace vitprobe::kernels {
+
+namespace py = pybind11;
+
+// x's rows lie as in the numpy array. Workspace and result start as NaN.
+template <class Math>
+py::dict run_gram_fast(const Matrix<typename Math::T>& x, int64_t places,
+                       const std::vector<int>& order, bool eager) {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  std::vector<float> partials(places * kPlaceSize, static_cast<float>(kNaN));
+  std::vector<float> shifts(gram_shifts(x.rows, x.columns), static_cast<float>(kNaN));
+  py::array_t<double> packed(packed_size(x.rows, true));
+  std::fill_n(packed.mutable_data(), packed.size(), kNaN);
+  HostWarpGrid grid{{order}, {eager}};
+  gram_fast<Math>(grid, x, places, partials.data(), shifts.data(), packed.mutable_data());
+  py::dict out;
+  out["packed"] = packed;
+  out["copy"] = copy_bytes(x);
+  out["loads"] = grid.state.loads;
+  out["conflicts"] = grid.state.conflicts;
+  out["misaligned"] = grid.state.misaligned;
+  return out;
+}
+
+template <class ReadMatrix>
+py::dict gram_fast_of(const ReadMatrix& read, const std::string& math, int64_t places,
+                      const std::vector<int>& order, bool eager) {
+  if (math == "bf16") return run_gram_fast<MathBF16>(read(BF16{}), places, order, eager);
+  if (math == "f16") return run_gram_fast<MathF16>(read(F16{}), places, order, eager);
+  if (math == "tf32") return run_gram_fast<MathTF32>(read(float{}), places, order, eager);
+  if (math == "f32") return run_gram_fast<Math3xTF32>(read(float{}), places, order, eager);
+  throw std::invalid_argument("no such mathematics");
+}
+
+using Cells = std::vector<std::pair<int, int>>;
+
+// map(lane, r) of all lanes, register after register.
+template <class Map>
+Cells cells_of(const Map& map, int registers) {
+  Cells all;
+  for (int r = 0; r < registers; ++r) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const Cell at = map(lane, r);
+      all.emplace_back(at.row, at.at);
+    }
+  }
+  return all;
+}
+
+// (row, column) of every value of every thread of a group.
+template <class Tiles>
+std::vector<std::pair<int64_t, int64_t>> elements_of() {
+  std::vector<std::pair<int64_t, int64_t>> all;
+  for (int e = 0; e < Tiles::kSize; ++e) {
+    const Pair at = Tiles::element(e / Tiles::kThreadsEach, e % Tiles::kThreadsEach);
+    all.emplace_back(at.row, at.col);
+  }
+  return all;
+}
+
+inline py::dict plan_gram_of(int64_t n, int64_t stages, bool corner, int64_t places) {
+  const GramPlan plan = plan_gram(n, stages, corner, places);
+  std::vector<std::tuple<int64_t, int64_t, int>> blocks;
+  for (int64_t b = 0; b < plan.blocks; ++b) {
+    const BlockRows rows = block_rows(n, corner, b);
+    blocks.emplace_back(rows.first, rows.second, rows.count);
+  }
+  std::vector<std::pair<int64_t, int64_t>> slices;
+  for (int64_t pass = 0; pass < plan.passes; ++pass) {
+    for (int64_t slice = 0; slice < plan.slices; ++slice) {
+      const Range range = slice_stages(plan, pass, slice);
+      slices.emplace_back(range.begin, range.end);
+    }
+  }
+  py::dict out;
+  out["blocks"] = blocks;
+  out["slices"] = slices;
+  out["at_once"] = plan.chunk * plan.slices;
+  return out;
+}
+
+inline void add_gram_fast(py::module_& m) {
+  m.attr("KEPT_STAGES") = kStages;
+  m.attr("RUN_STAGES") = kRunStages;
+  m.def("a_cells", [] { return cells_of(a_cell, 4); });
+  m.def("b_cells", [] { return cells_of(b_cell, 2); });
+  m.def("c_cells", [] { return cells_of(c_cell, 4); });
+  m.def("a_sources", [] { return cells_of([](int lane, int) { return a_source(lane); }, 1); });
+  m.def("b_sources", [] { return cells_of([](int lane, int) { return b_source(lane); }, 1); });
+  m.def("swizzled", &swizzled);
+  m.def("round_tf32", [](const py::array_t<uint32_t>& bits) {
+    py::array_t<uint32_t> out(bits.size());
+    for (py::ssize_t i = 0; i < bits.size(); ++i) out.mutable_at(i) = round_tf32(bits.at(i));
+    return out;
+  });
+  m.def("narrow", [](const py::array_t<float>& values, bool bf16) {
+    py::array_t<uint16_t> out(values.size());
+    for (py::ssize_t i = 0; i < values.size(); ++i) {
+      const float value = values.at(i);
+      out.mutable_at(i) = bf16 ? narrow(value, BF16{}).bits : narrow(value, F16{}).bits;
+    }
+    return out;
+  });
+  m.def("gram_elements", [](int rows, bool corner) {
+    if (corner) return elements_of<GramTiles<256, true>>();
+    if (rows == 64) return elements_of<GramTiles<64, false>>();
+    if (rows == 128) return elements_of<GramTiles<128, false>>();
+    return elements_of<GramTiles<256, false>>();
+  });
+  m.def("plan_gram", &plan_gram_of);
+  m.def("shared_bytes", [] {
+    return std::vector<size_t>{sizeof(GramSlice<MathBF16, GramTiles<64, false>>::Shared),
+                               sizeof(GramSlice<MathBF16, GramTiles<128, false>>::Shared),
+                               sizeof(GramSlice<MathBF16, GramTiles<256, false>>::Shared),
+                               sizeof(GramSlice<Math3xTF32, GramTiles<256, true>>::Shared)};
+  });
+}
+
+}  // namespace vitprobe::kernels

@@ -1,0 +1,70 @@
+// Partial results of gram_mma.h -> the packed lower triangle, in fp64 and in a fixed order.
+//
+// A block owns 32 neighbouring elements; part w of 8 adds slices w, w + 8, ..., then one thread to
+// an element adds the parts. So the sum over some hundred slices is short for every thread, all
+// multiprocessors take part, and the bits are the same in every run.
+#pragma once
+
+#include <cstdint>
+
+#include "gram_tiles.h"
+#include "host_device.h"
+#include "packed.h"
+#include "thread_block.h"
+
+namespace vitprobe::kernels {
+
+template <class Tiles>
+struct GramFold {
+  static constexpr int kElements = 32, kParts = kThreads / kElements;
+  static constexpr int kBlocks = Tiles::kSize / kElements;  // for one block of rows
+  static_assert(Tiles::kSize % kElements == 0);
+  struct Shared {
+    double sums[kParts][kElements];
+  };
+
+  int64_t n;
+  int64_t first_block;
+  int64_t slices;  // times groups
+  bool add;        // to what an earlier pass left
+  const float* partials;
+  double* packed;
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    const int64_t rows_block = index / kBlocks;
+    const int within = static_cast<int>(index % kBlocks) * kElements;
+    const BlockRows rows = block_rows(n, Tiles::kCorner, first_block + rows_block);
+    const auto place = [&](int thread) {  // in the whole matrix
+      const int element = within + thread % kElements;
+      const Pair at =
+          Tiles::element(element / Tiles::kThreadsEach, element % Tiles::kThreadsEach);
+      return Pair{at.row < rows.count ? rows.row(at.row) : n, rows.row(at.col)};
+    };
+    block.each_thread([&](int thread) {
+      const Pair at = place(thread);
+      const int part = thread / kElements;
+      const float* own = partials + rows_block * slices * Tiles::kSize + within + thread % kElements;
+      double sum = 0.0;
+      if (at.row < n && at.col <= at.row) {
+#if defined(__CUDACC__)
+#pragma unroll 8
+#endif
+        for (int64_t s = part; s < slices; s += kParts) {
+          sum += static_cast<double>(own[s * Tiles::kSize]);
+        }
+      }
+      shared.sums[part][thread % kElements] = sum;
+    });
+    block.each_thread([&](int thread) {
+      const Pair at = place(thread);
+      if (thread >= kElements || at.row >= n || at.col > at.row) return;
+      double& out = packed[packed_index(at.row, at.col, true)];
+      double sum = add ? out : 0.0;
+      for (int part = 0; part < kParts; ++part) sum += shared.sums[part][thread];
+      out = sum;
+    });
+  }
+};
+
+}  // namespace vitprobe::kernels
