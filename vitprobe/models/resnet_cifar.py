@@ -40,6 +40,7 @@ class CifarResNet(nn.Module):
 
 
 def stage(channels: int, width: int, blocks: int, stride: int) -> nn.Sequential:
+    """`blocks` blocks of one width; the first has the stride."""
     first = Block(channels, width, stride)
     return nn.Sequential(first, *(Block(width, width) for _ in range(blocks - 1)))
 

@@ -107,6 +107,7 @@ def _halvings(grid: tuple[int, int]) -> Iterable[tuple[int, int]]:
 
 
 def check_tokens(tokens: str) -> None:
+    """Raises InputError unless `tokens` is one of TOKENS."""
     if tokens not in TOKENS:
         raise InputError(
             f"unknown tokens {tokens!r}: choose one of {', '.join(TOKENS)}"
