@@ -3,14 +3,17 @@
     python bench/readme_table.py           write them between the README's markers
     python bench/readme_table.py --check   exit 1 where the README says something else
 
-`pytest --benchmark --benchmark-results=bench/results/cpu.json` makes such a file.
+`pytest --benchmark --benchmark-results=bench/results/cpu.json` makes such a file; on a GPU,
+`python bench/gpu.py`. No file, no table.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from comparison import read, tables
+from gpu_tables import gpu_line, gpu_tables
 from machine import machine_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,11 +22,18 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 def markdown(file: Path) -> str:
     """The tables of one machine: no line of them is from anywhere but the file."""
-    machine, comparisons = read(file)
-    parts = [
-        f"Measured on {machine_line(machine)}: medians of all rounds taken in turns (quartiles)."
-    ]
-    for title, (header, *rows) in tables(comparisons).items():
+    content = json.loads(file.read_text())
+    if "sections" in content:
+        line, spread, found = (
+            gpu_line(content),
+            "10th to 90th percentile; end to end, the range",
+            gpu_tables(content),
+        )
+    else:
+        machine, comparisons = read(file)
+        line, spread, found = machine_line(machine), "quartiles", tables(comparisons)
+    parts = [f"Measured on {line}: medians of all rounds taken in turns ({spread})."]
+    for title, (header, *rows) in found.items():
         lines = [[title, *header[1:]], ["---"] * len(header), *rows]
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join(parts)
