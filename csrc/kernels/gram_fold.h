@@ -17,7 +17,7 @@ namespace vitprobe::kernels {
 template <class Tiles>
 struct GramFold {
   static constexpr int kElements = 32, kParts = kThreads / kElements;
-  static constexpr int kBlocks = Tiles::kSize / kElements;  // for one block of rows
+  static constexpr int kBlocksPerTile = Tiles::kSize / kElements;  // for one block of rows
   static_assert(Tiles::kSize % kElements == 0);
   struct Shared {
     double sums[kParts][kElements];
@@ -32,8 +32,8 @@ struct GramFold {
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int64_t rows_block = index / kBlocks;
-    const int within = static_cast<int>(index % kBlocks) * kElements;
+    const int64_t rows_block = index / kBlocksPerTile;
+    const int within = static_cast<int>(index % kBlocksPerTile) * kElements;
     const BlockRows rows = block_rows(n, Tiles::kCorner, first_block + rows_block);
     const auto place = [&](int thread) {  // in the whole matrix
       const int element = within + thread % kElements;

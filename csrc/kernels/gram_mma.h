@@ -249,7 +249,7 @@ void gram_blocks(Grid& grid, const Matrix<typename Math::T>& x, int copy, const 
       grid.launch_warps(count * plan.slices, GramSlice<Math, Tiles>{x, {x, shift, rest}, plan,
                                                                     copy, pass, first, count,
                                                                     partials});
-      grid.launch(count * GramFold<Tiles>::kBlocks,
+      grid.launch(count * GramFold<Tiles>::kBlocksPerTile,
                   GramFold<Tiles>{x.rows, first, plan.slices * Tiles::kGroups, pass > 0, partials,
                                   packed});
     }

@@ -91,6 +91,7 @@ VP_DEVICE inline bool shift_is_exact(float value, float shift) {
 template <typename T>
 struct ColumnShift {
   static constexpr int kColumns = 32, kParts = kThreads / kColumns;
+  static constexpr int kBlocks = 4;  // on a multiprocessor: 64 registers a thread, none spilled
   struct Shared {
     float sums[kParts][kColumns], squares[kParts][kColumns];
     Shift found[kColumns];
