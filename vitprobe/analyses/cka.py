@@ -33,6 +33,7 @@ def cka(
     estimator: str = "unbiased",
     kernel: str = "linear",
     device: str | torch.device | None = None,
+    defer_bytes: int | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -57,6 +58,9 @@ def cka(
         estimator: `unbiased`, or `biased`, whose result depends on the batch size.
         kernel: `linear`, `rbf` or `rbf:FRACTION` (sigma = FRACTION sqrt(median squared distance)).
         device: None or "auto": that of a given module, else CUDA where there is one.
+        defer_bytes: activations that may be held inside a forward, to be reduced many at once or
+            beside it, where VITPROBE_SCHEDULE says so (`vitprobe info`); None: 1/32 of a GPU's
+            memory, on a CPU 0.
         seed: of random weights and of the order.
         progress: show a progress bar.
 
@@ -85,6 +89,7 @@ def cka(
         tokens=tokens,
         estimator=estimator,
         kernel=kernel,
+        defer_bytes=defer_bytes,
         progress=progress,
     )
     if len(results) == 1:
@@ -106,6 +111,7 @@ def cka_pairs(
     estimator: str = "unbiased",
     kernel: str = "linear",
     precision: str = "fp32",
+    defer_bytes: int | None = None,
     progress: bool = False,
 ) -> list[xr.Dataset]:
     """Every pair of the models, then each model against itself, from one pass over the images.
@@ -114,6 +120,7 @@ def cka_pairs(
         inputs: models and data, from `prepare`.
         layers: one selection for each model given to `prepare`.
         precision: `fp32`, or `bf16`: the forward pass under autocast.
+        defer_bytes: see `cka`.
 
     Returns:
         One Dataset per pair (see `cka`): (0, 1), (0, 2), ..., then (0, 0), (1, 1), ...; a model
@@ -121,6 +128,8 @@ def cka_pairs(
     """
     if precision not in ("fp32", "bf16"):
         raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
+    if defer_bytes is not None and defer_bytes < 0:
+        raise InputError(f"defer_bytes must not be negative: {defer_bytes}")
     vectoriser(kernel, estimator)  # wrong words are refused before any work
     watch = Stopwatch(inputs.device)
     images = Pass(
@@ -129,6 +138,7 @@ def cka_pairs(
         tokens,
         lambda sites: CKA(sites, kernel=kernel, estimator=estimator, passes=inputs.loader.passes),
         precision,
+        defer_bytes,
         watch,
     )
     with watch("other"), inputs.on_device(), _progress_bar(progress, inputs) as advance:

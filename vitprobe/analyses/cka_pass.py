@@ -9,6 +9,7 @@ from torch import Tensor
 from vitprobe.analyses.cka_result import Layers
 from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.inputs import Inputs, say, survey_named
+from vitprobe.analyses.schedule import queued, stream_and_limit
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
@@ -26,6 +27,7 @@ class Pass:
         layers, tokens: what to read, one selection for each model given.
         metric: makes a metric for a number of sites.
         precision: "fp32" or "bf16".
+        defer_bytes: activations that may be held, or None for the device's default.
         watch: where the seconds are counted.
 
     Attributes after `run`: metric, examples, notes.
@@ -38,12 +40,13 @@ class Pass:
         tokens: str,
         metric: Callable[[int], CKA],
         precision: str,
+        defer_bytes: int | None,
         watch: Stopwatch,
     ):
         self.inputs, self.tokens = inputs, tokens
         asked = [_hashable(selection) for selection in layers]
         self.views = list(dict.fromkeys(zip(inputs.places, asked, strict=True)))
-        self.make_metric, self.watch = metric, watch
+        self.make_metric, self.watch, self.defer_bytes = metric, watch, defer_bytes
         self.autocast = torch.autocast(
             inputs.device.type, torch.bfloat16, enabled=precision == "bf16"
         )
@@ -80,7 +83,7 @@ class Pass:
                 if batch is None:
                     return
                 images = [  # a copy each: a model may write to its input
-                    view.to(self.inputs.device, subject.dtype, copy=True)
+                    queued(view, self.inputs.device, subject.dtype)
                     for view, subject in zip(batch.images, self.inputs.subjects, strict=True)
                 ]
             yield images, len(batch.index)
@@ -94,7 +97,8 @@ class Pass:
         self.selections = [select(surveys[i], asked, self.tokens) for i, asked in self.views]
         sites = [self._wanted(i, of_model) for i, of_model in enumerate(surveys)]
         self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
-        self.vectors = SiteVectors(self.metric, sites, self.watch)
+        stream, limit = stream_and_limit(self.inputs.device, self.defer_bytes)
+        self.vectors = SiteVectors(self.metric, sites, self.watch, limit, stream)
         for i, subject in enumerate(self.inputs.subjects):
             taps.enter_context(
                 capture(subject.model, sites[i], self.vectors.reducer(i), tokens=self.tokens)
@@ -115,7 +119,8 @@ class Pass:
         with self.watch("forward"), self.autocast:
             for subject, view in zip(self.inputs.subjects, images, strict=True):
                 try:
-                    subject.model(view)
+                    with self.vectors.forward():
+                        subject.model(view)
                 except torch.OutOfMemoryError as error:
                     raise InputError(
                         f"{subject.label}: no memory for a batch of {n}: use a smaller batch size"

@@ -1,10 +1,13 @@
 """The vectors of one batch: filled site by site inside the forwards, then given to the metric."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from vitprobe.analyses.held import Held
+from vitprobe.analyses.schedule import SameStream, queued
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.metrics import CKA
 from vitprobe.taps import Site
@@ -20,6 +23,8 @@ class SiteVectors:
         metric: takes the rows of each batch.
         sites: for each model, the sites to read.
         watch: counts the seconds as "statistics".
+        defer_bytes: activations that may be held to be reduced together; 0: each in its hook.
+        stream: where those that were held are reduced.
 
     Attributes:
         rows: for each model, the row of each site by name.
@@ -27,7 +32,14 @@ class SiteVectors:
         silent: row -> why a site gave nothing in some batch.
     """
 
-    def __init__(self, metric: CKA, sites: Sequence[Sequence[Site]], watch: Stopwatch):
+    def __init__(
+        self,
+        metric: CKA,
+        sites: Sequence[Sequence[Site]],
+        watch: Stopwatch,
+        defer_bytes: int,
+        stream: SameStream,
+    ):
         self.metric, self.watch = metric, watch
         self.rows, count = [], 0
         for of_model in sites:
@@ -38,6 +50,8 @@ class SiteVectors:
         double = any(site.dtype == torch.float64 for of_model in sites for site in of_model)
         self._dtype = torch.float64 if double else torch.float32
         self._vectors = torch.empty(count, 0)
+        self._held = Held(self._reduce, defer_bytes, stream)
+        self._indices: dict[tuple[int, ...], Tensor] = {}
 
     def begin(self, n: int) -> None:
         """Make ready for a batch of n examples."""
@@ -48,7 +62,19 @@ class SiteVectors:
             )
         self._noise = self._vectors.new_zeros(len(self.features), dtype=torch.float64)
         self._waiting = set(range(len(self.features)))
+        self._twins: dict[int, int] = {}
         self._n = n
+
+    @contextmanager
+    def forward(self) -> Iterator[None]:
+        """Around each model's forward: what it gave is reduced, and let go, when it ends."""
+        try:
+            yield
+            with self.watch("statistics"):
+                self._held.finish()
+        except BaseException:
+            self._held.release()
+            raise
 
     def reducer(self, model: int) -> Callable[[Site, Tensor, Site | None], None]:
         """The callback of `taps.capture` for one model."""
@@ -57,21 +83,39 @@ class SiteVectors:
         def reduce(site: Site, x: Tensor, twin: Site | None) -> None:
             row = rows[site.name]
             with self.watch("statistics"):
-                if twin is None:
-                    self._vectors[row] = self.metric.vector(x)
-                    self._noise[row] = self.metric.noise_floor(x)
-                    self.features[row] = x[0].numel()
+                if twin is not None:
+                    self._twins[row] = rows[twin.name]
+                elif self._held.takes(site, x):
+                    self._held.add(site, row, x)
                 else:
-                    same = rows[twin.name]
-                    self._vectors[row] = self._vectors[same]
-                    self._noise[row] = self._noise[same]
-                    self.features[row] = self.features[same]
+                    self._reduce([row], [x])
+            self.features[row] = x[0].numel()
             self._waiting.discard(row)
 
         return reduce
 
+    def _reduce(self, rows: list[int], xs: list[Tensor]) -> None:
+        for dtype in dict.fromkeys(x.dtype for x in xs):
+            of_type = [k for k, x in enumerate(xs) if x.dtype == dtype]
+            some, their_rows = [xs[k] for k in of_type], [rows[k] for k in of_type]
+            self.metric.vectors_into(self._vectors, their_rows, some)
+            self._noise[self._index(their_rows)] = self.metric.noise_floors(some)
+
+    def _index(self, rows: Sequence[int]) -> Tensor | slice:
+        """Rows as an index; every batch asks for the same ones."""
+        if len(rows) == 1:
+            return slice(rows[0], rows[0] + 1)
+        key = tuple(rows)
+        if key not in self._indices:
+            self._indices[key] = queued(torch.tensor(rows), self._vectors.device)
+        return self._indices[key]
+
     def finish(self) -> None:
         """Give the batch to the metric; a site that did not fire is blank from then on."""
+        if self._twins:
+            own, same = self._index([*self._twins]), self._index([*self._twins.values()])
+            self._vectors[own] = self._vectors[same]
+            self._noise[own] = self._noise[same]
         for row in self._waiting:
             self.silent.setdefault(row, f"did not fire in batch {int(self.metric.batches)}")
             self._vectors[row] = torch.nan

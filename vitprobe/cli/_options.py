@@ -88,6 +88,17 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_hel
 Precision = Annotated[
     str, typer.Option(help="fp32, or bf16: the forward pass under autocast.", rich_help_panel=_RUN)
 ]
+DeferBytes = Annotated[
+    int | None,
+    typer.Option(
+        help="Bytes of activations that may be held to be reduced many at once, where "
+        "VITPROBE_SCHEDULE is grouped or overlapped (default: 1/32 of a GPU's memory).",
+        rich_help_panel=_RUN,
+        metavar="N",
+        min=0,
+        show_default=False,
+    ),
+]
 Seed = Annotated[
     int, typer.Option(help="Of random weights and of the order.", rich_help_panel=_RUN)
 ]

@@ -59,6 +59,7 @@ def command(
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
+    defer_bytes: options.DeferBytes = None,
     workers: options.Workers = 0,
     seed: options.Seed = 0,
     output: options.Output = "results",
@@ -109,6 +110,7 @@ def command(
             estimator=estimator,
             kernel=kernel,
             precision=precision,
+            defer_bytes=defer_bytes,
             progress=True,
         )
         writers = {

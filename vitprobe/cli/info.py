@@ -9,6 +9,7 @@ def command() -> None:
     import torch
     from rich.console import Console
 
+    from vitprobe.analyses.schedule import SCHEDULES, chosen_schedule
     from vitprobe.ops import kernel_status
 
     console = Console(highlight=False, soft_wrap=True)
@@ -21,6 +22,7 @@ def command() -> None:
         console.print(f"[bold]{device + ' kernels':13}[/] {status[device]}")
     chosen = ", ".join(f"{name} {kernel}" for name, kernel in status["cuda_kernels"].items())
     console.print(f"              of these runs: {chosen}")
+    console.print(f"[bold]schedule[/]      {chosen_schedule()}: {SCHEDULES[chosen_schedule()]}")
     built = ", ".join(f"{name} {value}" for name, value in status["build"].items() if value)
     console.print(f"[bold]built with[/]    {built or 'nothing: the kernels were not built'}")
     if status["driver"]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vitprobe import ops
-from vitprobe.metrics.kernels import rounding_noise, vectoriser
+from vitprobe.metrics.kernels import rounding_steps, vectoriser
 
 _NEVER = torch.iinfo(torch.int64).max
 MINIMUM_EXAMPLES = 4
@@ -115,7 +115,8 @@ class CKA(Metric):
             self.dropped += n
             return
         vectors = torch.stack([self.vector(x).to(self.device) for x in layers])
-        self._accumulate(vectors, torch.stack([self.noise_floor(x) for x in layers]), n)
+        noise = torch.cat([self.noise_floors([x]).to(self.device) for x in layers])
+        self._accumulate(vectors, noise, n)
 
     def update_vectors(self, vectors: Tensor, noise: Tensor, n: int) -> None:
         """Add one batch whose activations were reduced as they appeared, and are gone.
@@ -123,7 +124,7 @@ class CKA(Metric):
         Args:
             vectors: (La + Lb, m) float32 or float64, row i is `self.vector(x_i)`; used up (scaled
                 in place).
-            noise: (La + Lb,) float64, `self.noise_floor(x_i)`.
+            noise: (La + Lb,) float64, `self.noise_floors` of all x_i.
             n: number of examples in the batch, at least 4.
         """
         self._computed = None  # what torchmetrics does around `update`
@@ -134,14 +135,26 @@ class CKA(Metric):
         """m, the length of the vector of n examples."""
         return n * (n - 1) // 2 if self.estimator == "unbiased" else n * (n + 1) // 2
 
-    def noise_floor(self, x: Tensor) -> Tensor:
-        """The part of S_aa that rounding alone could give x (n, ...): float64 scalar."""
-        n, features = x.shape[0], x[0].numel()
+    def vectors_into(self, vectors: Tensor, rows: Sequence[int], xs: Sequence[Tensor]) -> None:
+        """Make vectors[rows[i]] the vector of xs[i]; of all in a few launches where that can be.
+
+        Args:
+            vectors: (La + Lb, m) float32 or float64, changed in place.
+            rows: k rows of it.
+            xs: k activations (n, ...) on its device.
+        """
+        for row, x in zip(rows, xs, strict=True):
+            vectors[row] = self.vector(x)
+
+    def noise_floors(self, xs: Sequence[Tensor]) -> Tensor:
+        """The part of S_aa that rounding alone could give: (k,) float64 for k activations (n, ...)
+        of one type."""
+        n = xs[0].shape[0]
         pairs = n * (n - 1) / 2
-        if self.kernel == "linear":
-            return rounding_noise(x).square_().mul_(pairs / features).to(self.device)
+        if self.kernel == "linear":  # pairs / p (step^2 ||x_0||^2)^2
+            return rounding_steps(xs, [x[0].numel() ** 0.25 for x in xs]).pow_(4).mul_(pairs)
         # Gaussian: noise in x is gone already, what is left is float64's, of values up to 1.
-        return torch.full((), pairs * 1e-28, dtype=torch.float64, device=self.device)
+        return torch.full((len(xs),), pairs * 1e-28, dtype=torch.float64, device=xs[0].device)
 
     def _accumulate(self, vectors: Tensor, noise: Tensor, n: int) -> None:
         sums = _products(vectors)

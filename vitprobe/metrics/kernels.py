@@ -1,7 +1,7 @@
 """One layer's activations -> one centred, packed vector whose dot products are HSIC."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,21 +15,24 @@ Vectorise = Callable[[Tensor], Tensor]
 RBF_FRACTION = 0.5
 
 
-def rounding_noise(x: Tensor) -> Tensor:
-    """Squared norm below which differences between examples are rounding, not signal.
+def rounding_steps(xs: Sequence[Tensor], divisors: Sequence[float]) -> Tensor:
+    """Norms below which differences between examples are rounding, not signal.
 
     Args:
-        x: (n, ...) activations.
+        xs: k activations (n, ...) of one type, on one device.
+        divisors: k numbers.
 
     Returns:
-        (relative noise)^2 ||x_0||^2, a float64 scalar on x's device. The relative noise is the
+        (k,) float64: relative noise times ||x_0||, over the divisor. The relative noise is the
         type's own step for half precision, and 8 steps for float32 and float64, where a matrix
         product gives equal rows results that differ in the last bits.
     """
-    step = torch.finfo(x.dtype).eps * (8 if x.dtype.itemsize >= 4 else 1)
-    wide = torch.promote_types(x.dtype, torch.float32)
-    norm = torch.linalg.vector_norm(x[0], dtype=wide).double()
-    return norm.mul_(step).square_()
+    dtype = xs[0].dtype
+    step = torch.finfo(dtype).eps * (8 if dtype.itemsize >= 4 else 1)
+    # For all activations together: a dozen tiny kernels for each would cost more than their Grams.
+    norms = torch._foreach_norm([x[0] for x in xs], dtype=torch.promote_types(dtype, torch.float32))
+    torch._foreach_div_(norms, list(divisors))
+    return torch.stack(norms).double().mul_(step)
 
 
 def vectoriser(kernel: str, estimator: str) -> Vectorise:
@@ -75,7 +78,7 @@ def rbf_gram(x: Tensor, fraction: float) -> Tensor:
     diagonal = gram[row == column]
     squared = diagonal[row] + diagonal[column] - 2 * gram
     # Distances within rounding are zeros: a constant layer must not become noise over noise.
-    squared = torch.where(squared <= 2 * rounding_noise(x), 0, squared)
+    squared = torch.where(squared <= 2 * rounding_steps([x], [1.0]).square(), 0, squared)
     scaled = squared / (2 * fraction**2 * _median_of_all(squared[row > column], n))
     return torch.exp(-torch.where(squared == 0, 0, scaled))
 

@@ -11,6 +11,7 @@ from vitprobe.taps.axes import ExampleAxis, difference, foldings, rounding, samp
 from vitprobe.taps.hooks import hooked
 from vitprobe.taps.identity import SeenTensors
 from vitprobe.taps.outputs import Keys, tensors
+from vitprobe.taps.writes import WriteWatch
 
 Key = tuple[str, int, Keys | None]  # module path, call, keys of the tensor in the output
 
@@ -33,6 +34,7 @@ class Finding:
     dtype: torch.dtype | None = None
     where: ExampleAxis | None = None
     twin: Key | None = None  # the earlier tensor that this very tensor is
+    written: bool = False  # in place, between its site and the forward's end
     reason: str | None = None
 
 
@@ -44,6 +46,7 @@ class _Seen:
     dtype: torch.dtype | None = None
     reason: str | None = None
     twin: Key | None = None
+    written: bool = False
     samples: dict[ExampleAxis, torch.Tensor] = field(default_factory=dict)
 
 
@@ -93,7 +96,12 @@ def _run(
     model: nn.Module, modules: Mapping[str, nn.Module], batch: torch.Tensor, guess: _Guess
 ) -> _Run:
     run: _Run = {}
+    watches: dict[Key, WriteWatch] = {}
     seen_tensors: SeenTensors[Key] = SeenTensors()
+
+    def begin() -> None:
+        run.clear()
+        watches.clear()
 
     def observe(path: str, call: int, output: Any) -> None:
         found = tensors(output)
@@ -106,14 +114,17 @@ def _run(
             if seen.reason:
                 continue
             seen.twin = seen_tensors.first_owner(tensor, key)
+            watches[key] = WriteWatch(tensor)
             where = guess(key, tensor)
             if isinstance(where, str):
                 seen.reason = where
             else:
                 seen.samples = {axis: sample(tensor, axis) for axis in where}
 
-    with hooked(model, modules, observe, begin=run.clear):
+    with hooked(model, modules, observe, begin):
         model(batch)
+    for key, watch in watches.items():
+        run[key].written = watch.written()
     return run
 
 
@@ -143,7 +154,8 @@ def _find(seen: list[_Seen | None], tolerance: float) -> Finding:
     where = min(errors, key=errors.__getitem__)  # the first of equals
     if errors[where] > tolerance:
         return Finding(outline.shape, outline.dtype, reason=MIXES)
-    return Finding(where.per_example(outline.shape), outline.dtype, where)
+    written = any(run.written for run in seen)
+    return Finding(where.per_example(outline.shape), outline.dtype, where, written=written)
 
 
 def _blame_chance(finding: Finding, plain: _Seen, again: _Seen | None, tolerance: float) -> Finding:

@@ -27,6 +27,7 @@ class Site:
     where: ExampleAxis | None = None  # None where it is left out
     tokens: TokenView | str = ""  # the tokens, or why there are none
     twin: str | None = None  # the earlier site whose very tensor this is
+    written: bool = False  # in place, later in the forward: to be read at once or never
     reason: str | None = None  # why it is left out
 
     @property

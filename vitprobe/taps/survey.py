@@ -46,6 +46,7 @@ def survey(model: nn.Module, examples: torch.Tensor) -> Survey:
             dtype=finding.dtype,
             where=finding.where,
             twin=site_name(*finding.twin) if finding.twin else None,
+            written=finding.written,
             reason=finding.reason,
         )
         for key, finding in findings.items()
