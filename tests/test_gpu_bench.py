@@ -52,6 +52,7 @@ def test_every_section_runs_without_a_gpu(tmp_path):
         assert {MATMUL, WHOLE} < set(row["ways"])
     ways = {row["way"]: row for row in values["sections"]["end_to_end"]["rows"]}
     assert ways["vitprobe simple"]["sites"][1] > 40
+    assert {"vitprobe fast, grouped", "vitprobe fast, overlapped"} < set(ways)
     peer = importlib.util.find_spec("cka") is not None
     assert ("pytorch-cka" in ways) == peer
     assert not [name for name, row in ways.items() if "failed" in row]

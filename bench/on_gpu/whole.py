@@ -92,6 +92,8 @@ def _firing(model, images, autocast) -> list[str]:
 
 def work(section: Section) -> None:
     """Rows {"way", "seconds_per_batch", "low", "high", "seconds_few", "peak_mib"}."""
+    from vitprobe.analyses.schedule import ENVIRONMENT, SCHEDULES
+
     need_kernels(section.device)
     warnings.simplefilter("ignore")
     if section.dry_run:
@@ -105,6 +107,10 @@ def work(section: Section) -> None:
     ways = {"forward": pair.forward}
     for name, environment in kernel_sets().items():
         ways[f"vitprobe {name}"] = _with_all(environment, pair.ours)
+    for schedule in SCHEDULES:  # with the last kernels, by default inline
+        if schedule != "inline":
+            chosen = environment | {ENVIRONMENT: schedule}
+            ways[f"vitprobe {name}, {schedule}"] = _with_all(chosen, pair.ours)
     _measure(section, ways, few, many)
 
     if importlib.util.find_spec("cka") is None:
