@@ -45,6 +45,7 @@ class Report:
     def __init__(self, arguments):
         self.dry_run = arguments.dry_run
         self.out = Path(os.environ.get("OUT") or tempfile.mkdtemp(prefix="vitprobe-gpu-"))
+        self.out.mkdir(parents=True, exist_ok=True)
         self.log = self.out / "gpu.log"
         self.log.write_text("")
         self.values = {"dry_run": self.dry_run, **provenance(arguments.commit)}

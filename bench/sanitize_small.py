@@ -54,9 +54,11 @@ def main(device: str) -> None:
                     acc = torch.zeros(expected.shape, dtype=torch.float64, device=device)
                     check(f"hsic {kernel} {la} {lb} {m}", product(acc, left, right), expected, 1e-5)
     for name, group in grouped_grams().items():
-        sites = [torch.randn(33, p, generator=generator) for p in (1, 70, 600)]
-        for site, vector in zip(sites, group([s.to(device) for s in sites]), strict=True):
-            check(f"{name} {site.shape[1]}", vector, reference.centered_gram(site.double()), 1e-5)
+        for n in (33, 100, 130):
+            sites = [torch.randn(n, p + 1, generator=generator)[:, 1:] for p in (1, 70, 600)]
+            for site, vector in zip(sites, group([s.to(device) for s in sites]), strict=True):
+                expected = reference.centered_gram(site.double())
+                check(f"{name} {n} x {site.shape[1]}", vector, expected, 1e-5)
 
 
 if __name__ == "__main__":

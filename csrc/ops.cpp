@@ -1,4 +1,5 @@
-// The operators' schemas. Each device's library adds its own implementations.
+// The operators' schemas. Each device's library adds its own implementations; those that end in
+// `fast` have a CUDA kernel only (vitprobe/ops/variants.py).
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(vitprobe, m) {
@@ -6,5 +7,8 @@ STABLE_TORCH_LIBRARY(vitprobe, m) {
   m.def("center_pack(Tensor gram, bool biased) -> Tensor");
   m.def("centered_gram(Tensor x, bool biased) -> Tensor");
   m.def("centered_gram_fast(Tensor x, bool biased, bool tf32) -> Tensor");
+  m.def("centered_grams(Tensor[] xs, bool biased) -> Tensor");
+  m.def("centered_grams_fast(Tensor[] xs, bool biased, bool tf32) -> Tensor");
   m.def("hsic_accumulate_(Tensor(a!) acc, Tensor a, Tensor b) -> ()");
+  m.def("hsic_accumulate_fast_(Tensor(a!) acc, Tensor a, Tensor b) -> ()");
 }

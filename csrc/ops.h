@@ -54,6 +54,25 @@ inline Rows rows_of(const Tensor& x) {
   return {owner, owner.const_data_ptr(), n, p, owner.stride(0), owner.scalar_type()};
 }
 
+// The same of activations of the same examples, in one type, on one device.
+inline std::vector<Rows> rows_of_all(const std::vector<Tensor>& xs) {
+  STD_TORCH_CHECK(!xs.empty(), "at least one tensor of activations is needed");
+  std::vector<Rows> all;
+  for (const Tensor& x : xs) {
+    all.push_back(rows_of(x));
+    STD_TORCH_CHECK(all.back().n == all[0].n && all.back().type == all[0].type &&
+                        x.get_device_index() == xs[0].get_device_index(),
+                    "all activations must be of the same examples, type and device");
+  }
+  return all;
+}
+
+// Row `index` of a new matrix (k, m) of float32 or float64.
+inline void* row_of(const Tensor& matrix, int64_t index) {
+  const int64_t size = matrix.scalar_type() == ScalarType::Double ? 8 : 4;
+  return static_cast<char*>(matrix.mutable_data_ptr()) + index * matrix.stride(0) * size;
+}
+
 // The number of examples whose Gram matrix, packed with its diagonal, has this many elements.
 inline int64_t examples_of_packed(int64_t size) {
   int64_t n = 0;

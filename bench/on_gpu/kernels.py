@@ -68,6 +68,5 @@ def products() -> dict[str, Callable]:
 
 
 def grouped_grams() -> dict[str, Callable]:
-    """Name -> a function of a list of activations, one launch for many; {} where there is none."""
-    found = getattr(ops, "centered_grams", None)
-    return {"grouped": found} if found else {}
+    """Name -> a function of a list of activations: the fast kernel, a few launches for all."""
+    return {"grouped": with_kernel("centered_gram", "fast", ops.centered_grams)}

@@ -1,4 +1,4 @@
-"""Many small sites of one forward: one launch each, grouped where there is that, and torch."""
+"""Many small sites of one forward: one by one, together, and torch."""
 
 import random
 import time

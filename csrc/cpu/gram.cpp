@@ -41,17 +41,30 @@ Tensor center_pack_cpu(const Tensor& gram, bool biased) {
   return out;
 }
 
-// The Gram matrix stays in fp64 until it is centred.
+// out[] = the centred vector; the Gram matrix stays in fp64 until it is centred.
+void centered_gram_into(const Rows& x, bool biased, void* out) {
+  const std::unique_ptr<double[]> packed(new double[packed_size(x.n, true)]);
+  packed_gram(x, packed.get());
+  if (x.type == ScalarType::Double) {
+    center_pack(packed.get(), x.n, biased, static_cast<double*>(out));
+  } else {
+    center_pack(packed.get(), x.n, biased, static_cast<float*>(out));
+  }
+}
+
 Tensor centered_gram(const Tensor& x, bool biased) {
   const Rows rows = rows_of(x);
-  const std::unique_ptr<double[]> packed(new double[packed_size(rows.n, true)]);
-  packed_gram(rows, packed.get());
   Tensor out = torch::stable::new_empty(x, {packed_size(rows.n, biased)}, result_type(rows.type));
-  if (rows.type == ScalarType::Double) {
-    center_pack(packed.get(), rows.n, biased, out.mutable_data_ptr<double>());
-  } else {
-    center_pack(packed.get(), rows.n, biased, out.mutable_data_ptr<float>());
-  }
+  centered_gram_into(rows, biased, out.mutable_data_ptr());
+  return out;
+}
+
+Tensor centered_grams(const std::vector<Tensor>& xs, bool biased) {
+  const std::vector<Rows> all = rows_of_all(xs);
+  const auto count = static_cast<int64_t>(all.size());
+  Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)},
+                                        result_type(all[0].type));
+  for (int64_t i = 0; i < count; ++i) centered_gram_into(all[i], biased, row_of(out, i));
   return out;
 }
 
@@ -62,4 +75,5 @@ STABLE_TORCH_LIBRARY_IMPL(vitprobe, CPU, m) {
   m.impl("gram", TORCH_BOX(&vitprobe::gram));
   m.impl("center_pack", TORCH_BOX(&vitprobe::center_pack_cpu));
   m.impl("centered_gram", TORCH_BOX(&vitprobe::centered_gram));
+  m.impl("centered_grams", TORCH_BOX(&vitprobe::centered_grams));
 }

@@ -1,17 +1,14 @@
-// gram, center_pack and centered_gram on CUDA: check, allocate, launch (kernels/gram.h, center.h).
+// gram, center_pack, centered_gram and centered_grams on CUDA by the simple kernel: check, allocate,
+// launch (kernels/gram.h, center.h).
 //
 // Workspace for n examples of p features: p sums of columns, at most 32 MiB of partial tiles
-// (product.h), n + 1 row sums; centered_gram keeps the Gram matrix in fp64 until it is centred,
-// 4 n(n+1) bytes. centered_gram_fast is the same by the fast kernel (kernels/gram_mma.h): 144 KiB of
-// partial results for each multiprocessor, and 8 p bytes more for n > 256.
+// (product.h), n row sums; centred, also the Gram matrix in fp64, 4 n(n+1) bytes.
 #include "device.h"
-#include "kernels/gram_mma.h"
 #include "kernels/packed.h"
 
 namespace vitprobe {
 namespace {
 
-using kernels::launch_center_pack;
 using kernels::launch_gram;
 using kernels::plan_product;
 using kernels::ProductPlan;
@@ -26,12 +23,11 @@ void gram_into(const Rows& x, const Tensor& out, cudaStream_t stream) {
                            kernel_type(out.scalar_type()), stream));
 }
 
-void center_into(const Tensor& packed, int64_t n, bool biased, const Tensor& out,
-                 cudaStream_t stream) {
-  const Tensor sums = workspace(out, n + 1);
-  check_launch(launch_center_pack(packed.const_data_ptr(), kernel_type(packed.scalar_type()), n,
-                                  biased, doubles(sums), out.mutable_data_ptr(),
-                                  kernel_type(out.scalar_type()), stream));
+// out[] = the centred vector of x, of type wide_type(x.type).
+void centered_gram_into(const Rows& x, bool biased, void* out, cudaStream_t stream) {
+  const Tensor packed = workspace(x.owner, packed_size(x.n, true));
+  gram_into(x, packed, stream);
+  center_into(packed, x.n, biased, out, wide_type(x.type), stream);
 }
 
 Tensor gram(const Tensor& x) {
@@ -50,35 +46,27 @@ Tensor center_pack(const Tensor& gram, bool biased) {
   const Tensor packed = torch::stable::contiguous(gram);
   const int64_t n = examples_of_packed(packed.numel());
   Tensor out = workspace(gram, packed_size(n, biased), type);
-  center_into(packed, n, biased, out, device.stream());
+  center_into(packed, n, biased, out.mutable_data_ptr(), type, device.stream());
   return out;
 }
 
 Tensor centered_gram(const Tensor& x, bool biased) {
   const OnDeviceOf device(x);
   const Rows rows = rows_of(x);
-  const Tensor packed = workspace(x, packed_size(rows.n, true));
-  gram_into(rows, packed, device.stream());
   Tensor out = workspace(x, packed_size(rows.n, biased), wide_type(rows.type));
-  center_into(packed, rows.n, biased, out, device.stream());
+  centered_gram_into(rows, biased, out.mutable_data_ptr(), device.stream());
   return out;
 }
 
-Tensor centered_gram_fast(const Tensor& x, bool biased, bool tf32) {
-  STD_TORCH_CHECK(x.scalar_type() != ScalarType::Double, "float64 has no fast kernel");
-  const OnDeviceOf device(x);
-  const Rows rows = rows_of(x);
-  const int64_t places = multiprocessors();
-  const Tensor partials = workspace(x, places * kernels::kPlaceSize, ScalarType::Float);
-  const Tensor shifts =
-      workspace(x, kernels::gram_shifts(rows.n, rows.p), ScalarType::Float);
-  const Tensor packed = workspace(x, packed_size(rows.n, true));
-  check_launch(kernels::launch_gram_fast(
-      {rows.data, rows.n, rows.p, rows.stride}, kernel_type(rows.type), tf32, places,
-      static_cast<float*>(partials.mutable_data_ptr()),
-      static_cast<float*>(shifts.mutable_data_ptr()), doubles(packed), device.stream()));
-  Tensor out = workspace(x, packed_size(rows.n, biased), ScalarType::Float);
-  center_into(packed, rows.n, biased, out, device.stream());
+Tensor centered_grams(const std::vector<Tensor>& xs, bool biased) {
+  const std::vector<Rows> all = rows_of_all(xs);
+  const OnDeviceOf device(xs[0]);
+  const auto count = static_cast<int64_t>(all.size());
+  Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)},
+                                        wide_type(all[0].type));
+  for (int64_t i = 0; i < count; ++i) {
+    centered_gram_into(all[i], biased, row_of(out, i), device.stream());
+  }
   return out;
 }
 
@@ -89,5 +77,5 @@ STABLE_TORCH_LIBRARY_IMPL(vitprobe, CUDA, m) {
   m.impl("gram", TORCH_BOX(&vitprobe::gram));
   m.impl("center_pack", TORCH_BOX(&vitprobe::center_pack));
   m.impl("centered_gram", TORCH_BOX(&vitprobe::centered_gram));
-  m.impl("centered_gram_fast", TORCH_BOX(&vitprobe::centered_gram_fast));
+  m.impl("centered_grams", TORCH_BOX(&vitprobe::centered_grams));
 }

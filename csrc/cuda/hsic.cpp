@@ -1,7 +1,7 @@
 // hsic_accumulate_ on CUDA: acc (La, Lb) += a (La, m) b (Lb, m)^T.
-// Two kernels: the simple one (kernels/hsic.h), and for float32 the fast one (kernels/hsic_fast.h),
-// which takes m up to 512 slices of 1,024. Workspace of either: at most 32 MiB of partial tiles.
-#include "choice.h"
+// Two kernels: the simple one (kernels/hsic.h), and the fast one (kernels/hsic_fast.h), which takes
+// float32 and m up to 512 slices of 1,024; what it does not take the simple one does. Workspace of
+// either: at most 32 MiB of partial tiles.
 #include "device.h"
 
 namespace vitprobe {
@@ -18,7 +18,7 @@ AnyMatrix matrix(const Tensor& x) {
   return {x.const_data_ptr(), x.size(0), x.size(1), x.stride(0)};
 }
 
-void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
+void accumulate(const Tensor& acc, const Tensor& a, const Tensor& b, bool fast) {
   STD_TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && acc.dim() == 2, "matrices expected");
   STD_TORCH_CHECK(a.size(1) == b.size(1) && acc.size(0) == a.size(0) && acc.size(1) == b.size(0),
                   "shapes (La, Lb), (La, m), (Lb, m) expected");
@@ -38,8 +38,7 @@ void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
   const Tensor left = a.stride(1) == 1 ? a : torch::stable::contiguous(a);
   const Tensor right = same ? left : b.stride(1) == 1 ? b : torch::stable::contiguous(b);
   const Accumulator sums{doubles(acc), acc.size(0), acc.size(1), acc.stride(0), acc.stride(1)};
-  if (a.scalar_type() == ScalarType::Float &&
-      chosen("VITPROBE_HSIC", kHsicDefault) == Variant::fast) {
+  if (fast && a.scalar_type() == ScalarType::Float) {
     const SlicePlan plan = plan_slices(a.size(0), b.size(0), a.size(1), same);
     if (plan.chunk > 0) {
       const Tensor partials = workspace(acc, plan.partials(), ScalarType::Float);
@@ -56,9 +55,18 @@ void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
                                                doubles(partials), sums, device.stream()));
 }
 
+void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
+  accumulate(acc, a, b, false);
+}
+
+void hsic_accumulate_fast(Tensor acc, const Tensor& a, const Tensor& b) {
+  accumulate(acc, a, b, true);
+}
+
 }  // namespace
 }  // namespace vitprobe
 
 STABLE_TORCH_LIBRARY_IMPL(vitprobe, CUDA, m) {
   m.impl("hsic_accumulate_", TORCH_BOX(&vitprobe::hsic_accumulate));
+  m.impl("hsic_accumulate_fast_", TORCH_BOX(&vitprobe::hsic_accumulate_fast));
 }

@@ -12,7 +12,7 @@
 #include <tuple>
 #include <vector>
 
-#include "kernels/gram_mma.h"
+#include "kernels/gram_group.h"
 #include "kernels/host_warps.h"
 
 namespace vitprobe::kernels {
@@ -39,14 +39,51 @@ py::dict run_gram_fast(const Matrix<typename Math::T>& x, int64_t places,
   return out;
 }
 
-template <class ReadMatrix>
-py::dict gram_fast_of(const ReadMatrix& read, const std::string& math, int64_t places,
-                      const std::vector<int>& order, bool eager) {
-  if (math == "bf16") return run_gram_fast<MathBF16>(read(BF16{}), places, order, eager);
-  if (math == "f16") return run_gram_fast<MathF16>(read(F16{}), places, order, eager);
-  if (math == "tf32") return run_gram_fast<MathTF32>(read(float{}), places, order, eager);
-  if (math == "f32") return run_gram_fast<Math3xTF32>(read(float{}), places, order, eager);
+// The centred vectors (sites, m) of one group, or of several if they do not fit one.
+template <class Math>
+py::dict run_centered_grams(const std::vector<Matrix<typename Math::T>>& sites, int64_t places,
+                            bool biased, const std::vector<int>& order, bool eager) {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  const int64_t n = sites[0].rows, count = static_cast<int64_t>(sites.size());
+  const GroupWorkspace sizes = group_workspace(n, count, places);
+  std::vector<float> partials(sizes.partials, static_cast<float>(kNaN));
+  std::vector<double> packed(sizes.packed, kNaN), sums(sizes.sums, kNaN);
+  py::array_t<float> vectors({count, packed_size(n, biased)});
+  std::fill_n(vectors.mutable_data(), vectors.size(), static_cast<float>(kNaN));
+  HostWarpGrid grid{{order}, {eager}};
+  centered_grams<Math>(grid, sites.data(), count, places, biased, partials.data(), packed.data(),
+                       sums.data(), vectors.mutable_data());
+  py::dict out;
+  out["vectors"] = vectors;
+  out["launches"] = grid.launches;
+  out["conflicts"] = grid.state.conflicts;
+  out["misaligned"] = grid.state.misaligned;
+  return out;
+}
+
+// run(Math{}) with the mathematics of a name.
+template <class Run>
+py::dict with_math_named(const std::string& math, const Run& run) {
+  if (math == "bf16") return run(MathBF16{});
+  if (math == "f16") return run(MathF16{});
+  if (math == "tf32") return run(MathTF32{});
+  if (math == "f32") return run(Math3xTF32{});
   throw std::invalid_argument("no such mathematics");
+}
+
+// Slices before each site and behind the last, of the group of the first sites of n rows.
+inline std::vector<int64_t> take_group_of(int64_t n, const std::vector<int64_t>& columns,
+                                          int64_t blocks) {
+  std::vector<Matrix<float>> sites;
+  for (const int64_t p : columns) sites.push_back({nullptr, n, p, p});
+  const auto group = take_group(sites.data(), static_cast<int64_t>(sites.size()), blocks);
+  for (int64_t slice = 0; slice < group.first[group.sites]; ++slice) {
+    const int site = group.site_of(static_cast<int>(slice));
+    if (slice < group.first[site] || slice >= group.first[site + 1]) {
+      throw std::logic_error("site_of names another site");
+    }
+  }
+  return {group.first, group.first + group.sites + 1};
 }
 
 using Cells = std::vector<std::pair<int, int>>;
@@ -99,6 +136,12 @@ inline py::dict plan_gram_of(int64_t n, int64_t stages, bool corner, int64_t pla
 inline void add_gram_fast(py::module_& m) {
   m.attr("KEPT_STAGES") = kStages;
   m.attr("RUN_STAGES") = kRunStages;
+  m.attr("GROUP_SITES") = kGroupSites;
+  m.attr("WAVES") = kWaves;
+  m.def("take_group", &take_group_of);
+  m.def("group_partials", [](int64_t n, int64_t count, int64_t places) {
+    return group_workspace(n, count, places).partials;
+  });
   m.def("a_cells", [] { return cells_of(a_cell, 4); });
   m.def("b_cells", [] { return cells_of(b_cell, 2); });
   m.def("c_cells", [] { return cells_of(c_cell, 4); });

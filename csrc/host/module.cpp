@@ -81,10 +81,10 @@ template <typename In, typename Out>
 static py::array run_center_pack(const py::array_t<In>& gram, int64_t n, bool biased,
                                  const Order& order) {
   if (gram.size() != packed_size(n, true)) throw std::invalid_argument("not n(n+1)/2 elements");
-  std::vector<double> sums(n + 1, kNaN);
+  std::vector<double> sums(n, kNaN);
   auto out = poisoned<Out>(packed_size(n, biased));
   HostGrid grid{order};
-  center_pack(grid, gram.data(), n, biased, sums.data(), out.mutable_data());
+  center_pack(grid, gram.data(), 1, n, biased, sums.data(), out.mutable_data());
   return out;
 }
 
@@ -205,8 +205,19 @@ PYBIND11_MODULE(vitprobe_host, m) {
 
   m.def("gram_fast", [](const py::array& x, const std::string& math, int64_t places,
                         const Order& order, bool eager) {
-    return gram_fast_of([&](auto element) { return matrix<decltype(element)>(x); }, math, places,
-                        order, eager);
+    return with_math_named(math, [&](auto chosen) {
+      using Math = decltype(chosen);
+      return run_gram_fast<Math>(matrix<typename Math::T>(x), places, order, eager);
+    });
+  });
+  m.def("centered_grams", [](const std::vector<py::array>& xs, const std::string& math,
+                             int64_t places, bool biased, const Order& order, bool eager) {
+    return with_math_named(math, [&](auto chosen) {
+      using Math = decltype(chosen);
+      std::vector<Matrix<typename Math::T>> sites;
+      for (const py::array& x : xs) sites.push_back(matrix<typename Math::T>(x));
+      return run_centered_grams<Math>(sites, places, biased, order, eager);
+    });
   });
   add_gram_fast(m);
 }

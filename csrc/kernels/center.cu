@@ -12,7 +12,7 @@ template <typename In, typename Out>
 static cudaError_t launch(const void* gram, int64_t n, bool biased, double* sums, void* out,
                           cudaStream_t stream) {
   DeviceGrid grid{stream};
-  center_pack(grid, static_cast<const In*>(gram), n, biased, sums, static_cast<Out*>(out));
+  center_pack(grid, static_cast<const In*>(gram), 1, n, biased, sums, static_cast<Out*>(out));
   return grid.error;
 }
 

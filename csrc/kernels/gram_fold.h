@@ -1,4 +1,4 @@
-// Partial results of gram_mma.h -> the packed lower triangle, in fp64 and in a fixed order.
+// Partial results of gram_slice.h -> the packed lower triangle, in fp64 and in a fixed order.
 //
 // A block owns 32 neighbouring elements; part w of 8 adds slices w, w + 8, ..., then one thread to
 // an element adds the parts. So the sum over some hundred slices is short for every thread, all
@@ -15,7 +15,7 @@
 namespace vitprobe::kernels {
 
 template <class Tiles>
-struct GramFold {
+struct FoldBlock {
   static constexpr int kElements = 32, kParts = kThreads / kElements;
   static constexpr int kBlocksPerTile = Tiles::kSize / kElements;  // for one block of rows
   static_assert(Tiles::kSize % kElements == 0);
@@ -23,18 +23,13 @@ struct GramFold {
     double sums[kParts][kElements];
   };
 
-  int64_t n;
-  int64_t first_block;
-  int64_t slices;  // times groups
-  bool add;        // to what an earlier pass left
-  const float* partials;
-  double* packed;
-
+  // Elements kElements * index .. + kElements - 1 of one block of rows, of `slices` partial results
+  // (times groups) that follow each other; added to what is there, or stored.
   template <class Block>
-  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int64_t rows_block = index / kBlocksPerTile;
-    const int within = static_cast<int>(index % kBlocksPerTile) * kElements;
-    const BlockRows rows = block_rows(n, Tiles::kCorner, first_block + rows_block);
+  VP_DEVICE static void run(Block block, Shared& shared, int64_t n, const BlockRows& rows,
+                            int index, const float* partials, int64_t slices, bool add,
+                            double* packed) {
+    const int within = index * kElements;
     const auto place = [&](int thread) {  // in the whole matrix
       const int element = within + thread % kElements;
       const Pair at =
@@ -44,7 +39,7 @@ struct GramFold {
     block.each_thread([&](int thread) {
       const Pair at = place(thread);
       const int part = thread / kElements;
-      const float* own = partials + rows_block * slices * Tiles::kSize + within + thread % kElements;
+      const float* own = partials + within + thread % kElements;
       double sum = 0.0;
       if (at.row < n && at.col <= at.row) {
 #if defined(__CUDACC__)
@@ -64,6 +59,28 @@ struct GramFold {
       for (int part = 0; part < kParts; ++part) sum += shared.sums[part][thread];
       out = sum;
     });
+  }
+};
+
+// Block `index`: of the launch's blocks of rows from first_block on, number index / kBlocksPerTile.
+template <class Tiles>
+struct GramFold {
+  using Own = FoldBlock<Tiles>;
+  using Shared = typename Own::Shared;
+
+  int64_t n;
+  int64_t first_block;
+  int64_t slices;  // times groups
+  bool add;        // to what an earlier pass left
+  const float* partials;
+  double* packed;
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    const int64_t of_rows = index / Own::kBlocksPerTile;
+    Own::run(block, shared, n, block_rows(n, Tiles::kCorner, first_block + of_rows),
+             static_cast<int>(index % Own::kBlocksPerTile),
+             partials + of_rows * slices * Tiles::kSize, slices, add, packed);
   }
 };
 

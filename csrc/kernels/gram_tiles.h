@@ -133,7 +133,4 @@ VP_HD inline Range slice_stages(const GramPlan& plan, int64_t pass, int64_t slic
   return {whole.begin + part.begin, whole.begin + part.end};
 }
 
-// The smallest block that holds n rows.
-inline int gram_rows(int64_t n) { return n <= 64 ? 64 : n <= 128 ? 128 : kMostRows; }
-
 }  // namespace vitprobe::kernels

@@ -32,11 +32,13 @@ struct HostBlock {
 
 struct HostGrid {
   std::vector<int> order;
+  int launches = 0;
 
   template <class Body>
   void launch(int64_t blocks, const Body& body) {
     using Shared = typename Body::Shared;
     const auto shared = std::make_unique<Shared>();
+    ++launches;
     for (int64_t index = 0; index < blocks; ++index) {
       std::memset(shared.get(), 0xff, sizeof(Shared));  // NaN: nothing may be read unwritten
       body(HostBlock{order}, *shared, index);

@@ -169,6 +169,7 @@ struct HostWarpGrid : HostGrid {
   void launch_warps(int64_t blocks, const Body& body) {
     using Shared = typename Body::Shared;
     const auto shared = std::make_unique<Shared>();
+    ++launches;
     for (int64_t index = 0; index < blocks; ++index) {
       std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));
       state.reset();

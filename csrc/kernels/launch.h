@@ -24,6 +24,11 @@ cudaError_t launch_gram(const AnyMatrix& x, Type x_type, const ProductPlan& plan
 cudaError_t launch_gram_fast(const AnyMatrix& x, Type x_type, bool tf32, int64_t places,
                              float* partials, float* shifts, double* packed, cudaStream_t stream);
 
+// gram_group.h; types as for launch_gram_fast, all n <= kMostRows; out is centred.
+cudaError_t launch_centered_grams(const AnyMatrix* x, int64_t count, Type x_type, bool tf32,
+                                  int64_t places, bool biased, float* partials, double* packed,
+                                  double* sums, float* out, cudaStream_t stream);
+
 // center.h; (gram_type, out_type) one of (f32, f32), (f64, f64), (f64, f32).
 cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool biased,
                                double* sums, void* out, Type out_type, cudaStream_t stream);

@@ -11,7 +11,7 @@
 
 #include "kernels/center.h"
 #include "kernels/gram.h"
-#include "kernels/gram_mma.h"
+#include "kernels/gram_group.h"
 #include "kernels/host_grid.h"
 #include "kernels/host_warps.h"
 #include "kernels/hsic.h"
@@ -68,9 +68,9 @@ static void test_gram(int64_t n, int64_t p, int64_t gap) {
 
   for (const bool biased : {false, true}) {
     const int64_t length = packed_size(n, biased);
-    auto sums = buffer<double>(n + 1);
+    auto sums = buffer<double>(n);
     auto centred = buffer<float>(length);
-    center_pack(grid, packed.get(), n, biased, sums.get(), centred.get());
+    center_pack(grid, packed.get(), 1, n, biased, sums.get(), centred.get());
     double norm = 0.0;
     for (int64_t k = 0; k < length; ++k) {
       norm += static_cast<double>(centred[k]) * static_cast<double>(centred[k]);
@@ -114,6 +114,46 @@ static void test_gram_fast(int64_t n, int64_t p, int64_t gap, int64_t offset, bo
       distance += (value(i, c) - value(i - 1, c)) * (value(i, c) - value(i - 1, c));
     }
     expect_near(k(i, i) + k(i - 1, i - 1) - 2 * k(i, i - 1), distance, 10.0 * p, "gram_fast");
+  }
+}
+
+// Several sites at once, on numbers that the sums hold exactly; every one ends where its buffer does.
+template <class Math>
+static void test_centered_grams(int64_t n, bool eager) {
+  using T = typename Math::T;
+  std::vector<std::unique_ptr<T[]>> data;
+  std::vector<Matrix<T>> sites;
+  for (const int64_t p : {1, 2, 33, 65, 200}) {
+    data.push_back(std::make_unique<T[]>(n * p));
+    for (int64_t k = 0; k < n * p; ++k) {
+      data.back()[k] = narrow(static_cast<float>(k * 7 % 5), T{});
+    }
+    sites.push_back({data.back().get(), n, p, p});
+  }
+  const int64_t places = 2, count = static_cast<int64_t>(sites.size());
+  const GroupWorkspace sizes = group_workspace(n, count, places);
+  auto partials = buffer<float>(sizes.partials);
+  auto packed = buffer<double>(sizes.packed), sums = buffer<double>(sizes.sums);
+  auto out = buffer<float>(count * packed_size(n, true));
+  HostWarpGrid grid{{forward_grid().order}, {eager}};
+  centered_grams<Math>(grid, sites.data(), count, places, true, partials.get(), packed.get(),
+                       sums.get(), out.get());
+  for (int64_t s = 0; s < count; ++s) {  // the trace is the sum of squares about the mean
+    const int64_t p = sites[s].columns;
+    double trace = 0.0, expected = 0.0;
+    for (int64_t i = 0; i < n; ++i) {
+      trace += static_cast<double>(out[s * packed_size(n, true) + packed_index(i, i, true)]);
+    }
+    for (int64_t c = 0; c < p; ++c) {
+      double sum = 0.0, squares = 0.0;
+      for (int64_t i = 0; i < n; ++i) {
+        const double value = static_cast<double>((i * p + c) * 7 % 5);
+        sum += value;
+        squares += value * value;
+      }
+      expected += squares - sum * sum / static_cast<double>(n);
+    }
+    expect_near(trace, expected, 10.0 * static_cast<double>(n * p), "centered_grams");
   }
 }
 
@@ -165,6 +205,11 @@ int main() {
         test_gram_fast<MathF16>(n, p, gap, gap % 2, p == 33);
       }
     }
+  }
+  for (const int64_t n : {4, 65, 130}) {
+    test_centered_grams<Math3xTF32>(n, false);
+    test_centered_grams<MathBF16>(n, true);
+    test_centered_grams<MathF16>(n, false);
   }
   for (const int64_t la : {1, 63, 64, 65, 129}) {
     for (const int64_t lb : {1, 64, 70}) test_hsic(la, lb, 600);

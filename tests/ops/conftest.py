@@ -1,10 +1,13 @@
-"""What the operators' tests share: activations, an independent float64 HSIC, CKA from vectors."""
+"""What the operators' tests share: activations, an independent float64 HSIC, CKA from vectors;
+the kernels of a GPU."""
 
 import numpy as np
 import pytest
 import torch
 
 from vitprobe import ops
+from vitprobe.ops.library import why_no_cuda
+from vitprobe.ops.variants import CUDA_KERNELS
 
 
 def _hsic(x, y, biased):
@@ -61,3 +64,25 @@ def threads():
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def cuda_kernels():
+    """With a GPU the kernels must be there: else these tests would compare the reference."""
+    assert why_no_cuda() == ""
+
+
+@pytest.fixture(scope="module", params=CUDA_KERNELS["centered_gram"].names)
+def gram_kernel(request, cuda_kernels):
+    """Every test runs once with each kernel of centered_gram."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITPROBE_GRAM", request.param)
+        yield request.param
+
+
+@pytest.fixture
+def poisoned_memory(cuda_kernels):
+    """The allocator hands out memory full of NaN: results and workspace must all be written."""
+    sizes = [2**power for power in range(6, 24)]
+    poison = [torch.full((size,), torch.nan, device="cuda") for size in sizes for _ in range(3)]
+    del poison

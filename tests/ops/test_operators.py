@@ -22,17 +22,19 @@ def test_opcheck(activations, dtype):
     vectors = activations(3, 15, gram.dtype)
     for biased in (False, True):
         torch.library.opcheck(op.centered_gram.default, (x, biased))
+        torch.library.opcheck(op.centered_grams.default, ([x, x[:, 1:]], biased))
         torch.library.opcheck(op.center_pack.default, (gram, biased))
     acc = torch.zeros(3, 3, dtype=torch.float64)
     torch.library.opcheck(op.hsic_accumulate_.default, (acc, vectors, vectors.clone()))
 
 
 def everything(x):
-    """All four operators on one input."""
+    """All operators on one input."""
     grams = [ops.gram(x), *(ops.centered_gram(x, e) for e in ("unbiased", "biased"))]
     vectors = torch.stack([ops.center_pack(ops.gram(x)), ops.centered_gram(x)])
     acc = torch.zeros(2, 2, dtype=torch.float64)
-    return [*grams, vectors, ops.hsic_accumulate_(acc, vectors, vectors)]
+    together = ops.centered_grams([x, x[:, 1:], x[:, :1]])
+    return [*grams, vectors, together, ops.hsic_accumulate_(acc, vectors, vectors)]
 
 
 def expect_equal(left, right):
@@ -82,6 +84,35 @@ def test_fused_is_center_pack_of_gram(activations, estimator):
     apart = ops.center_pack(ops.gram(x), estimator)
     assert torch.equal(ops.centered_gram(x, estimator), apart)
     torch.testing.assert_close(apart, reference.center_pack(reference.gram(x), estimator))
+
+
+@ESTIMATORS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_many_at_once_are_each_alone(activations, dtype, estimator):
+    x = activations(30, 7 * 5 * 6, dtype, ratio=2.0).reshape(30, 7, 5, 6)
+    xs = [x, x[:, 1:], x[:, :1], x.to(memory_format=torch.channels_last), x[:, :, 1:3]]
+    alone = torch.stack([ops.centered_gram(y, estimator) for y in xs])
+    assert torch.equal(ops.centered_grams(xs, estimator), alone)
+    assert torch.equal(
+        reference.centered_grams(xs, estimator),
+        torch.stack([reference.centered_gram(y, estimator) for y in xs]),
+    )
+
+
+def test_wrong_company(activations):
+    x = activations(8, 5)
+    with pytest.raises(ValueError, match="holds no activations"):
+        ops.centered_grams([])
+    with pytest.raises(ValueError, match="8 examples on cpu and of 7 examples on cpu"):
+        ops.centered_grams([x, x[1:]])
+    with pytest.raises(ValueError, match="of 8 examples on meta"):
+        ops.centered_grams([x, x.to("meta")])
+    with pytest.raises(TypeError, match="float32 and of torch.float64"):
+        ops.centered_grams([x, x.double()])
+    with pytest.raises(TypeError, match="must be float32"):
+        ops.centered_grams([x, x.long()])
+    with pytest.raises(ValueError, match="'fp32' or 'tf32', not 'fp16'"):
+        ops.centered_grams([x], precision="fp16")
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])

@@ -95,11 +95,11 @@ class SiteVectors:
         return reduce
 
     def _reduce(self, rows: list[int], xs: list[Tensor]) -> None:
-        for dtype in dict.fromkeys(x.dtype for x in xs):
-            of_type = [k for k, x in enumerate(xs) if x.dtype == dtype]
-            some, their_rows = [xs[k] for k in of_type], [rows[k] for k in of_type]
-            self.metric.vectors_into(self._vectors, their_rows, some)
-            self._noise[self._index(their_rows)] = self.metric.noise_floors(some)
+        for kind in dict.fromkeys((x.dtype, x.device) for x in xs):
+            alike = [k for k, x in enumerate(xs) if (x.dtype, x.device) == kind]
+            some, index = [xs[k] for k in alike], self._index([rows[k] for k in alike])
+            self._vectors[index] = self.metric.vectors(some).to(self._vectors)
+            self._noise[index] = self.metric.noise_floors(some).to(self._noise)
 
     def _index(self, rows: Sequence[int]) -> Tensor | slice:
         """Rows as an index; every batch asks for the same ones."""

@@ -74,7 +74,7 @@ class CKA(Metric):
         super().__init__(**kwargs)
         self.layers_a, self.layers_b = layers_a, layers_b
         self.kernel, self.estimator, self.passes = kernel, estimator, passes
-        self.vector = vectoriser(kernel, estimator)
+        self.vectors = vectoriser(kernel, estimator)
         total = layers_a + (layers_b or 0)
         # Both lists are one: S is symmetric, and each list against itself comes with it.
         square = torch.zeros(total, total, dtype=torch.float64)
@@ -114,7 +114,7 @@ class CKA(Metric):
         if n < MINIMUM_EXAMPLES:
             self.dropped += n
             return
-        vectors = torch.stack([self.vector(x).to(self.device) for x in layers])
+        vectors = torch.cat([self.vectors([x]).to(self.device) for x in layers])
         noise = torch.cat([self.noise_floors([x]).to(self.device) for x in layers])
         self._accumulate(vectors, noise, n)
 
@@ -122,8 +122,8 @@ class CKA(Metric):
         """Add one batch whose activations were reduced as they appeared, and are gone.
 
         Args:
-            vectors: (La + Lb, m) float32 or float64, row i is `self.vector(x_i)`; used up (scaled
-                in place).
+            vectors: (La + Lb, m) float32 or float64, row i is of `self.vectors([x_i])`; used up
+                (scaled in place).
             noise: (La + Lb,) float64, `self.noise_floors` of all x_i.
             n: number of examples in the batch, at least 4.
         """
@@ -134,17 +134,6 @@ class CKA(Metric):
     def vector_length(self, n: int) -> int:
         """m, the length of the vector of n examples."""
         return n * (n - 1) // 2 if self.estimator == "unbiased" else n * (n + 1) // 2
-
-    def vectors_into(self, vectors: Tensor, rows: Sequence[int], xs: Sequence[Tensor]) -> None:
-        """Make vectors[rows[i]] the vector of xs[i]; of all in a few launches where that can be.
-
-        Args:
-            vectors: (La + Lb, m) float32 or float64, changed in place.
-            rows: k rows of it.
-            xs: k activations (n, ...) on its device.
-        """
-        for row, x in zip(rows, xs, strict=True):
-            vectors[row] = self.vector(x)
 
     def noise_floors(self, xs: Sequence[Tensor]) -> Tensor:
         """The part of S_aa that rounding alone could give: (k,) float64 for k activations (n, ...)

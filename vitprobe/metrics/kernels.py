@@ -1,4 +1,4 @@
-"""One layer's activations -> one centred, packed vector whose dot products are HSIC."""
+"""Layers' activations -> centred, packed vectors whose dot products are HSIC."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from torch import Tensor
 from vitprobe import ops
 from vitprobe.errors import InputError
 
-Vectorise = Callable[[Tensor], Tensor]
+Vectorise = Callable[[Sequence[Tensor]], Tensor]  # k activations -> (k, m)
 
 #: sigma = fraction * sqrt(median squared distance) when `kernel="rbf"` names no fraction.
 RBF_FRACTION = 0.5
@@ -36,7 +36,10 @@ def rounding_steps(xs: Sequence[Tensor], divisors: Sequence[float]) -> Tensor:
 
 
 def vectoriser(kernel: str, estimator: str) -> Vectorise:
-    """The function that turns activations (n, ...) into their centred packed vector.
+    """The function that turns k activations (n, ...) into their centred packed vectors (k, m).
+
+    The activations are of the same examples, of one type, on one device; they are reduced together
+    in a few launches where that can be.
 
     Args:
         kernel: "linear", "rbf" or "rbf:FRACTION" (sigma = FRACTION sqrt(median of all n^2 squared
@@ -49,7 +52,7 @@ def vectoriser(kernel: str, estimator: str) -> Vectorise:
     if estimator not in ("unbiased", "biased"):
         raise InputError(f"unknown estimator {estimator!r}: use 'unbiased' or 'biased'")
     if kernel == "linear":
-        return lambda x: ops.centered_gram(x, estimator)
+        return lambda xs: ops.centered_grams(xs, estimator)
     name, _, text = kernel.partition(":")
     if name != "rbf":
         raise InputError(f"unknown kernel {kernel!r}: use 'linear', 'rbf' or 'rbf:FRACTION'")
@@ -59,7 +62,7 @@ def vectoriser(kernel: str, estimator: str) -> Vectorise:
         fraction = math.nan
     if not 0 < fraction < math.inf:
         raise InputError(f"{kernel!r}: the fraction after 'rbf:' must be a positive number")
-    return lambda x: ops.center_pack(rbf_gram(x, fraction), estimator)
+    return lambda xs: torch.stack([ops.center_pack(rbf_gram(x, fraction), estimator) for x in xs])
 
 
 def rbf_gram(x: Tensor, fraction: float) -> Tensor:

@@ -33,6 +33,15 @@ def _centered_gram_fast(x: Tensor, biased: bool, tf32: bool) -> Tensor:
     return _centered_gram(x, biased)
 
 
+def _centered_grams(xs: list[Tensor], biased: bool) -> Tensor:
+    one = _centered_gram(xs[0], biased)
+    return one.new_empty(len(xs), one.shape[0])
+
+
+def _centered_grams_fast(xs: list[Tensor], biased: bool, tf32: bool) -> Tensor:
+    return _centered_grams(xs, biased)
+
+
 def _hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> None:
     return None
 
@@ -42,7 +51,10 @@ FAKES: dict[str, Callable] = {
     "center_pack": _center_pack,
     "centered_gram": _centered_gram,
     "centered_gram_fast": _centered_gram_fast,
+    "centered_grams": _centered_grams,
+    "centered_grams_fast": _centered_grams_fast,
     "hsic_accumulate_": _hsic_accumulate_,
+    "hsic_accumulate_fast_": _hsic_accumulate_,
 }
 
 

@@ -1,5 +1,7 @@
 """The operators: inputs are checked, then the kernel runs, or the reference where there is none."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -33,6 +35,15 @@ def _is_biased(estimator: str) -> bool:
     if estimator == "biased":
         return True
     raise ValueError(f"estimator must be 'unbiased' or 'biased', not {estimator!r}")
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in ("fp32", "tf32"):
+        raise ValueError(f"precision must be 'fp32' or 'tf32', not {precision!r}")
+
+
+def _has_fast_gram(x: Tensor) -> bool:
+    return x.is_cuda and x.dtype != torch.float64 and chosen_kernel("centered_gram") == "fast"
 
 
 def gram(x: Tensor) -> Tensor:
@@ -114,15 +125,54 @@ def centered_gram(x: Tensor, estimator: str = "unbiased", precision: str = "fp32
         ValueError: fewer than 4 examples, no features, or an unknown estimator or precision.
     """
     biased = _is_biased(estimator)
-    if precision not in ("fp32", "tf32"):
-        raise ValueError(f"precision must be 'fp32' or 'tf32', not {precision!r}")
+    _check_precision(precision)
     _check_examples(x)
     x = x.detach()
     if has_kernels(x.device.type):
-        if x.is_cuda and x.dtype != torch.float64 and chosen_kernel("centered_gram") == "fast":
+        if _has_fast_gram(x):
             return torch.ops.vitprobe.centered_gram_fast.default(x, biased, precision == "tf32")
         return torch.ops.vitprobe.centered_gram.default(x, biased)
     return reference.centered_gram(x, estimator)
+
+
+def centered_grams(
+    xs: Sequence[Tensor], estimator: str = "unbiased", precision: str = "fp32"
+) -> Tensor:
+    """`centered_gram` of many activations of the same examples, as the rows of one matrix.
+
+    On a GPU the fast kernel takes all of them in a few launches, which pays where each is too
+    small to fill the GPU (up to some 64 k features); the numbers are those of `centered_gram` to
+    rounding, since long sums may be cut elsewhere.
+
+    Args:
+        xs: k activations (n, ...), each as for `gram`; of one type, on one device, k >= 1.
+        estimator, precision: as for `centered_gram`.
+
+    Returns:
+        (k, n(n-1)/2) for unbiased, (k, n(n+1)/2) for biased; float32, or float64 for float64.
+
+    Raises:
+        TypeError: integer, boolean or complex activations, or of more than one type.
+        ValueError: none at all, fewer than 4 examples, differing numbers of examples or devices,
+            no features, or an unknown estimator or precision.
+    """
+    biased = _is_biased(estimator)
+    _check_precision(precision)
+    if len(xs) == 0:
+        raise ValueError("xs holds no activations")
+    for x in xs:
+        _check_examples(x)
+        if x.dtype != xs[0].dtype:
+            raise TypeError(f"xs has activations of {xs[0].dtype} and of {x.dtype}")
+        if x.shape[0] != xs[0].shape[0] or x.device != xs[0].device:
+            places = [f"{len(y)} examples on {y.device}" for y in (xs[0], x)]
+            raise ValueError(f"xs has activations of {places[0]} and of {places[1]}")
+    xs = [x.detach() for x in xs]
+    if has_kernels(xs[0].device.type):
+        if _has_fast_gram(xs[0]):
+            return torch.ops.vitprobe.centered_grams_fast.default(xs, biased, precision == "tf32")
+        return torch.ops.vitprobe.centered_grams.default(xs, biased)
+    return reference.centered_grams(xs, estimator)
 
 
 def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -155,6 +205,9 @@ def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
         raise ValueError(f"acc, a, b are on {acc.device}, {a.device}, {b.device}")
     a, b = a.detach(), b.detach()
     if has_kernels(acc.device.type):
-        torch.ops.vitprobe.hsic_accumulate_.default(acc, a, b)
+        if acc.is_cuda and chosen_kernel("hsic_accumulate_") == "fast":
+            torch.ops.vitprobe.hsic_accumulate_fast_.default(acc, a, b)
+        else:
+            torch.ops.vitprobe.hsic_accumulate_.default(acc, a, b)
         return acc
     return reference.hsic_accumulate_(acc, a, b)

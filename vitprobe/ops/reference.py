@@ -5,7 +5,7 @@ these functions cost and err what a careful use of torch does. For an oracle, pa
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 
 import torch
@@ -81,6 +81,11 @@ def centered_gram(x: Tensor, estimator: str = "unbiased") -> Tensor:
     """`center_pack(gram(x))`; see `vitprobe.ops.centered_gram`."""
     k = _full_gram(x)
     return _scale_and_pack(_center(k.to(torch.float64), estimator), estimator).to(k.dtype)
+
+
+def centered_grams(xs: Sequence[Tensor], estimator: str = "unbiased") -> Tensor:
+    """`centered_gram` of each, stacked; see `vitprobe.ops.centered_grams`."""
+    return torch.stack([centered_gram(x, estimator) for x in xs])
 
 
 def _scale_and_pack(centred: Tensor, estimator: str) -> Tensor:

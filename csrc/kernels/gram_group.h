@@ -1,0 +1,169 @@
+// The centred vectors of many sites of one forward, together: a small site has too little work to
+// fill a GPU, and less of it than four launches take.
+//
+//   x:    for each site (n, p_site)   one type, n <= 256, p and alignment as they are
+//   out:  (sites, m)                  center.h
+//
+//   sites     | a                 | b  | c         |        one block of the grid: one slice of one
+//   blocks    | 0   | 1   | 2     | 3  | 4   | 5   |        site, as in gram_slice.h
+//
+// A slice is as long as fills the GPU kWaves times over, were all work equal; a site has as many,
+// evenly cut, as it takes. What a launch needs to know of its sites, at most kGroupSites, travels
+// as a kernel's argument (4 KiB at most): nothing is copied to the GPU beforehand. Four launches
+// for all of them: GroupSlice, GroupFold, RowSums, CenterRow.
+//
+// Floor: as gram_mma.h, over all sites. Partial results: as there, (sites + kWaves GPUs full)
+// blocks at most.
+#pragma once
+
+#include <cstdint>
+
+#include "center.h"
+#include "gram_fold.h"
+#include "gram_mma.h"
+#include "gram_slice.h"
+#include "host_device.h"
+
+namespace vitprobe::kernels {
+
+constexpr int kGroupSites = 128;
+constexpr int kWaves = 2;
+
+template <typename T>
+struct GramGroup {
+  struct Site {
+    const T* data;
+    int64_t columns, stride;
+  };
+  int64_t rows;
+  int32_t sites;
+  int32_t first[kGroupSites + 1];  // slices before site i; first[sites] is their number
+  Site site[kGroupSites];
+
+  VP_HD int64_t stages(int i) const { return run_count(site[i].columns, kStageColumns<T>); }
+  VP_HD Matrix<T> matrix(int i) const {
+    return {site[i].data, rows, site[i].columns, site[i].stride};
+  }
+  // The site that a slice belongs to.
+  VP_HD int site_of(int slice) const {
+    int low = 0, high = sites - 1;
+    while (low < high) {
+      const int middle = (low + high + 1) / 2;
+      if (first[middle] <= slice) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
+};
+static_assert(sizeof(GramGroup<float>) <= 4000);
+
+// Block `index`: slice `index` of the group.
+template <class Math, class Tiles>
+struct GroupSlice {
+  using T = typename Math::T;
+  using Own = GramBlock<Math, Tiles>;
+  using Shared = typename Own::Shared;
+  static constexpr int kBlocksEach = Tiles::kBlocksEach;
+
+  GramGroup<T> group;
+  float* partials;  // (slices, groups, kSize)
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    const int site = group.site_of(static_cast<int>(index));
+    const int slices = group.first[site + 1] - group.first[site];
+    const Matrix<T> x = group.matrix(site);
+    Own::run(block, shared, x, {x, nullptr, nullptr}, block_rows(x.rows, false, 0),
+             share_range(group.stages(site), slices, index - group.first[site]), copy_bytes(x),
+             partials + index * Tiles::kGroups * Tiles::kSize);
+  }
+};
+
+// Block `index`: of site index / kBlocksPerTile.
+template <typename T, class Tiles>
+struct GroupFold {
+  using Own = FoldBlock<Tiles>;
+  using Shared = typename Own::Shared;
+
+  GramGroup<T> group;
+  const float* partials;
+  double* packed;  // (sites, n(n+1)/2)
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    const int site = static_cast<int>(index / Own::kBlocksPerTile);
+    const int64_t first = int64_t{group.first[site]} * Tiles::kGroups;
+    Own::run(block, shared, group.rows, block_rows(group.rows, false, 0),
+             static_cast<int>(index % Own::kBlocksPerTile), partials + first * Tiles::kSize,
+             int64_t{group.first[site + 1]} * Tiles::kGroups - first, false,
+             packed + site * packed_size(group.rows, true));
+  }
+};
+
+// A group of the first of `count` sites: as many as one launch takes without a slice of more than
+// kRunStages stages; at least one site, whose slices are then as many as it takes.
+template <typename T>
+GramGroup<T> take_group(const Matrix<T>* x, int64_t count, int64_t blocks) {
+  GramGroup<T> group{x[0].rows, 0, {}, {}};
+  const int64_t wanted = kWaves * blocks;  // slices
+  int64_t stages = 0;
+  for (int i = 0; i < count && i < kGroupSites; ++i) {
+    const int64_t more = run_count(x[i].columns, kStageColumns<T>);
+    if (i > 0 && stages + more > wanted * kRunStages) break;
+    group.site[group.sites++] = {x[i].data, x[i].columns, x[i].stride};
+    stages += more;
+  }
+  int64_t length = run_count(stages, wanted);
+  if (length < kLeastStages) length = kLeastStages;
+  if (length > kRunStages) length = kRunStages;
+  for (int i = 0; i < group.sites; ++i) {
+    const int64_t slices = run_count(group.stages(i), length);
+    group.first[i + 1] = group.first[i] + static_cast<int32_t>(slices);
+  }
+  return group;
+}
+
+// Workspace of centered_grams in elements, for `count` sites of n <= kMostRows rows.
+struct GroupWorkspace {
+  int64_t partials, packed, sums;
+};
+
+inline GroupWorkspace group_workspace(int64_t n, int64_t count, int64_t places) {
+  const int64_t sites = count < kGroupSites ? count : kGroupSites;
+  int64_t partials = places * kPlaceSize;  // of a site that goes alone
+  with_tiles(n, [&](auto tiles) {
+    using Tiles = decltype(tiles);
+    const int64_t slices = sites + kWaves * places * Tiles::kBlocksEach;
+    const int64_t together = slices * Tiles::kGroups * Tiles::kSize;
+    if (together > partials) partials = together;
+  });
+  return {partials, sites * packed_size(n, true), sites * n};
+}
+
+// places: the GPU's multiprocessors. Workspace: as group_workspace says. n <= kMostRows.
+template <class Math, class Grid>
+void centered_grams(Grid& grid, const Matrix<typename Math::T>* x, int64_t count, int64_t places,
+                    bool biased, float* partials, double* packed, double* sums, float* out) {
+  using T = typename Math::T;
+  const int64_t n = x[0].rows;
+  with_tiles(n, [&](auto tiles) {
+    using Tiles = decltype(tiles);
+    for (int64_t done = 0; done < count;) {
+      const GramGroup<T> group = take_group(x + done, count - done, places * Tiles::kBlocksEach);
+      if (group.sites == 1) {  // it fills the GPU, and may take several passes
+        gram_fast<Math>(grid, x[done], places, partials, nullptr, packed);
+      } else {
+        grid.launch_warps(group.first[group.sites], GroupSlice<Math, Tiles>{group, partials});
+        grid.launch(group.sites * FoldBlock<Tiles>::kBlocksPerTile,
+                    GroupFold<T, Tiles>{group, partials, packed});
+      }
+      center_pack(grid, packed, group.sites, n, biased, sums, out + done * packed_size(n, biased));
+      done += group.sites;
+    }
+  });
+}
+
+}  // namespace vitprobe::kernels

@@ -1,0 +1,48 @@
+"""What the tests of the CUDA operators share: marks, inputs, errors."""
+
+import pytest
+import torch
+
+from vitprobe.ops import reference
+
+DEVICE = "cuda"
+TYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
+ESTIMATORS = ["unbiased", "biased"]
+
+
+# Fixtures of tests/ops/conftest.py: every test runs once with each kernel of centered_gram.
+MARKS = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
+    pytest.mark.usefixtures("gram_kernel", "poisoned_memory"),
+]
+
+
+def activations(n, p, dtype=torch.float32, ratio=0.0, seed=0):
+    """(n, p) whose column means are `ratio` standard deviations."""
+    generator = torch.Generator().manual_seed(seed)
+    signs = torch.randint(0, 2, (p,), generator=generator) * 2.0 - 1.0
+    return (torch.randn(n, p, generator=generator) + ratio * signs).to(dtype).to(DEVICE)
+
+
+def exact(x):
+    """The same numbers, on the CPU in float64."""
+    return x.cpu().double()
+
+
+def error(value, expected):
+    """Frobenius-relative; also asserts that nothing was left unwritten."""
+    assert value.shape == expected.shape and value.isfinite().all()
+    return ((exact(value) - expected).norm() / expected.norm().clamp_min(1e-30)).item()
+
+
+def expect_centred(vector, gram, estimator, dtype):
+    """That of a Gram matrix; centring may leave next to nothing of the matrix's rounding errors."""
+    expected = reference.center_pack(exact(gram), estimator)
+    assert vector.shape == expected.shape and vector.isfinite().all()
+    size = expected.norm() + exact(gram).norm()
+    assert ((exact(vector) - expected).norm() / size).item() < limit(dtype)
+
+
+def limit(dtype):
+    return 1e-13 if dtype == torch.float64 else 2e-6
