@@ -76,14 +76,15 @@ inline std::vector<int64_t> take_group_of(int64_t n, const std::vector<int64_t>&
                                           int64_t blocks) {
   std::vector<Matrix<float>> sites;
   for (const int64_t p : columns) sites.push_back({nullptr, n, p, p});
-  const auto group = take_group(sites.data(), static_cast<int64_t>(sites.size()), blocks);
-  for (int64_t slice = 0; slice < group.first[group.sites]; ++slice) {
-    const int site = group.site_of(static_cast<int>(slice));
-    if (slice < group.first[site] || slice >= group.first[site + 1]) {
+  const GroupSlices slices =
+      take_group(sites.data(), static_cast<int64_t>(sites.size()), blocks).slices;
+  for (int slice = 0; slice < slices.first[slices.sites]; ++slice) {
+    const int site = slices.site_of(slice);
+    if (slice < slices.first[site] || slice >= slices.first[site + 1]) {
       throw std::logic_error("site_of names another site");
     }
   }
-  return {group.first, group.first + group.sites + 1};
+  return {slices.first, slices.first + slices.sites + 1};
 }
 
 using Cells = std::vector<std::pair<int, int>>;

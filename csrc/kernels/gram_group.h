@@ -29,21 +29,12 @@ namespace vitprobe::kernels {
 constexpr int kGroupSites = 128;
 constexpr int kWaves = 2;
 
-template <typename T>
-struct GramGroup {
-  struct Site {
-    const T* data;
-    int64_t columns, stride;
-  };
-  int64_t rows;
+// The slices of all sites of a launch, in one line.
+struct GroupSlices {
   int32_t sites;
   int32_t first[kGroupSites + 1];  // slices before site i; first[sites] is their number
-  Site site[kGroupSites];
 
-  VP_HD int64_t stages(int i) const { return run_count(site[i].columns, kStageColumns<T>); }
-  VP_HD Matrix<T> matrix(int i) const {
-    return {site[i].data, rows, site[i].columns, site[i].stride};
-  }
+  VP_HD int count(int site) const { return first[site + 1] - first[site]; }
   // The site that a slice belongs to.
   VP_HD int site_of(int slice) const {
     int low = 0, high = sites - 1;
@@ -56,6 +47,22 @@ struct GramGroup {
       }
     }
     return low;
+  }
+};
+
+template <typename T>
+struct GramGroup {
+  struct Site {
+    const T* data;
+    int64_t columns, stride;
+  };
+  int64_t rows;
+  GroupSlices slices;
+  Site site[kGroupSites];
+
+  VP_HD int64_t stages(int i) const { return run_count(site[i].columns, kStageColumns<T>); }
+  VP_HD Matrix<T> matrix(int i) const {
+    return {site[i].data, rows, site[i].columns, site[i].stride};
   }
 };
 static_assert(sizeof(GramGroup<float>) <= 4000);
@@ -73,33 +80,35 @@ struct GroupSlice {
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int site = group.site_of(static_cast<int>(index));
-    const int slices = group.first[site + 1] - group.first[site];
+    const GroupSlices& slices = group.slices;
+    const int site = slices.site_of(static_cast<int>(index));
+    const Range stages =
+        share_range(group.stages(site), slices.count(site), index - slices.first[site]);
     const Matrix<T> x = group.matrix(site);
-    Own::run(block, shared, x, {x, nullptr, nullptr}, block_rows(x.rows, false, 0),
-             share_range(group.stages(site), slices, index - group.first[site]), copy_bytes(x),
-             partials + index * Tiles::kGroups * Tiles::kSize);
+    Own::run(block, shared, x, {x, nullptr, nullptr}, block_rows(x.rows, false, 0), stages,
+             copy_bytes(x), partials + index * Tiles::kGroups * Tiles::kSize);
   }
 };
 
 // Block `index`: of site index / kBlocksPerTile.
-template <typename T, class Tiles>
+template <class Tiles>
 struct GroupFold {
   using Own = FoldBlock<Tiles>;
   using Shared = typename Own::Shared;
 
-  GramGroup<T> group;
+  int64_t n;
+  GroupSlices slices;
   const float* partials;
   double* packed;  // (sites, n(n+1)/2)
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
     const int site = static_cast<int>(index / Own::kBlocksPerTile);
-    const int64_t first = int64_t{group.first[site]} * Tiles::kGroups;
-    Own::run(block, shared, group.rows, block_rows(group.rows, false, 0),
-             static_cast<int>(index % Own::kBlocksPerTile), partials + first * Tiles::kSize,
-             int64_t{group.first[site + 1]} * Tiles::kGroups - first, false,
-             packed + site * packed_size(group.rows, true));
+    Own::run(block, shared, n, block_rows(n, false, 0),
+             static_cast<int>(index % Own::kBlocksPerTile),
+             partials + int64_t{slices.first[site]} * Tiles::kGroups * Tiles::kSize,
+             int64_t{slices.count(site)} * Tiles::kGroups, false,
+             packed + site * packed_size(n, true));
   }
 };
 
@@ -107,21 +116,21 @@ struct GroupFold {
 // kRunStages stages; at least one site, whose slices are then as many as it takes.
 template <typename T>
 GramGroup<T> take_group(const Matrix<T>* x, int64_t count, int64_t blocks) {
-  GramGroup<T> group{x[0].rows, 0, {}, {}};
+  GramGroup<T> group{x[0].rows, {}, {}};
+  int32_t &sites = group.slices.sites, *first = group.slices.first;
   const int64_t wanted = kWaves * blocks;  // slices
   int64_t stages = 0;
   for (int i = 0; i < count && i < kGroupSites; ++i) {
     const int64_t more = run_count(x[i].columns, kStageColumns<T>);
     if (i > 0 && stages + more > wanted * kRunStages) break;
-    group.site[group.sites++] = {x[i].data, x[i].columns, x[i].stride};
+    group.site[sites++] = {x[i].data, x[i].columns, x[i].stride};
     stages += more;
   }
   int64_t length = run_count(stages, wanted);
   if (length < kLeastStages) length = kLeastStages;
   if (length > kRunStages) length = kRunStages;
-  for (int i = 0; i < group.sites; ++i) {
-    const int64_t slices = run_count(group.stages(i), length);
-    group.first[i + 1] = group.first[i] + static_cast<int32_t>(slices);
+  for (int i = 0; i < sites; ++i) {
+    first[i + 1] = first[i] + static_cast<int32_t>(run_count(group.stages(i), length));
   }
   return group;
 }
@@ -153,15 +162,16 @@ void centered_grams(Grid& grid, const Matrix<typename Math::T>* x, int64_t count
     using Tiles = decltype(tiles);
     for (int64_t done = 0; done < count;) {
       const GramGroup<T> group = take_group(x + done, count - done, places * Tiles::kBlocksEach);
-      if (group.sites == 1) {  // it fills the GPU, and may take several passes
+      const int64_t sites = group.slices.sites;
+      if (sites == 1) {  // it fills the GPU, and may take several passes
         gram_fast<Math>(grid, x[done], places, partials, nullptr, packed);
       } else {
-        grid.launch_warps(group.first[group.sites], GroupSlice<Math, Tiles>{group, partials});
-        grid.launch(group.sites * FoldBlock<Tiles>::kBlocksPerTile,
-                    GroupFold<T, Tiles>{group, partials, packed});
+        grid.launch_warps(group.slices.first[sites], GroupSlice<Math, Tiles>{group, partials});
+        grid.launch(sites * FoldBlock<Tiles>::kBlocksPerTile,
+                    GroupFold<Tiles>{n, group.slices, partials, packed});
       }
-      center_pack(grid, packed, group.sites, n, biased, sums, out + done * packed_size(n, biased));
-      done += group.sites;
+      center_pack(grid, packed, sites, n, biased, sums, out + done * packed_size(n, biased));
+      done += sites;
     }
   });
 }
