@@ -1,6 +1,11 @@
 """The kernels' Python face: one layer's activations -> one vector; all pairs of vectors -> HSIC."""
 
-from vitprobe.ops import reference
+from vitprobe.ops import reference, reference_attention
+from vitprobe.ops.attention import (
+    AttentionStatistics,
+    attention_statistics,
+    dense_attention_statistics,
+)
 from vitprobe.ops.functions import (
     center_pack,
     centered_gram,
@@ -11,11 +16,15 @@ from vitprobe.ops.functions import (
 from vitprobe.ops.library import kernel_status
 
 __all__ = [
+    "AttentionStatistics",
+    "attention_statistics",
     "center_pack",
     "centered_gram",
     "centered_grams",
+    "dense_attention_statistics",
     "gram",
     "hsic_accumulate_",
     "kernel_status",
     "reference",
+    "reference_attention",
 ]

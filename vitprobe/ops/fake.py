@@ -46,8 +46,26 @@ def _hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> None:
     return None
 
 
+def _attention_statistics(
+    q: Tensor,
+    k: Tensor,
+    scale: float,
+    rows: int,
+    columns: int,
+    prefix: int,
+    bias: Tensor | None,
+    height: float,
+    width: float,
+    class_row: bool,
+) -> tuple[Tensor, Tensor]:
+    kind = _result_type(q.dtype)
+    statistics = q.new_empty(5, *q.shape[:2], dtype=kind)
+    return statistics, q.new_empty(q.shape[:3] if class_row else 0, dtype=kind)
+
+
 FAKES: dict[str, Callable] = {
     "gram": _gram,
+    "attention_statistics": _attention_statistics,
     "center_pack": _center_pack,
     "centered_gram": _centered_gram,
     "centered_gram_fast": _centered_gram_fast,
