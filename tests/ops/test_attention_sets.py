@@ -1,0 +1,143 @@
+"""The CPU kernel of attention_statistics for every instruction set this processor has."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vitprobe.ops import reference_attention as reference
+
+CSRC = Path(__file__).resolve().parents[2] / "csrc"
+COMPILER = os.environ.get("CXX", "c++")
+SETS = ["base", "avx2", "avx512"]
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]  # in the order of Element
+
+CALL = """
+#include "kernels/attention_rows.h"
+namespace vitprobe {
+namespace base { extern const AttentionRows kAttention; }
+#if VP_X86_TARGETS
+namespace avx2 { extern const AttentionRows kAttention; }
+namespace avx512 { extern const AttentionRows kAttention; }
+#endif
+}
+using namespace vitprobe;
+
+static const AttentionRows* rows_of(int set) {
+  if (set == 0) return &base::kAttention;
+#if VP_X86_TARGETS
+  if (set == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return &avx2::kAttention;
+  if (set == 2 && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return &avx512::kAttention;
+#endif
+  return nullptr;
+}
+
+extern "C" int has(int set) { return rows_of(set) != nullptr; }
+
+extern "C" void attention(int set, int element, const void* q, const void* k, int64_t heads,
+                          int64_t tokens, int64_t depth, double scale, int64_t rows,
+                          int64_t columns, int64_t prefix, const void* bias,
+                          const void* distances, void* class_row, int64_t shares,
+                          AttentionSums* sums) {
+  AttentionInput in = {};
+  in.q = q;
+  in.k = k;
+  in.type = static_cast<Element>(element);
+  in.images = 1;
+  in.heads = in.key_heads = heads;
+  in.tokens = tokens;
+  in.depth = depth;
+  in.q_stride[1] = in.k_stride[1] = tokens * depth;
+  in.q_stride[2] = in.k_stride[2] = depth;
+  in.scale = scale;
+  in.rows = rows;
+  in.columns = columns;
+  in.prefix = prefix;
+  in.bias = bias;
+  in.bias_stride[1] = tokens * tokens;
+  in.bias_stride[2] = tokens;
+  in.bias_stride[3] = 1;
+  in.distances = distances;
+  in.class_row = class_row;
+  rows_of(set)->run(in, shares, {0, heads * shares}, sums);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    if not CSRC.is_dir() or shutil.which(COMPILER) is None:
+        pytest.skip("needs the sources and a C++ compiler")
+    folder = tmp_path_factory.mktemp("attention")
+    (folder / "call.cpp").write_text(CALL)
+    sources = [str(path) for path in sorted((CSRC / "cpu").glob("attention_*.cpp"))]
+    flags = ["-std=c++20", "-O1", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
+    target = str(folder / "attention.so")
+    command = [COMPILER, *flags, f"-I{CSRC}", "call.cpp", *sources, "-o", target]
+    subprocess.run(command, cwd=folder, check=True)
+    return ctypes.CDLL(target)
+
+
+def attention(library, which, q, k, scale, grid, prefix, bias, shares):
+    """The five statistics (5, H) and the class row (H, T) of q, k (1, H, T, D), in float64."""
+    _, heads, tokens, depth = q.shape
+    kind = np.float64 if q.dtype == torch.float64 else np.float32
+    rows, columns = grid
+    y, x = np.arange(rows)[:, None], np.arange(1 - columns, columns)
+    distances = np.hypot(y, x).astype(kind)
+    row = np.full((heads, tokens), np.nan, kind)
+    sums = np.full((heads, shares, 5), np.nan)
+    arrays = [bias.numpy().astype(kind), distances, row, sums]
+    addresses = [array.ctypes.data_as(ctypes.c_void_p) for array in arrays]
+    library.attention(
+        which,
+        DTYPES.index(q.dtype),
+        ctypes.c_void_p(q.data_ptr()),
+        ctypes.c_void_p(k.data_ptr()),
+        *map(ctypes.c_int64, (heads, tokens, depth)),
+        ctypes.c_double(scale),
+        *map(ctypes.c_int64, (rows, columns, prefix)),
+        *addresses[:3],
+        ctypes.c_int64(shares),
+        addresses[3],
+    )
+    sums[:, :, 4] = sums.view(np.int64)[:, :, 4]
+    raw, distance, mass, entropy, left_out = sums.sum(1).T
+    patches = rows * columns
+    means = [raw / patches, distance / (patches - left_out), mass / patches, entropy / patches]
+    return np.stack([*means, left_out]), row.astype(np.float64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64", "bf16", "f16"])
+@pytest.mark.parametrize("which", range(3), ids=SETS)
+def test_statistics(library, which, dtype):
+    if not library.has(which):
+        pytest.skip(f"this processor or compiler has no {SETS[which]}")
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    generator = torch.Generator().manual_seed(0)
+    for heads, grid, prefix, depth, shares in [
+        (1, (1, 1), 0, 1, 1),
+        (3, (1, 37), 3, 5, 2),
+        (2, (29, 1), 8, 33, 1),
+        (2, (9, 7), 1, 64, 3),
+        (1, (21, 33), 20, 130, 4),
+    ]:
+        tokens = prefix + grid[0] * grid[1]
+        shape = (1, heads, tokens, depth)
+        q, k = (torch.randn(shape, generator=generator).to(dtype) for _ in range(2))
+        bias = torch.randn(1, heads, tokens, tokens, generator=generator).double()
+        bias = bias.masked_fill_(bias > 1, -torch.inf)
+        result, row = attention(library, which, q, k, 0.2, grid, prefix, bias, shares)
+        bias = bias.float().double() if dtype != torch.float64 else bias
+        expected, expected_row = reference.attention_statistics(
+            q.double(), k.double(), 0.2, *grid, prefix, bias, 1.0, 1.0, True
+        )
+        np.testing.assert_allclose(result, expected[:, 0], rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(row, expected_row[0], rtol=tolerance, atol=tolerance)
