@@ -70,19 +70,53 @@ extern "C" void attention(int set, int element, const void* q, const void* k, in
 }
 """
 
+EXP = """
+#include <cstdint>
+#include <new>
+#include <utility>
+#if VP_VECTOR == 32
+#pragma GCC target("avx2,fma")
+#elif VP_VECTOR == 64
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
+#endif
+#define VP_ISA here
+#include "kernels/vectors.h"
+#include "kernels/vector_exp.h"
+using namespace vitprobe::here;
+
+template <class T>
+static void exp_all(int64_t count, T* x) {  // a whole number of vectors
+  for (int64_t i = 0; i < count; i += kLanes<T>) {
+    const Vector<T> y = exp_of<T>(load(x + i));
+    __builtin_memcpy(x + i, &y, sizeof y);
+  }
+}
+
+extern "C" void exp_float(int64_t count, float* x) { exp_all(count, x); }
+extern "C" void exp_double(int64_t count, double* x) { exp_all(count, x); }
+"""
+
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory):
+def compiled(tmp_path_factory):
+    """compiled(name, code, *words) -> the library of this code, sources and options in `words`."""
     if not CSRC.is_dir() or shutil.which(COMPILER) is None:
         pytest.skip("needs the sources and a C++ compiler")
-    folder = tmp_path_factory.mktemp("attention")
-    (folder / "call.cpp").write_text(CALL)
-    sources = [str(path) for path in sorted((CSRC / "cpu").glob("attention_*.cpp"))]
-    flags = ["-std=c++20", "-O1", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
-    target = str(folder / "attention.so")
-    command = [COMPILER, *flags, f"-I{CSRC}", "call.cpp", *sources, "-o", target]
-    subprocess.run(command, cwd=folder, check=True)
-    return ctypes.CDLL(target)
+
+    def build(name, code, *words):
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "code.cpp").write_text(code)
+        flags = ["-std=c++20", "-O1", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
+        command = [COMPILER, *flags, f"-I{CSRC}", "code.cpp", *words, "-o", "library.so"]
+        subprocess.run(command, cwd=folder, check=True)
+        return ctypes.CDLL(str(folder / "library.so"))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def library(compiled):
+    return compiled("attention", CALL, *map(str, sorted((CSRC / "cpu").glob("attention_*.cpp"))))
 
 
 def attention(library, which, q, k, scale, grid, prefix, bias, shares):
@@ -135,9 +169,29 @@ def test_statistics(library, which, dtype):
         bias = torch.randn(1, heads, tokens, tokens, generator=generator).double()
         bias = bias.masked_fill_(bias > 1, -torch.inf)
         result, row = attention(library, which, q, k, 0.2, grid, prefix, bias, shares)
-        bias = bias.float().double() if dtype != torch.float64 else bias
         expected, expected_row = reference.attention_statistics(
             q.double(), k.double(), 0.2, *grid, prefix, bias, 1.0, 1.0, True
         )
         np.testing.assert_allclose(result, expected[:, 0], rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(row, expected_row[0], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("which", range(3), ids=SETS)
+def test_exp(library, compiled, which):
+    """Relative errors, down to where the result is no longer a normal number."""
+    if not library.has(which):
+        pytest.skip(f"this processor or compiler has no {SETS[which]}")
+    exp = compiled("exp", EXP, f"-DVP_VECTOR={16 << which}")
+    random = np.random.default_rng(0)
+    for call, kind, lowest, bound in (
+        (exp.exp_float, np.float32, -87.0, 2e-7),
+        (exp.exp_double, np.float64, -708.0, 4e-16),
+    ):
+        x = np.concatenate([[0, lowest], -np.exp(random.uniform(-9, np.log(-lowest), 1 << 16))])
+        x = np.resize(x, 1 << 16).astype(kind)
+        y = np.append(x, [kind(np.nan)] * 16)
+        call(ctypes.c_int64(len(y)), y.ctypes.data_as(ctypes.c_void_p))
+        exact = np.exp(x.astype(np.longdouble))
+        assert np.abs(y[:-16] / exact - 1).max() < bound
+        assert y[0] == 1
+        assert np.isnan(y[-16:]).all()
