@@ -52,7 +52,7 @@ class Head {
     const In* k = static_cast<const In*>(in.k) + image * in.k_stride[0] + key_head * in.k_stride[1];
     for (int64_t j = 0; j < in.tokens; j += L) {
       const In* rows[L];
-      for (int i = 0; i < L; ++i) {  // behind the last key it once more: its score is not used
+      for (int i = 0; i < L; ++i) {  // behind the last key it once more, for nothing
         const int64_t key = j + i < in.tokens ? j + i : in.tokens - 1;
         rows[i] = k + token_of_key(key) * in.k_stride[2];
       }
@@ -113,7 +113,7 @@ class Head {
   void pack_queries(int64_t count, const Token& token) {
     for (int64_t first = 0; first < count; first += L) {
       const In* rows[L];
-      for (int i = 0; i < L; ++i) {  // behind the last query it once more: what it gives is not used
+      for (int i = 0; i < L; ++i) {  // behind the last query it once more, for nothing
         rows[i] = q + token(first + i < count ? first + i : count - 1) * in.q_stride[2];
       }
       pack_rows<T>(rows, in.depth, static_cast<T>(in.scale), queries + first, kBlock);
@@ -137,13 +137,11 @@ class Head {
   void add_bias(T* line, int64_t query, Range tile) const {
     const T* from = bias + query * in.bias_stride[2];
     const int64_t step = in.bias_stride[3], count = tile.end - tile.begin;
-    const int64_t to_patches = tile.end <= patches       ? count
-                               : tile.begin >= patches ? 0
-                                                       : patches - tile.begin;
-    add(line, from + token_of_key(tile.begin) * step, step, to_patches);
-    const int64_t other = tile.begin + to_patches;
-    if (to_patches < count) {
-      add(line + to_patches, from + token_of_key(other) * step, step, count - to_patches);
+    const int64_t left = patches > tile.begin ? patches - tile.begin : 0;
+    const int64_t here = left < count ? left : count;  // patches of this tile
+    if (here > 0) add(line, from + token_of_key(tile.begin) * step, step, here);
+    if (here < count) {
+      add(line + here, from + token_of_key(tile.begin + here) * step, step, count - here);
     }
   }
 

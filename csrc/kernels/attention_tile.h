@@ -142,6 +142,7 @@ struct Running {
   void take(const T* scores, const T* distances, int64_t inside, int64_t count) {
     using V = Vector<T>;
     constexpr int L = kLanes<T>;
+    constexpr std::make_integer_sequence<int, L> lanes;
     V top = V{} + kLeftOut<T>;
     for (int64_t j = 0; j < count; j += L) {
       const V s = load(scores + j);
@@ -163,7 +164,7 @@ struct Running {
     for (; j < count; j += L) {
       V x = load(scores + j) - shift;
       const V weight = weight_of<T>(x);
-      const auto patch = counted<T>(std::make_integer_sequence<int, L>{}) < static_cast<T>(inside - j);
+      const auto patch = counted<T>(lanes) < static_cast<T>(inside - j);
       near += patch ? weight : V{};
       rest += patch ? V{} : weight;
       if (j < inside) far += patch ? weight * load(distances + j) : V{};

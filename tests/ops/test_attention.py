@@ -111,9 +111,10 @@ def test_against_float64(problem):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("depth", [16, 64, 127])
-def test_many_tiles_of_keys(dtype, depth):
-    """More keys than a tile holds, their scores larger from tile to tile, or smaller."""
-    grid, prefix = (33, 40), 5
+@pytest.mark.parametrize(("grid", "prefix"), [((33, 40), 5), ((16, 24), 60)])
+def test_many_tiles_of_keys(grid, prefix, dtype, depth):
+    """More keys than a tile holds, their scores larger from tile to tile, or smaller; in the
+    second grid the last tile holds no patch."""
     tokens = prefix + math.prod(grid)
     generator = torch.Generator().manual_seed(0)
     q, k = (torch.randn(1, 3, tokens, depth, generator=generator) for _ in range(2))
