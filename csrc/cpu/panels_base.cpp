@@ -25,12 +25,7 @@ extern const PanelProduct kProduct;
 }
 
 static const PanelProduct& choose() {
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi2");
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx2 && avx512) return vitprobe::avx512::kProduct;
-  return avx2 ? vitprobe::avx2::kProduct : base::kProduct;
+  return best_of(base::kProduct, avx2::kProduct, avx512::kProduct);
 }
 #else
 static const PanelProduct& choose() { return base::kProduct; }

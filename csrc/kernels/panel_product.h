@@ -10,18 +10,11 @@
 
 #include <cstdint>
 
+#include "element.h"
+#include "instruction_set.h"
 #include "split.h"
 
-// Whether the compiler can be told another instruction set in the middle of a file.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define VP_X86_TARGETS 1
-#else
-#define VP_X86_TARGETS 0
-#endif
-
 namespace vitprobe {
-
-enum class Element { f32, f64, bf16, f16 };
 
 // Row i is the `length` numbers at data + i * stride elements.
 struct RowSet {
