@@ -62,7 +62,7 @@ def attention_statistics(
         class_row: also return the attention of token 0, before any mean.
 
     Returns:
-        AttentionStatistics. NaN and Inf in q or k give NaN in their image and head.
+        AttentionStatistics. NaN in k, or in q of a patch, gives NaN in that image and head.
 
     Raises:
         TypeError: types other than these.
