@@ -180,8 +180,8 @@ def _window(model, tokens, windows, module, image_size, stages, prefix) -> Token
     size = _stated_window(model, module, tokens - prefix)
     if size is None:
         raise InputError(
-            f"{where} attends within {windows} parts of an image, and does not state windows of "
-            f"{tokens} tokens: where they lie cannot be told"
+            f"{where} attends within {windows} parts of an image, and where the {tokens} tokens of "
+            "one lie cannot be told"
         )
     rows, columns = size
     patches = {
