@@ -75,15 +75,22 @@ def _drawn(datasets: list[xarray.Dataset]) -> Figure:
             if row == 0 or not several:
                 tops.append(axes)
     above = 4 + max(_legend_height(axes) for axes in tops)
+    facts = [_facts(dataset) for dataset in datasets]
+    shared = [fact for fact in facts[0] if all(fact in others for others in facts)]
     if several:
-        for axes, dataset in zip(tops, datasets, strict=True):
+        own = ["  ·  ".join(fact for fact in each if fact not in shared) for each in facts]
+        for axes, dataset, line in zip(tops, datasets, own, strict=True):
+            line = shorten(line, WIDTH * POINTS, 7, measure)
+            top = (
+                add_line(axes, line, above, {"fontsize": 7, "color": "0.3"}) if any(own) else above
+            )
             name = shorten(_model(dataset), 0.85 * WIDTH * POINTS, 9.5, measure)  # bold is wider
-            top = add_line(axes, name, above, {"fontsize": 9.5, "fontweight": "bold"})
+            top = add_line(axes, name, top, {"fontsize": 9.5, "fontweight": "bold"})
         above = top + 2
     longest = (WIDTH + BESIDE) * len(datasets) * POINTS if several else 3 * WIDTH * POINTS
     longest = max(longest, 2 * WIDTH * POINTS)
     for parts, style in (
-        (_details(datasets), {"fontsize": 7.5, "color": "0.3"}),
+        (shared, {"fontsize": 7.5, "color": "0.3"}),
         (_title(datasets), {"fontsize": 10.5, "color": "black"}),
     ):
         for line in reversed(wrap(parts, longest, style["fontsize"], measure)):
@@ -122,15 +129,8 @@ def _title(datasets: list[xarray.Dataset]) -> list[str]:
     return title
 
 
-def _details(datasets: list[xarray.Dataset]) -> list[str]:
-    """What one model's numbers belong to; of several, what they share."""
-    facts = [_facts(dataset) for dataset in datasets]
-    return [fact for fact in facts[0] if all(fact in other for other in facts)] or [
-        "distances are means over images and queries"
-    ]
-
-
 def _facts(dataset: xarray.Dataset) -> list[str]:
+    """What the numbers belong to, as far as the result says."""
     attrs, facts = dataset.attrs, []
     if attrs.get("model_image_size"):
         facts.append(f"images of {str(attrs['model_image_size']).replace(', ', ' x ')} px")
