@@ -186,7 +186,8 @@ def test_what_cannot_be(options, words):
 
 
 def test_what_cannot_be_told_names_the_options():
-    for model, tokens in ((nn.Linear(2, 2), 17), (Convolution(8), 40)):
+    prompted = Convolution(8, cls_token=(1, 1, 8), prompt=(1, 5, 8))
+    for model, tokens in ((nn.Linear(2, 2), 17), (Convolution(8), 40), (prompted, 22)):
         with pytest.raises(InputError, match="give grid .*prefix .*patch_size"):
             token_grid(model, tokens, (32, 32))
     with pytest.raises(InputError, match="does not divide 32 x 32 px: give patch_size"):
