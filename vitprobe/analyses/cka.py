@@ -10,6 +10,7 @@ import xarray as xr
 from vitprobe.analyses.cka_pass import Pass
 from vitprobe.analyses.cka_result import pair_dataset
 from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say
+from vitprobe.analyses.provenance import device_name
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
@@ -157,7 +158,7 @@ def cka_pairs(
         "kernel": kernel,
         "tokens": tokens,
         "seed": inputs.seed,
-        "device": _device_name(inputs.device),
+        "device": device_name(inputs.device),
         "dtype": precision,
         "notes": "\n".join(images.notes),
         **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
@@ -167,10 +168,6 @@ def cka_pairs(
     count = len(described)
     pairs = [*combinations(range(count), 2), *((i, i) for i in range(count))]
     return [pair_dataset(described[i], described[j], result, attributes) for i, j in pairs]
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 @contextmanager

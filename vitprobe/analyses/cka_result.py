@@ -1,15 +1,14 @@
 """Sums and sites -> the labelled Dataset of one pair of models."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 import xarray as xr
 from torch import Tensor
 
 from vitprobe.analyses.inputs import Subject
+from vitprobe.analyses.provenance import as_attribute, model_facts, strings, versions
 from vitprobe.metrics import CKAResult
 from vitprobe.taps import Selection
 
@@ -40,8 +39,8 @@ def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> x
             ("folded", "folded_into", layers.selection.folded),
         ):
             dim = f"{kind}_{side}"
-            dataset = dataset.assign_coords({dim: (dim, _strings(list(table)))})
-            dataset[f"{column}_{side}"] = (dim, _strings(list(table.values())))
+            dataset = dataset.assign_coords({dim: (dim, strings(list(table)))})
+            dataset[f"{column}_{side}"] = (dim, strings(list(table.values())))
     dataset["cka"].attrs["long_name"] = "centred kernel alignment"
     dataset["cka_se"].attrs["long_name"] = "standard error of cka"
     dataset["hsic"].attrs["long_name"] = "Hilbert-Schmidt independence criterion"
@@ -51,7 +50,7 @@ def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> x
         **_provenance("b", b),
         **attributes,
         "se_df": result.df,
-        **{f"{name}_version": version(name) for name in ("vitprobe", "torch", "timm")},
+        **versions(),
     }
     return dataset
 
@@ -69,35 +68,12 @@ def _layer_coords(side: str, layers: Layers) -> dict:
         f"block_{side}": [site.block for site in sites],
         f"blank_{side}": layers.blanks,
     }
-    coords = {name: (dim, _strings(column)) for name, column in columns.items()}
+    coords = {name: (dim, strings(column)) for name, column in columns.items()}
     features = np.array(layers.features, dtype=np.int64)
     return coords | {f"features_{side}": (dim, features)}
 
 
 def _provenance(side: str, layers: Layers) -> dict:
-    subject = layers.subject
     asked = layers.asked if isinstance(layers.asked, (str, type)) else list(layers.asked)
-    facts = {f"model_{side}": subject.label, f"layers_{side}": _text(asked)}
-    for key, value in subject.provenance.items():
-        if key != "spec":
-            facts[f"model_{side}_{key}"] = _text(value)
-    facts[f"model_{side}_image_size"] = _text(subject.transform.image_size)
-    for key in ("mean", "std"):
-        values = getattr(subject.transform, key)
-        facts[f"model_{side}_{key}"] = _text(values and [round(value, 4) for value in values])
-    return facts
-
-
-def _text(value):
-    """What a netCDF attribute can hold: numbers and strings as they are, the rest as text."""
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return value
-    if isinstance(value, type):
-        return value.__name__
-    if isinstance(value, Sequence):
-        return ", ".join(str(_text(item)) for item in value)
-    return "" if value is None else str(value)
-
-
-def _strings(values: Sequence[str]) -> np.ndarray:
-    return np.array(values, dtype=object) if len(values) else np.array([], dtype="<U1")
+    facts = model_facts(f"model_{side}", layers.subject)
+    return facts | {f"layers_{side}": as_attribute(asked)}

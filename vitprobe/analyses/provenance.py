@@ -1,0 +1,48 @@
+"""Where the numbers come from, as attributes that a netCDF file can hold."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from vitprobe.analyses.inputs import Subject
+
+
+def model_facts(key: str, subject: Subject) -> dict:
+    """The model's label under `key`, and `key_name`, `key_weights`, `key_image_size`, ..."""
+    facts = {key: subject.label}
+    for name, value in subject.provenance.items():
+        if name != "spec":
+            facts[f"{key}_{name}"] = as_attribute(value)
+    facts[f"{key}_image_size"] = as_attribute(subject.transform.image_size)
+    for name in ("mean", "std"):
+        values = getattr(subject.transform, name)
+        facts[f"{key}_{name}"] = as_attribute(values and [round(value, 4) for value in values])
+    return facts
+
+
+def versions() -> dict:
+    """`vitprobe_version`, `torch_version`, `timm_version`."""
+    return {f"{name}_version": version(name) for name in ("vitprobe", "torch", "timm")}
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu`, or the GPU's name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def as_attribute(value):
+    """What a netCDF attribute can hold: numbers and strings as they are, the rest as text."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, Sequence):
+        return ", ".join(str(as_attribute(item)) for item in value)
+    return "" if value is None else str(value)
+
+
+def strings(values: Sequence[str]) -> np.ndarray:
+    """Names as an array that xarray can write, also when there are none."""
+    return np.array(values, dtype=object) if len(values) else np.array([], dtype="<U1")
