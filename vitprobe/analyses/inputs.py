@@ -58,11 +58,22 @@ class Inputs:
         """The models moved to the device inside, back where they were outside."""
         with ExitStack() as stack:
             for subject in self.subjects:
-                home = _device_of(subject.model)
-                if home is not None and home != self.device:
-                    stack.callback(subject.model.to, home)
-                    subject.model.to(self.device)
+                stack.enter_context(moved(subject.model, self.device))
             yield
+
+
+@contextmanager
+def moved(model: nn.Module, device: torch.device):
+    """The model on the device inside, back where it was outside."""
+    home = _device_of(model)
+    if home is None or home == device:
+        yield
+        return
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
 
 
 def prepare(
@@ -115,7 +126,7 @@ def prepare(
             f"passes={passes} would repeat the very same batches: use the seeded order of a data "
             "set, a DataLoader that shuffles, or one pass"
         )
-    subjects = [_subject(model, data, image_size, mean, std, seed) for model in models]
+    subjects = [make_subject(model, data, image_size, mean, std, seed) for model in models]
     if as_given:  # nothing is done to these images, and nothing is claimed to be
         subjects = [replace(subject, transform=Transform()) for subject in subjects]
     loader = PairedLoader(
@@ -187,15 +198,24 @@ def survey_named(model: nn.Module, label: str, images: Tensor) -> Survey:
     except InputError:
         raise
     except Exception as error:
-        size = "x".join(str(side) for side in images.shape[1:])
-        why = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(
-            f"{label} fails on images of {size} ({type(error).__name__}: {why}); "
-            "is --image-size right?"
-        ) from error
+        raise failed(label, images, error) from error
 
 
-def _subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subject:
+def failed(label: str, images: Tensor, error: Exception) -> InputError:
+    """What to raise where a model's forward fails on images (n, C, H, W)."""
+    size = "x".join(str(side) for side in images.shape[1:])
+    why = (str(error).strip().splitlines() or [""])[0]
+    return InputError(
+        f"{label} fails on images of {size} ({type(error).__name__}: {why}); is --image-size right?"
+    )
+
+
+def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subject:
+    """One model, loaded where it is a spec, with the transform that fits it to the data.
+
+    Raises:
+        InputError: a model that cannot be had.
+    """
     data_size = _image_size(data)
     if isinstance(model, str):
         label = model
