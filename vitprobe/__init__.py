@@ -12,8 +12,10 @@ __version__ = "0.1.0"
 # Loaded when first asked for: `vitprobe --help` need not wait for torch.
 _HOMES = {
     "cka": "vitprobe.analyses",
+    "head_subsets": "vitprobe.analyses",
     "load_data": "vitprobe.data",
     "load_model": "vitprobe.models",
+    "maps": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "survey": "vitprobe.taps",
 }
