@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 # Loaded when first asked for: `vitprobe --help` need not wait for torch.
 _HOMES = {
+    "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
     "head_subsets": "vitprobe.analyses",
     "load_data": "vitprobe.data",

@@ -1,7 +1,8 @@
 """Models and data in, one labelled result (`xarray.Dataset`) out: one file per analysis."""
 
+from vitprobe.analyses.attention import attention
 from vitprobe.analyses.cka import cka
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.maps import maps
 
-__all__ = ["cka", "head_subsets", "maps"]
+__all__ = ["attention", "cka", "head_subsets", "maps"]

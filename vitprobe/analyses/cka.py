@@ -1,7 +1,6 @@
 """CKA of every layer of some models with every layer of the others, in one pass over the images."""
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from itertools import combinations
 
 import torch
@@ -10,6 +9,7 @@ import xarray as xr
 from vitprobe.analyses.cka_pass import Pass
 from vitprobe.analyses.cka_result import pair_dataset
 from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say
+from vitprobe.analyses.progress import progress_bar
 from vitprobe.analyses.provenance import device_name
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
@@ -142,7 +142,7 @@ def cka_pairs(
         defer_bytes,
         watch,
     )
-    with watch("other"), inputs.on_device(), _progress_bar(progress, inputs) as advance:
+    with watch("other"), inputs.on_device(), progress_bar(progress, inputs) as advance:
         images.run(advance)
     if estimator == "biased":
         say(images.notes, "biased CKA depends on the batch size")
@@ -168,18 +168,3 @@ def cka_pairs(
     count = len(described)
     pairs = [*combinations(range(count), 2), *((i, i) for i in range(count))]
     return [pair_dataset(described[i], described[j], result, attributes) for i, j in pairs]
-
-
-@contextmanager
-def _progress_bar(shown: bool, inputs: Inputs):
-    """A function that takes the number of examples done, and draws a bar where asked for."""
-    if not shown:
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    total, console = inputs.loader.examples, Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("examples", total=total and total * inputs.loader.passes)
-        yield lambda done: progress.advance(task, done)

@@ -6,10 +6,11 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
+from vitprobe.analyses.batches import batches, no_memory, tell_skipped
 from vitprobe.analyses.cka_result import Layers
 from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.inputs import Inputs, say, survey_named
-from vitprobe.analyses.schedule import queued, stream_and_limit
+from vitprobe.analyses.schedule import stream_and_limit
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
@@ -62,7 +63,7 @@ class Pass:
         """
         dropped = 0
         with torch.no_grad(), ExitStack() as taps:
-            for images, n in self._batches():
+            for images, n in batches(self.inputs, self.watch):
                 if n < MINIMUM_EXAMPLES:
                     dropped += n
                     continue
@@ -74,19 +75,6 @@ class Pass:
         if not self.examples:
             raise InputError("no batch has 4 examples or more, which CKA needs")
         self._tell(dropped)
-
-    def _batches(self):
-        batches = iter(self.inputs.loader)
-        while True:
-            with self.watch("data"):
-                batch = next(batches, None)
-                if batch is None:
-                    return
-                images = [  # a copy each: a model may write to its input
-                    queued(view, self.inputs.device, subject.dtype)
-                    for view, subject in zip(batch.images, self.inputs.subjects, strict=True)
-                ]
-            yield images, len(batch.index)
 
     def _begin(self, images: list[Tensor], taps: ExitStack) -> None:
         with self.autocast:
@@ -122,26 +110,22 @@ class Pass:
                     with self.vectors.forward():
                         subject.model(view)
                 except torch.OutOfMemoryError as error:
-                    raise InputError(
-                        f"{subject.label}: no memory for a batch of {n}: use a smaller batch size"
-                    ) from error
+                    raise no_memory(subject, n) from error
         with self.watch("statistics"):
             self.vectors.finish()
         self.examples += n
 
     def _tell(self, dropped: int) -> None:
-        batches = int(self.metric.batches) // self.inputs.loader.passes
-        if skipped := self.inputs.loader.skipped:
-            listed = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
-            say(self.notes, f"{len(skipped)} unreadable images were skipped: {listed}")
+        count = int(self.metric.batches) // self.inputs.loader.passes
+        tell_skipped(self.inputs, self.notes)
         if dropped:
             say(self.notes, f"{dropped} examples were dropped, in batches of fewer than 4")
         if int(self.metric.batches) == 1:
             say(self.notes, "one batch only: no error bars (a standard error needs two)")
-        elif batches < _FEW_BATCHES:
+        elif count < _FEW_BATCHES:
             say(
                 self.notes,
-                f"only {batches} batches: error bars are rough below {_FEW_BATCHES} "
+                f"only {count} batches: error bars are rough below {_FEW_BATCHES} "
                 "(use more examples or a smaller batch size)",
             )
         self.notes += [note for note in self.inputs.loader.notes if note not in self.notes]

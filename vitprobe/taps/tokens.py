@@ -33,6 +33,15 @@ class TokenView:
     has_class: bool = False  # token 0 is the class token
 
 
+def special_tokens(model: nn.Module) -> dict[str, int]:
+    """How many tokens each parameter named like a class, register or distillation token holds."""
+    return {
+        name.rpartition(".")[2]: max(1, p.numel() // max(1, p.shape[-1] if p.ndim else 1))
+        for name, p in model.named_parameters()
+        if _SPECIAL.fullmatch(name.rpartition(".")[2])
+    }
+
+
 class TokenReader:
     """What the survey of one model says about tokens; `read` depends on a site's shape alone, so
     that sites which share a tensor share its tokens."""
@@ -43,11 +52,7 @@ class TokenReader:
         shapes: Iterable[tuple[int, ...]],  # per-example shapes of all sites
         maps: Iterable[tuple[int, ...]],  # those that are certainly (C, H, W): of convolutions
     ):
-        special = {
-            name.rpartition(".")[2]: max(1, p.numel() // max(1, p.shape[-1] if p.ndim else 1))
-            for name, p in model.named_parameters()
-            if _SPECIAL.fullmatch(name.rpartition(".")[2])
-        }
+        special = special_tokens(model)
         self.prefix = sum(special.values())
         self.has_class = any(name.startswith("cl") for name in special)
         shapes = list(shapes)

@@ -1,0 +1,37 @@
+"""Batches on the device, and what a pass over them has to tell."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from vitprobe.analyses.inputs import Inputs, Subject, say
+from vitprobe.analyses.schedule import queued
+from vitprobe.analyses.timing import Stopwatch
+from vitprobe.errors import InputError
+
+
+def batches(inputs: Inputs, watch: Stopwatch) -> Iterator[tuple[list[Tensor], int]]:
+    """(images for each subject, how many) of every batch; reading counts as `data`."""
+    loaded = iter(inputs.loader)
+    while True:
+        with watch("data"):
+            batch = next(loaded, None)
+            if batch is None:
+                return
+            images = [  # a copy each: a model may write to its input
+                queued(view, inputs.device, subject.dtype)
+                for view, subject in zip(batch.images, inputs.subjects, strict=True)
+            ]
+        yield images, len(batch.index)
+
+
+def tell_skipped(inputs: Inputs, notes: list[str]) -> None:
+    """Say which images could not be read."""
+    if skipped := inputs.loader.skipped:
+        listed = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        say(notes, f"{len(skipped)} unreadable images were skipped: {listed}")
+
+
+def no_memory(subject: Subject, n: int) -> InputError:
+    """What to raise where a batch of n images is more than the device can hold."""
+    return InputError(f"{subject.label}: no memory for a batch of {n}: use a smaller batch size")
