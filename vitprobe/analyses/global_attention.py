@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-import torch
 from torch import Tensor, nn
 
+from vitprobe.analyses.attention_pass import why_none
 from vitprobe.analyses.inputs import failed
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.taps.attention import AttentionSite, attention_sites
@@ -26,19 +26,15 @@ def global_attention(
             in windows or over several grids.
     """
     try:
-        with torch.no_grad():
-            found = attention_sites(model, images)
+        found = attention_sites(model, images)
     except InputError:
         raise
     except Exception as error:
         raise failed(label, images, error) from error
     sites = [site for site in found if not site.reason]
-    unread = {site.name: site.reason for site in found if site.reason}
+    unread = [site for site in found if site.reason]
     if not sites:
-        seen = "; ".join(f"{name}: {reason}" for name, reason in list(unread.items())[:3])
-        raise InputError(
-            f"{label} has no attention that can be read" + (f" ({seen})" if seen else "")
-        )
+        raise InputError(why_none(label, unread))
     for site in sites:
         if site.per_image > 1:
             raise InputError(
@@ -50,7 +46,7 @@ def global_attention(
                 f"{label} has {sites[0].tokens} tokens at {sites[0].name} and {site.tokens} at "
                 f"{site.name}: its attention has no one grid of patches"
             )
-    return sites, unread
+    return sites, {site.name: site.reason for site in unread}
 
 
 def choose_layers(

@@ -1,12 +1,13 @@
 """Two passes over the images: the distances of a layer's heads, then the CKA of subsets of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from vitprobe.analyses.batches import batches, tell_skipped
 from vitprobe.analyses.inputs import Inputs, say
-from vitprobe.analyses.schedule import queued
+from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
@@ -17,16 +18,18 @@ from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid
 
 
-def mean_distances(inputs: Inputs, site: AttentionSite, tokens: TokenGrid) -> Tensor:
+def mean_distances(
+    inputs: Inputs, site: AttentionSite, tokens: TokenGrid, watch: Stopwatch
+) -> Tensor:
     """(H,) float64 on the CPU: mean over images and queries of each head's attention distance.
 
     In pixels, of the attention that patches get (`distance` of `ops.attention_statistics`).
     """
     subject = inputs.subjects[inputs.places[0]]
-    total, images = torch.zeros(site.heads, dtype=torch.float64), 0
+    total, count = torch.zeros(site.heads, dtype=torch.float64), 0
 
     def take(_, attention: Attention) -> None:
-        nonlocal total, images
+        nonlocal total, count
         statistics = attention_statistics(
             attention.q,
             attention.k,
@@ -37,13 +40,13 @@ def mean_distances(inputs: Inputs, site: AttentionSite, tokens: TokenGrid) -> Te
             patch_size=(tokens.patch_height, tokens.patch_width),
         )
         total = total + statistics.distance.double().sum(0).cpu()
-        images += len(attention.q)
+        count += len(attention.q)
 
     with torch.no_grad(), capture_attention(subject.model, [site], take):
-        for batch in inputs.loader:
-            view = batch.images[inputs.places[0]]
-            subject.model(queued(view, inputs.device, subject.dtype))
-    return total / images
+        for images, _ in batches(inputs, watch):
+            with watch("distances"):
+                subject.model(images[inputs.places[0]])
+    return total / count
 
 
 def head_outputs(attention: Attention) -> Tensor:
@@ -73,8 +76,9 @@ class HeadPass:
         site: AttentionSite,
         subsets: Sequence[Sequence[int]],
         layers: Sequence[Site],
+        watch: Stopwatch,
     ):
-        self.inputs, self.site, self.layers = inputs, site, layers
+        self.inputs, self.site, self.layers, self.watch = inputs, site, layers, watch
         self.metric = CKA(len(subsets), len(layers)).to(inputs.device)
         member = torch.zeros(len(subsets), site.heads, dtype=torch.float64)
         for row, subset in enumerate(subsets):
@@ -88,29 +92,25 @@ class HeadPass:
         Raises:
             InputError: fewer than 4 examples in every batch.
         """
+        first, second = self.inputs.places
         with torch.no_grad():
-            for images in self._batches():
-                n = len(images[0])
+            for images, n in batches(self.inputs, self.watch):
                 if n < MINIMUM_EXAMPLES:
                     say(self.notes, f"{n} examples were dropped, in a batch of fewer than 4")
                     continue
-                heads, noise = self._heads(images[0])
-                layers, floors = self._layers(images[1])
+                with self.watch("heads"):
+                    heads, noise = self._heads(images[first])
+                with self.watch("layers"):
+                    layers, floors = self._layers(images[second])
                 self.metric.update_vectors(
                     torch.cat([self.member @ heads, layers]), torch.cat([noise, floors]), n
                 )
                 self.examples += n
         if not self.examples:
             raise InputError("no batch has 4 examples or more, which CKA needs")
+        tell_skipped(self.inputs, self.notes)
         if int(self.metric.batches) == 1:
             say(self.notes, "one batch only: no error bars (a standard error needs two)")
-
-    def _batches(self) -> Iterator[list[Tensor]]:
-        for batch in self.inputs.loader:
-            yield [
-                queued(batch.images[place], self.inputs.device, self.inputs.subjects[place].dtype)
-                for place in self.inputs.places
-            ]
 
     def _heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(H, m) float64 vectors of all heads, and (S,) the noise floor of each subset."""

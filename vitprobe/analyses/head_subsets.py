@@ -15,6 +15,7 @@ from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.head_pass import HeadPass, mean_distances
 from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, survey_named
 from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
+from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.taps import Site, select
 from vitprobe.taps.attention import AttentionSite
@@ -97,7 +98,8 @@ def head_subsets_of(
 ) -> xr.Dataset:
     """`head_subsets` of two models and images from `prepare`."""
     first, second = (inputs.subjects[place] for place in inputs.places)
-    with inputs.on_device():
+    watch = Stopwatch(inputs.device)
+    with watch("other"), inputs.on_device():
         images = _first_images(inputs)
         site = _chosen_site(first.model, first.label, images[0], layer)
         tokens = token_grid(
@@ -110,12 +112,12 @@ def head_subsets_of(
         )
         compared = _early(second.model, second.label, images[1], layers)
         subsets_of = _subset_sizes(site, sizes)
-        distances = mean_distances(inputs, site, tokens)
+        distances = mean_distances(inputs, site, tokens, watch)
         order = distances.argsort(stable=True).tolist()
         subsets = [
             order[start : start + k] for k in subsets_of for start in range(len(order) - k + 1)
         ]
-        heads = HeadPass(inputs, site, subsets, compared)
+        heads = HeadPass(inputs, site, subsets, compared, watch)
         heads.run()
     result = heads.metric.compute()
     shape = (len(subsets), len(compared))
@@ -155,6 +157,7 @@ def head_subsets_of(
         "seed": inputs.seed,
         "device": device_name(inputs.device),
         "notes": "\n".join(heads.notes),
+        **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
         **versions(),
     }
     return dataset

@@ -26,7 +26,7 @@ from vitprobe.data import Transform, load_data
 from vitprobe.errors import InputError
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
-from vitprobe.taps.tokens import TokenReader
+from vitprobe.taps.tokens import has_class_token
 
 
 def maps(
@@ -100,7 +100,7 @@ def maps(
                     prefix=prefix,
                     patch_size=patch_size,
                 )
-                class_token = tokens.prefix > 0 and TokenReader(subject.model, (), ()).has_class
+                class_token = tokens.prefix > 0 and has_class_token(subject.model)
             rows, rolled = _one_image(subject, x, sites, tokens, class_token)
             attention.append([rows[name] for name in wanted])
             rollout.append([rolled[name] for name in wanted])
