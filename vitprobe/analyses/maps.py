@@ -22,7 +22,7 @@ from vitprobe.analyses.patch_filters import filter_components, patch_filters, po
 from vitprobe.analyses.pictures import choose
 from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
-from vitprobe.data import Transform, load_data
+from vitprobe.data import ImageData, Transform, load_data
 from vitprobe.errors import InputError
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
@@ -137,7 +137,7 @@ def maps(
         **model_facts("model", subject),
         "layers": as_attribute(layers),
         "dataset": chosen.name,
-        "split": getattr(data, "split", ""),
+        "split": data.split if isinstance(data, ImageData) else "",
         "query": "class token" if class_token else "mean over queries",
         "patch_height": tokens.patch_height,
         "patch_width": tokens.patch_width,
