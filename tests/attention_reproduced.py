@@ -47,7 +47,8 @@ def captured(model: nn.Module, images: Tensor) -> dict[str, Captured]:
 
 
 def inputs_of(model: nn.Module, images: Tensor, names: Callable[[str], bool]) -> dict[str, Tensor]:
-    """First argument of the modules whose path `names` accepts, in a forward in eval mode."""
+    """First argument of the modules whose path `names` accepts, in a forward in eval mode, which
+    the model is left in."""
     seen: dict[str, Tensor] = {}
     handles = [
         module.register_forward_pre_hook(
@@ -56,10 +57,9 @@ def inputs_of(model: nn.Module, images: Tensor, names: Callable[[str], bool]) ->
         for path, module in model.named_modules()
         if names(path)
     ]
-    training = model.training
+    model.eval()
     with torch.no_grad():
-        model.eval()(images)
-    model.train(training)
+        model(images)
     for handle in handles:
         handle.remove()
     return seen

@@ -106,7 +106,7 @@ def test_swin_v2_gives_its_weights():
 
 
 def test_levit_gives_its_weights_except_where_it_samples():
-    model = made("levit_128s", img_size=64, embed_dim=(32, 48, 64), num_heads=(2, 3, 4))
+    model = made("levit_128s", img_size=96, embed_dim=(32, 48, 64), num_heads=(2, 3, 4))
     sites = attention_sites(model, images(96, 1))
     refused = [site for site in sites if site.reason]
     assert [site.tokens for site in sites if not site.reason] == [36] * 2 + [9] * 3 + [4] * 4
@@ -116,7 +116,7 @@ def test_levit_gives_its_weights_except_where_it_samples():
     ]
     assert refused[0].reason == "q and k have different numbers of tokens: 9 and 36"
     attn = model.stages[0].blocks[0].attn
-    x = torch.randn(2, 16, 32)
+    x = torch.randn(2, 36, 32)
 
     def value(attn, x):
         heads = attn.qkv(x).view(len(x), -1, attn.num_heads, 2 * attn.key_dim + attn.val_dim)
@@ -136,18 +136,36 @@ def reasons(name, size, **options):
     return {site.name: site.reason for site in sites}
 
 
+CHANNELS = "channel attention: channels attend to channels, not tokens to tokens"
+
+
 def test_channel_attention_is_refused():
     for size in (64, 96):  # fewer tokens than the 32 channels of a head, and more
         found = reasons("xcit_nano_12_p16_224", size, img_size=size, depth=1)
-        assert found["blocks.0.attn"].startswith("channel attention: 32 channels attend")
+        assert found["blocks.0.attn"] == CHANNELS
     found = reasons("davit_tiny", 64, depths=(1, 1), embed_dims=(32, 64), num_heads=(2, 4))
-    kinds = {name: reason.partition(":")[0] for name, reason in found.items()}
-    assert kinds == {
+    assert found == {
         "stages.0.blocks.0.0.attn": "",
-        "stages.0.blocks.0.1.attn": "channel attention",
+        "stages.0.blocks.0.1.attn": CHANNELS,
         "stages.1.blocks.0.0.attn": "",
-        "stages.1.blocks.0.1.attn": "channel attention",
+        "stages.1.blocks.0.1.attn": CHANNELS,
     }
+
+
+@pytest.mark.parametrize("kind", ["q, k", "weights"])
+def test_as_many_channels_in_a_head_as_tokens(kind):
+    """No shape tells channels from tokens then: XCiT and DaViT against ViT and Swin v2."""
+    tokens = torch.randn(2, 16, 32)  # heads of 16 channels
+    if kind == "q, k":
+        channel = timm.models.xcit.XCA(32, num_heads=2)
+        token = timm.models.vision_transformer.Attention(32, num_heads=2)
+    else:
+        channel = timm.models.davit.ChannelAttention(32, num_heads=2)
+        token = timm.models.swin_transformer_v2.WindowAttention(32, (4, 4), num_heads=2)
+    [site] = attention_sites(channel, tokens)
+    assert site.reason == CHANNELS
+    [site] = attention_sites(torch.nn.Sequential(token), tokens)
+    assert (site.reason, site.name, site.source, site.tokens) == ("", "0", kind, 16)
 
 
 def test_talking_heads_are_refused_by_name():

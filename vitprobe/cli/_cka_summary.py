@@ -8,7 +8,8 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from vitprobe.cli._summary import counted, new_console, pixels, say, say_end
 
 _MOST_ROWS = 40  # of best matches; above that only block outputs are printed, the CSV has all
 
@@ -30,12 +31,12 @@ def write_csv(result: xr.Dataset, path: Path) -> None:
 
 def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     """What was compared, each layer's best match, where the seconds went, what was written."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)  # names may hold brackets
+    console = new_console()
     first = results[0].attrs
     _print_models(console, results)
     passes = f", {first['passes']} passes" if first["passes"] > 1 else ""
     batches = f"{first['batches']} batch{'' if first['batches'] == 1 else 'es'}"
-    _say(
+    say(
         console,
         "data",
         f"{first['dataset']} {first['split']}: {first['examples']:,} examples{passes} in {batches} "
@@ -46,16 +47,7 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     for result in crossed or results:
         console.print()
         console.print(_best_matches(result))
-    seconds = {
-        name.removeprefix("seconds_"): value
-        for name, value in first.items()
-        if name.startswith("seconds_")
-    }
-    split = ", ".join(f"{part} {value:.1f}" for part, value in seconds.items() if part != "other")
-    console.print()
-    _say(console, "seconds", f"{sum(seconds.values()):.1f}: {split}")
-    for path in paths:
-        _say(console, "wrote", str(path))
+    say_end(console, first, paths)
 
 
 def _print_models(console: Console, results: list[xr.Dataset]) -> None:
@@ -68,46 +60,33 @@ def _print_models(console: Console, results: list[xr.Dataset]) -> None:
                 continue
             shown.add(name)
             sites, folded = result.sizes[f"layer_{side}"], result.sizes[f"folded_{side}"]
-            _say(
+            say(
                 console,
                 "model",
                 f"{name}: {_of(facts, side, 'weights')}, "
                 f"{int(_of(facts, side, 'parameters')):,} parameters, "
-                f"{_size(facts, side)}mean {_of(facts, side, 'mean') or 0}, "
+                f"{pixels(_of(facts, side, 'image_size'))}mean {_of(facts, side, 'mean') or 0}, "
                 f"std {_of(facts, side, 'std') or 1}",
             )
-            _say(
+            say(
                 console,
                 "",
                 f"{sites} sites" + (f"; {folded} more hand on another's tensor" if folded else ""),
             )
             if result.sizes[f"left_out_{side}"]:
-                _say(console, "", f"left out: {_reasons(result, side)}")
+                say(console, "", f"left out: {_reasons(result, side)}")
             if blanks := Counter(filter(None, result[f"blank_{side}"].values.tolist())):
-                _say(console, "", f"blank: {_counted(blanks)}")
+                say(console, "", f"blank: {counted(blanks)}")
             if note := _of(facts, side, "note"):
-                _say(console, "", str(note))
-
-
-def _say(console: Console, label: str, text: str) -> None:
-    console.print(Text.assemble((f"{label:9}", "bold"), text))
+                say(console, "", str(note))
 
 
 def _of(facts: dict, side: str, name: str):
     return facts.get(f"model_{side}_{name}", "")
 
 
-def _size(facts: dict, side: str) -> str:
-    size = str(_of(facts, side, "image_size")).split(", ")
-    return f"{' x '.join(dict.fromkeys(size))} px, " if all(size) else ""
-
-
 def _reasons(result: xr.Dataset, side: str) -> str:
-    return _counted(Counter(result[f"left_out_reason_{side}"].values.tolist()))
-
-
-def _counted(reasons: Counter) -> str:
-    return "; ".join(f"{count} ({reason})" for reason, count in reasons.most_common())
+    return counted(Counter(result[f"left_out_reason_{side}"].values.tolist()))
 
 
 def _best_matches(result: xr.Dataset) -> Table:

@@ -131,3 +131,21 @@ def names(option: str, text: str) -> list[str]:
     if not all(parts):
         raise InputError(f"{option} has an empty name in {text!r}")
     return parts
+
+
+def sides(option: str, text: str | None, *, least: int) -> tuple[int, int] | None:
+    """`"8x6"` -> (8, 6), and where `least` is 1 also `"8"` -> (8, 8).
+
+    Raises:
+        InputError: not so many positive whole numbers.
+    """
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if not all(part.strip().isdecimal() and int(part) for part in parts) or not (
+        least <= len(parts) <= 2
+    ):
+        forms = "8x8" if least == 2 else "16 or 16x8"
+        raise InputError(f"{option} takes whole numbers such as {forms}, not {text!r}")
+    values = tuple(int(part) for part in parts)
+    return values * 2 if len(values) == 1 else values

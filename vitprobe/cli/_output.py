@@ -57,8 +57,15 @@ def distinct(names: list[str]) -> list[str]:
     ]
 
 
-def save(datasets: list[xr.Dataset], folder: Path, writers: dict[str, Writer]) -> list[Path]:
+def save(
+    datasets: list[xr.Dataset],
+    folder: Path,
+    writers: dict[str, Writer],
+    together: dict[str, Callable[[Path], object]] | None = None,
+) -> list[Path]:
     """Write each dataset by each writer (suffix -> function), then put all in place at once.
+
+    together: suffix -> function that writes a file of all datasets, named after all of them.
 
     Returns:
         The paths written, in order.
@@ -77,8 +84,18 @@ def save(datasets: list[xr.Dataset], folder: Path, writers: dict[str, Writer]) -
                     path = Path(scratch) / f"{name}{suffix}"
                     write(dataset, path)
                     paths.append(path)
+            for suffix, write in (together or {}).items():
+                path = Path(scratch) / f"{_joint_stem(datasets)}{suffix}"
+                write(path)
+                paths.append(path)
             for path in paths:
                 os.replace(path, folder / path.name)
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror or error}") from None
     return [folder / path.name for path in paths]
+
+
+def _joint_stem(datasets: list[xr.Dataset]) -> str:
+    """`attention-vit-deit`: the analysis and the models of all datasets."""
+    analysis = f"{datasets[0].attrs['analysis']}-"
+    return analysis + "-".join(stem(dataset).removeprefix(analysis) for dataset in datasets)

@@ -15,6 +15,7 @@ from vitprobe.figures.style import (
     PLAIN,
     POINTS,
     add_axes,
+    add_line,
     fit_canvas,
     new_figure,
     text_measure,
@@ -92,9 +93,7 @@ def heatmap(
     ):
         lines = wrap(parts, longest, style["fontsize"], measure)
         for line in reversed(lines):
-            above = _add_line(
-                axes, shorten(line, longest, style["fontsize"], measure), above, style
-            )
+            above = add_line(axes, shorten(line, longest, style["fontsize"], measure), above, style)
     fit_canvas(figure)
     return figure
 
@@ -147,19 +146,3 @@ def _add_legend(axes: Axes, blank: str) -> float:
         fontsize=7.5,
     )
     return 12
-
-
-def _add_line(axes: Axes, line: str, above: float, style: dict) -> float:
-    """Write a line `above` pt over the map's upper left corner; return where the next one goes."""
-    axes.annotate(
-        line,
-        xy=(0, 1),
-        xycoords="axes fraction",
-        xytext=(0, above),
-        textcoords="offset points",
-        va="bottom",
-        annotation_clip=False,
-        **style,
-        **PLAIN,
-    )
-    return above + 1.45 * style["fontsize"]

@@ -74,6 +74,22 @@ def wrap(parts: Sequence[str], longest: float, size: float, measure: Measure) ->
     return lines
 
 
+def add_line(axes: Axes, line: str, above: float, style: dict) -> float:
+    """Write a line `above` pt over the axes' upper left corner; return where the next one goes."""
+    axes.annotate(
+        line,
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, above),
+        textcoords="offset points",
+        va="bottom",
+        annotation_clip=False,
+        **style,
+        **PLAIN,
+    )
+    return above + 1.45 * style["fontsize"]
+
+
 def fit_canvas(figure: Figure, margin: float = 0.1) -> None:
     """Cut the canvas to what is drawn plus a margin (inches); axes keep their size in inches."""
     boxes = []

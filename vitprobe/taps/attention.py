@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vitprobe.errors import InputError
 from vitprobe.taps.attention_calls import attention_calls, attention_like
+from vitprobe.taps.attention_channels import CHANNELS, channels_attend, channels_attend_in
 from vitprobe.taps.attention_site import Attention, AttentionSite, Found
 from vitprobe.taps.axes import ExampleAxis, difference, rounding, sample
 from vitprobe.taps.restore import as_found
@@ -51,6 +52,10 @@ def attention_sites(model: nn.Module, images: Tensor) -> list[AttentionSite]:
     tolerance = rounding(dtypes, images.device)
     names = list(dict.fromkeys((*two, *moved)))
     sites = [_site(name, two.get(name), moved.get(name), tolerance) for name in names]
+    sites = [
+        site if site.reason else _of_tokens(model, three, site, two[site.name].found)
+        for site in sites
+    ]
     return sites + _unseen(model, ran, sites)
 
 
@@ -138,6 +143,17 @@ def _site(name: str, two: _Seen | None, moved: _Seen | None, tolerance: float) -
     return AttentionSite(name, found.heads, found.tokens, found.head_dim, windows, two.source, "")
 
 
+def _of_tokens(
+    model: nn.Module, images: Tensor, site: AttentionSite, found: Found
+) -> AttentionSite:
+    """The site, or the same with the reason that channels attend there."""
+    channels = channels_attend(found)
+    if channels is None:
+        with torch.inference_mode(False):
+            channels = channels_attend_in(model, images, site)
+    return AttentionSite(site.name, 0, 0, 0, 0, "", CHANNELS) if channels else site
+
+
 def _unseen(model: nn.Module, ran: set[str], sites: list[AttentionSite]) -> list[AttentionSite]:
     """Modules named after attention, apart from those in which, or around which, it was seen."""
     seen = {site.name.partition("#")[0] + "." for site in sites}
@@ -148,7 +164,7 @@ def _unseen(model: nn.Module, ran: set[str], sites: list[AttentionSite]) -> list
             continue
         if any(at.startswith(around) or around.startswith(at) for at in seen):
             continue
-        if isinstance(module, torch.jit.RecursiveScriptModule):
+        if isinstance(module, torch.jit.ScriptModule):
             reason = "a TorchScript program does not show what it computes"
         elif path not in ran:
             reason = "it did not run"

@@ -78,7 +78,7 @@ def attention_calls(model: nn.Module, observe: Observe) -> Iterator[set[str]]:
     with hooked(model, {}, lambda *_: None, begin):
         try:
             for path, module in model.named_modules():
-                if not isinstance(module, torch.jit.RecursiveScriptModule | nn.Softmax):
+                if not path or _may_attend(module):
                     handles += [
                         module.register_forward_pre_hook(enter(path), with_kwargs=True),
                         module.register_forward_hook(leave, always_call=True),
@@ -88,6 +88,15 @@ def attention_calls(model: nn.Module, observe: Observe) -> Iterator[set[str]]:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _may_attend(module: nn.Module) -> bool:
+    """Not torch's own leaves (Linear, Dropout, Softmax, ...): a hook on each costs time, and a
+    softmax belongs to the module that has it. A TorchScript program takes no hooks."""
+    if isinstance(module, torch.jit.RecursiveScriptModule):
+        return False
+    own = type(module).__module__.startswith("torch.nn.")
+    return not own or any(True for _ in module.children())
 
 
 class _Mode(TorchFunctionMode):

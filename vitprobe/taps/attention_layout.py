@@ -1,7 +1,5 @@
 """Attention as a model computes it -> (B W, H, T, D), or the reason why it is no such thing."""
 
-from math import prod
-
 import torch
 from torch import Tensor, nn
 
@@ -43,8 +41,8 @@ def from_qkv(
     if is_causal:
         bias = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).tril()
     scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
-    found = Found(Attention(q, k, v, scale, bias, None), q.shape[1], tokens, q.shape[-1])
-    return _unless_channels(found, shape)
+    attention = Attention(q, k, v, scale, bias, None)
+    return Found(attention, q.shape[1], tokens, q.shape[-1], input_shape=shape)
 
 
 def from_weights(module: nn.Module, shape: tuple[int, ...], weights: Tensor, values: int) -> Found:
@@ -53,8 +51,8 @@ def from_weights(module: nn.Module, shape: tuple[int, ...], weights: Tensor, val
     if isinstance(p, str):
         return Found(None, reason=p)
     head_dim = values // (p.numel() // p.shape[-1])
-    found = Found(Attention(None, None, None, 1.0, None, p), p.shape[1], p.shape[-1], head_dim)
-    return _unless_channels(found, shape)
+    attention = Attention(None, None, None, 1.0, None, p)
+    return Found(attention, p.shape[1], p.shape[-1], head_dim, input_shape=shape)
 
 
 def other_tokens(queries: int, keys: int) -> str:
@@ -91,19 +89,3 @@ def _bias_of(
         return None
     tokens = query.shape[-2]
     return heads_second(mask.expand(*query.shape[:-1], tokens), module, shape)
-
-
-def _unless_channels(found: Found, shape: tuple[int, ...]) -> Found:
-    """Not where channels attend to channels, as in XCiT: there each head's channels stand where the
-    tokens should be, and what stands in place of a head's channels are the places of the input.
-
-    shape: (B, N, C), (B, h, w, C) or (B, C, h, w).
-    """
-    channels = [shape[-1]] if len(shape) in (3, 4) else []
-    channels += [shape[1]] if len(shape) == 4 else []
-    for size in channels:
-        places = prod(shape[1:]) // size
-        if found.heads * found.tokens == size and found.head_dim == places != found.tokens:
-            reason = f"channel attention: {found.tokens} channels attend, not the {places} tokens"
-            return Found(None, reason=reason)
-    return found

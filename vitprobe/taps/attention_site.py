@@ -1,6 +1,6 @@
 """What a tap of attention hands over: the places, and what each of them computes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -53,6 +53,9 @@ class Found:
     tokens: int = 0
     head_dim: int = 0
     reason: str = ""
+    input_shape: tuple[int, ...] = field(
+        default=(), compare=False
+    )  # of the module; () if no matter
 
     @property
     def leading(self) -> Tensor:

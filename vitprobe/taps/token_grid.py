@@ -15,7 +15,7 @@ from torch import nn
 from vitprobe.errors import InputError
 from vitprobe.taps.tokens import special_tokens
 
-_MOST_PREFIX = 8  # leading tokens that are believed without a word of the model about them
+_MOST_PREFIX = 8  # leading tokens that are believed of a model that states none
 _WINDOWS = ("window_size", "ws", "window_resolution", "partition_size")
 
 Size = int | float | tuple[float, float]
@@ -101,7 +101,7 @@ def token_grid(
                 return TokenGrid(tiles[0], tiles[1], wanted, tiles[2], tiles[2])
     for level, (rows, columns, height, width) in stages:
         more = tokens - rows * columns
-        if prefix is None and level == 0 and 0 < more <= _MOST_PREFIX:
+        if prefix is None and not expected and level == 0 and 0 < more <= _MOST_PREFIX:
             return TokenGrid(rows, columns, more, height, width)
     raise InputError(_refusal(tokens, module, image_size, stages, grid, expected))
 

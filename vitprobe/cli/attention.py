@@ -1,0 +1,115 @@
+"""`vitprobe attention`: how far the heads of one or more vision transformers look."""
+
+from typing import Annotated
+
+import typer
+
+from vitprobe.cli import _options as options
+
+_GRID = "Tokens (found out; for models that do not say)"
+
+
+def command(
+    models: Annotated[
+        str,
+        typer.Option(
+            help=r"One or more specs NAME\[@random|pretrained|FILE], with commas: vit, "
+            "vit@weights.pth, any timm name, torchvision:NAME, package.module:callable.",
+            show_default=False,
+        ),
+    ],
+    dataset: options.Dataset = "digits",
+    split: options.Split = "test",
+    data_dir: options.DataDir = None,
+    order: options.Order = "seeded",
+    examples: options.Examples = None,
+    image_size: options.ImageSize = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    skip_bad_images: options.SkipBadImages = False,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows and columns of patches (of the first stage of a hierarchy).",
+            rich_help_panel=_GRID,
+            metavar="RxC",
+            show_default=False,
+        ),
+    ] = None,
+    prefix: Annotated[
+        int | None,
+        typer.Option(
+            help="Leading tokens that are no patches: class, registers.",
+            rich_help_panel=_GRID,
+            metavar="N",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    patch_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Pixels of a patch, one side or both (of the first stage of a hierarchy).",
+            rich_help_panel=_GRID,
+            metavar="N|HxW",
+            show_default=False,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(help="Images a batch; no result depends on it.", rich_help_panel="Run")
+    ] = 64,
+    device: options.Device = "auto",
+    precision: options.Precision = "fp32",
+    workers: options.Workers = 0,
+    seed: options.Seed = 0,
+    output: options.Output = "results",
+) -> None:
+    """Attention distance and entropy of every head of every layer, without storing attention.
+
+    For each model: a result (.nc), a figure (.png), a table (.csv); of several models also one
+    figure (.png) that shows them beside each other.
+
+    Example: vitprobe attention --models vit,deit_tiny_patch16_224
+    """
+    from vitprobe.analyses.attention import attention_of_models
+    from vitprobe.analyses.inputs import prepare
+    from vitprobe.cli._attention_summary import print_summary, write_csv
+    from vitprobe.cli._output import check_folder, save
+    from vitprobe.cli._warned import plain_warnings, require_kernels
+    from vitprobe.figures import plot, save_png
+    from vitprobe.figures.attention import compare
+
+    specs = options.names("--models", models)
+    given = {
+        "grid": options.sides("--grid", grid, least=2),
+        "prefix": prefix,
+        "patch_size": options.sides("--patch-size", patch_size, least=1),
+    }
+    folder = check_folder(output)
+    require_kernels(device)
+    with plain_warnings():
+        inputs = prepare(
+            specs,
+            dataset,
+            split=split,
+            data_dir=data_dir,
+            image_size=image_size,
+            mean=options.channels("--mean", mean),
+            std=options.channels("--std", std),
+            batch_size=batch_size,
+            examples=examples,
+            order=order,
+            workers=workers,
+            skip_bad_images=skip_bad_images,
+            device=device,
+            seed=seed,
+        )
+        results = attention_of_models(inputs, **given, precision=precision, progress=True)
+        writers = {
+            ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
+            ".png": lambda result, path: save_png(plot(result), path),
+            ".csv": write_csv,
+        }
+        together = {".png": lambda path: save_png(compare(results), path)}
+        paths = save(results, folder, writers, together if len(results) > 1 else {})
+    print_summary(results, paths)
