@@ -7,10 +7,16 @@ from PIL import Image
 SMALL = ("--examples", 48, "--batch-size", 16)
 
 
+def written(ended):
+    lines = ended.out.splitlines()
+    return [line.split()[-1] for line in lines if line.startswith("wrote")]
+
+
 def test_files(vitprobe_command):
     ended = vitprobe_command("head-subsets", "--models", "vit,resnet20", *SMALL)
     assert ended.code == 0, ended.err
-    result, figure = ended.out.split()
+    result, figure = written(ended)
+    assert "random weights (seed 0)" in ended.out and "48 examples in 3 batches of 16" in ended.out
     with xarray.open_dataset(result, engine="h5netcdf") as read:
         assert list(read["size"].values) == [1, 1, 1, 1, 2, 2, 2]
         assert list(read["layer"].values) == ["layer1.0", "layer1.1", "layer1.2", "layer2.0"]
@@ -24,7 +30,7 @@ def test_options(vitprobe_command):
     words = ("--layer", "blocks.5", "--sizes", "3", "--layers", "conv1,layer3.2")
     ended = vitprobe_command("head-subsets", "--models", "vit,resnet20", *SMALL, *words)
     assert ended.code == 0, ended.err
-    with xarray.open_dataset(ended.out.split()[0], engine="h5netcdf") as read:
+    with xarray.open_dataset(written(ended)[0], engine="h5netcdf") as read:
         assert list(read["size"].values) == [3, 3]
         assert list(read["layer"].values) == ["conv1", "layer3.2"]
         assert read.attrs["layer_a"] == "blocks.5.attn"

@@ -5,17 +5,20 @@ import xarray
 from PIL import Image
 
 
-def lines_of(ended):
+def written(ended):
     assert ended.code == 0, ended.err
-    return ended.out.split()
+    lines = ended.out.splitlines()
+    return [line.split()[-1] for line in lines if line.startswith("wrote")]
 
 
 def test_one_image_of_a_data_set(vitprobe_command):
     ended = vitprobe_command("maps", "--model", "vit", "--index", 3)
-    assert lines_of(ended) == [
+    assert written(ended) == [
         f"results/maps-vit{end}"
         for end in (".nc", "-image-3.png", "-positions.png", "-filters.png")
     ]
+    assert "random weights (seed 0)" in ended.out
+    assert "digits: 1 image, 8 x 8 patches, attention of the class token" in ended.out
     with xarray.open_dataset("results/maps-vit.nc", engine="h5netcdf") as result:
         assert dict(result["attention"].sizes) == {
             "image": 1,
@@ -25,7 +28,7 @@ def test_one_image_of_a_data_set(vitprobe_command):
             "col": 8,
         }
         assert result.attrs["dataset"] == "digits" and result.attrs["split"] == "test"
-    for path in ended.out.split()[1:]:
+    for path in written(ended)[1:]:
         with Image.open(path) as image:
             assert min(image.size) > 300
 
@@ -46,7 +49,7 @@ def test_a_folder_of_images(vitprobe_command, tmp_path):
         "--output",
         "o",
     )
-    names = [path.removeprefix("o/maps-vit") for path in lines_of(ended)]
+    names = [path.removeprefix("o/maps-vit") for path in written(ended)]
     assert names[:3] == [".nc", "-image-a_dog.png", "-image-cat.png"]
     with xarray.open_dataset("o/maps-vit.nc", engine="h5netcdf") as result:
         assert list(result["image"].values) == ["a dog", "cat"]

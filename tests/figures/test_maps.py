@@ -113,6 +113,13 @@ def test_a_layer_with_fewer_heads_has_fewer_maps():
     assert len(overlays(figure(given))) == 3 * 3 - 1 + 5
 
 
+def test_long_names_keep_what_tells_them_apart():
+    names = [f"encoder.layers.encoder_layer_{i}.self_attention" for i in range(5)]
+    found = texts(figure(result().assign_coords(layer=names)))
+    assert [f"encoder_layer_{i}" in found for i in range(5)] == [True] * 5
+    assert "blocks.3.attn" in texts(figure(result()))
+
+
 @pytest.mark.parametrize("size", [(1, 1, 1), (3, 16, 32), (12, 3, 12)])
 def test_tiles_do_not_overlap(size):
     images, heads, layers = size

@@ -69,6 +69,7 @@ def command(
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]
     from vitprobe.analyses.head_subsets import head_subsets_of
     from vitprobe.analyses.inputs import prepare
+    from vitprobe.cli._head_subsets_summary import print_summary
     from vitprobe.cli._output import check_folder, save
     from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures import plot, save_png
@@ -101,8 +102,7 @@ def command(
         ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
         ".png": lambda result, path: save_png(plot(result), path),
     }
-    for path in save([result], folder, writers):
-        typer.echo(path)
+    print_summary(result, save([result], folder, writers))
 
 
 def _count(text: str) -> int:

@@ -7,6 +7,9 @@ import typer
 from vitprobe.cli import _options as options
 from vitprobe.errors import InputError
 
+ABSENT = {"positions": "no_position_similarity", "filters": "no_filters"}
+QUERIES = {"class token": "the class token", "mean over queries": "all queries in the mean"}
+
 
 def command(
     model: Annotated[
@@ -63,6 +66,7 @@ def command(
         raise InputError("give the image: either --image FILE (or a folder) or --index N")
     from vitprobe.analyses.maps import maps
     from vitprobe.cli._output import check_folder, distinct, file_word, save
+    from vitprobe.cli._summary import new_console, say, say_model
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.data import image_files, load_data
     from vitprobe.figures import save_png
@@ -93,13 +97,25 @@ def command(
         writers[f"-image-{word}.png"] = lambda result, path, place=place: save_png(
             figure(result, place), path
         )
-    for suffix, draw, absent in (
-        ("-positions.png", position_figure, "no_position_similarity"),
-        ("-filters.png", filter_figure, "no_filters"),
-    ):
-        if absent in result.attrs:
-            typer.echo(f"note: not drawn: {result.attrs[absent]}", err=True)
+    absent = []
+    for what, draw in (("positions", position_figure), ("filters", filter_figure)):
+        reason = result.attrs.get(ABSENT[what])
+        if reason:
+            absent.append(reason)
         else:
-            writers[suffix] = lambda result, path, draw=draw: save_png(draw(result), path)
-    for path in save([result], folder, writers):
-        typer.echo(path)
+            writers[f"-{what}.png"] = lambda result, path, draw=draw: save_png(draw(result), path)
+    paths = save([result], folder, writers)
+
+    console = new_console()
+    say_model(console, result.attrs, "model")
+    sizes = result.sizes
+    say(
+        console,
+        "data",
+        f"{result.attrs['dataset']}: {sizes['image']} image{'s' if sizes['image'] > 1 else ''}, "
+        f"{sizes['row']} x {sizes['col']} patches, attention of {QUERIES[result.attrs['query']]}",
+    )
+    for reason in absent:
+        say(console, "", f"not drawn: {reason}")
+    for path in paths:
+        say(console, "wrote", str(path))

@@ -8,7 +8,15 @@ from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
 from vitprobe.figures.labels import shorten
-from vitprobe.figures.style import PLAIN, POINTS, add_axes, fit_canvas, new_figure, text_measure
+from vitprobe.figures.style import (
+    PLAIN,
+    POINTS,
+    Measure,
+    add_axes,
+    fit_canvas,
+    new_figure,
+    text_measure,
+)
 from vitprobe.figures.tiles import bare_axes, caption, draw_over, heading
 
 TILE = 0.95  # inches: a map's longer side
@@ -75,10 +83,10 @@ def figure(dataset: xarray.Dataset, image: int = 0) -> Figure:
             caption(axes, f"max {rows[head].max():.2g}", below=True, size=6)
         top -= math.ceil(heads / head_columns) * down + 0.2
     section(top + ABOVE + 0.04, "rollout up to each layer")
-    for layer, name in enumerate(names):
+    for layer, name in enumerate(_captions(names, width * POINTS, measure)):
         axes = place(top - (layer // columns) * down, layer % columns)
         drawn_map = draw_over(axes, picture, one["rollout"].values[layer])
-        caption(axes, shorten(name, width * POINTS, 6.5, measure))
+        caption(axes, name)
     _add_bar(drawn, drawn_map, width + 2 * ACROSS, height)
     total = columns * (width + ACROSS) - ACROSS
     heading(drawn, 0.1, total, *_texts(dataset, image), measure)
@@ -89,6 +97,24 @@ def figure(dataset: xarray.Dataset, image: int = 0) -> Figure:
 def shown_layers(count: int, all_asked: bool) -> list[int]:
     """First, middle and last of all layers; those that were asked for by name are all shown."""
     return sorted({0, (count - 1) // 2, count - 1}) if all_asked else list(range(count))
+
+
+def _captions(names: list[str], longest: float, measure: Measure) -> list[str]:
+    """Names over tiles of `longest` pt; where one is longer, without what all have in common."""
+    if len(names) > 1 and any(measure(name, 6.5)[0] > longest for name in names):
+        parts = [name.split(".") for name in names]
+        first = _alike(parts)
+        last = _alike([part[first:][::-1] for part in parts])
+        names = [".".join(part[first : len(part) - last]) for part in parts]
+    return [shorten(name, longest, 6.5, measure) for name in names]
+
+
+def _alike(lists: list[list[str]]) -> int:
+    """How many of their first items all have in common."""
+    columns = zip(*lists, strict=False)
+    return next(
+        (i for i, column in enumerate(columns) if len(set(column)) > 1), min(map(len, lists))
+    )
 
 
 def _query(dataset: xarray.Dataset) -> str:
