@@ -104,7 +104,7 @@ def test_what_is_written():
     assert "blocks.2.attn: attention of the class token to the patches" in found
     assert f"max {given['attention'].values[1, 2, 1].max():.2g}" in found
     mean = figure(given.assign_attrs(query="mean over queries"))
-    assert any("patches, mean over queries" in text for text in texts(mean))
+    assert any("attention to the patches, mean over queries" in text for text in texts(mean))
 
 
 def test_a_layer_with_fewer_heads_has_fewer_maps():

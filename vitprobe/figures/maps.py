@@ -75,7 +75,7 @@ def figure(dataset: xarray.Dataset, image: int = 0) -> Figure:
     top -= height + BELOW + 0.4
     for layer in shown:
         rows = one["attention"].values[layer]
-        section(top + ABOVE + 0.04, f"{names[layer]}: attention of the {_query(dataset)}")
+        section(top + ABOVE + 0.04, f"{names[layer]}: {_what(dataset)}")
         for head in np.flatnonzero(np.isfinite(rows).any((1, 2))):
             axes = place(top - (head // head_columns) * down, head % head_columns)
             drawn_map = draw_over(axes, picture, rows[head])
@@ -117,10 +117,10 @@ def _alike(lists: list[list[str]]) -> int:
     )
 
 
-def _query(dataset: xarray.Dataset) -> str:
-    return {"class token": "class token to the patches"}.get(
-        dataset.attrs.get("query"), "patches, mean over queries"
-    )
+def _what(dataset: xarray.Dataset) -> str:
+    if dataset.attrs.get("query") == "class token":
+        return "attention of the class token to the patches"
+    return "attention to the patches, mean over queries"
 
 
 def _texts(dataset: xarray.Dataset, image: int) -> tuple[list[str], list[str]]:
