@@ -60,6 +60,21 @@ def test_without_a_head_axis_and_with_heads_in_the_batch():
     assert (two["attend"].site.heads, two["attend"].site.per_image) == (2, 1)
 
 
+def test_heads_that_are_computed_one_after_the_other():
+    def each(q, k, v):
+        return torch.stack(
+            [
+                scaled_dot_product_attention(*t)
+                for t in zip(q.unbind(1), k.unbind(1), v.unbind(1), strict=True)
+            ],
+            1,
+        )
+
+    sites = attention_sites(made(each), X)
+    assert [site.name for site in sites] == ["attend", "attend#2"]
+    assert [(site.heads, site.per_image, site.reason) for site in sites] == [(1, 1, "")] * 2
+
+
 def windows(heads_first):
     """Three windows of two tokens each, as a fifth axis before or behind that of the heads."""
 

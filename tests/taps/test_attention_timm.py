@@ -188,9 +188,5 @@ def test_spatial_reduction_is_refused():
     assert found["stages.3.blocks.0.attn"] == ""  # no reduction in its last stage
 
 
-def test_no_attention_gives_nothing_and_what_is_named_after_it_a_reason():
+def test_a_model_without_attention_has_no_site():
     assert attention_sites(made("resnet10t"), images(32, 1)) == []
-    found = reasons("coat_tiny", 32, img_size=32)
-    assert found["serial_blocks1.0.factoratt_crpe"] == (
-        "it ran, but without scaled_dot_product_attention or a softmax of tokens x tokens"
-    )

@@ -43,6 +43,18 @@ def test_weights_multiplied_out(softmax, product):
     torch.testing.assert_close(one.weights.to(used[-1].dtype), used[-1], rtol=0, atol=0)
 
 
+def test_weights_from_a_module_of_their_own():
+    class Scores(nn.Module):
+        def forward(self, q, k):
+            return (q @ k.transpose(2, 3)).softmax(-1)
+
+    scores = Scores()
+    model = made(lambda q, k, v: scores(q, k) @ v)
+    model.attend.scores = scores
+    [(name, one)] = captured(model, X).items()
+    assert (name, one.site.heads, one.site.head_dim) == ("attend", 2, 4)
+
+
 def test_weights_that_are_changed_are_refused():
     changed = "its softmax is changed before it is multiplied with the values"
 

@@ -68,7 +68,10 @@ def attention_calls(model: nn.Module, observe: Observe) -> Iterator[set[str]]:
     def leave(module: nn.Module, args: Any, output: Any) -> None:
         if not stack:
             return
-        for path, found in weights.left(stack.pop().path):
+        left = stack.pop().path
+        if stack and weights:
+            weights.handed_on(left, output, *stack[-1])
+        for path, found in weights.left(left):
             report(path, found)
 
     for module in model.modules():

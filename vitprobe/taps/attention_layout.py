@@ -21,13 +21,15 @@ def from_qkv(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Found:
-    """From the arguments of torch.nn.functional.scaled_dot_product_attention."""
+    """From the arguments of torch.nn.functional.scaled_dot_product_attention. A causal mask is a
+    bias like any other; `enable_gqa` says nothing that the shapes do not."""
     if query.is_nested or key.is_nested:
         return Found(None, reason="its q and k are nested tensors")
     tokens, keys = query.shape[-2], key.shape[-2]
     if tokens != keys:
         return Found(None, reason=other_tokens(tokens, keys))
-    if query.shape[:-3] != key.shape[:-3]:
+    batch = -3 if query.ndim > 3 else -2  # behind it: heads, which may be fewer in k
+    if query.shape[:batch] != key.shape[:batch]:
         return Found(None, reason="its q and k have different batches")
     if dropout_p > 0.0:
         return Found(None, reason=f"it drops {dropout_p:g} of its attention by chance")
@@ -36,8 +38,9 @@ def from_qkv(
     else:
         q, k, v = (heads_second(x, module, shape) for x in (query, key, value))
         bias = _bias_of(attn_mask, query, module, shape)
-        if isinstance(q, str):
-            return Found(None, reason=q)
+        for x in (q, k, v):
+            if isinstance(x, str):
+                return Found(None, reason=x)
     if is_causal:
         bias = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).tril()
     scale = q.shape[-1] ** -0.5 if scale is None else float(scale)
@@ -61,12 +64,13 @@ def other_tokens(queries: int, keys: int) -> str:
 
 
 def heads_second(x: Tensor, module: nn.Module, shape: tuple[int, ...]) -> Tensor | str:
-    """(B W, H, ., .) from it, (B W H, ., .), (B, W, H, ., .) or (B, H, W, ., .); or why not."""
+    """(B W, H, ., .) from that, (B W, ., .), (B W H, ., .), (B, W, H, ., .) or (B, H, W, ., .); or
+    why it cannot be had. `shape`: of the module's input, whose batch comes first."""
     if x.ndim == 4:
         return x
     heads = _heads(module)
-    if x.ndim == 3 and not heads and x.shape[:1] == shape[:1]:
-        heads = 1  # nothing but the batch of the input
+    if x.ndim == 3 and x.shape[:1] == shape[:1]:
+        heads = 1  # nothing but the batch of the input: one head, or one after the other
     if x.ndim == 3 and heads and x.shape[0] % heads == 0:
         return x.unflatten(0, (-1, heads))
     if x.ndim == 5 and x.shape[1] != x.shape[2] and heads in x.shape[1:3]:

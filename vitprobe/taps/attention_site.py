@@ -53,9 +53,7 @@ class Found:
     tokens: int = 0
     head_dim: int = 0
     reason: str = ""
-    input_shape: tuple[int, ...] = field(
-        default=(), compare=False
-    )  # of the module; () if no matter
+    input_shape: tuple[int, ...] = field(default=(), compare=False)  # of the module, or ()
 
     @property
     def leading(self) -> Tensor:

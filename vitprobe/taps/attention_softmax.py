@@ -81,8 +81,19 @@ class OpenWeights:
                 values = sum(x.numel() for x, own in zip(operands, taken, strict=True) if not own)
                 yield path, from_weights(weights.module, weights.shape, weights.tensor, values)
 
+    def handed_on(
+        self, path: str, output: object, to: str, module: nn.Module, shape: tuple
+    ) -> None:
+        """Softmaxes that the module at `path` returns are those of the one that called it."""
+        returned = [x for x in _flat((output,)) if isinstance(x, Tensor)]
+        for weights in list(self._open.get(path, ())):
+            if any(_owns(weights, x) for x in returned):
+                self._close(path, weights)
+                weights.module, weights.shape = module, shape
+                self._open.setdefault(to, []).append(weights)
+
     def left(self, path: str) -> Iterator[tuple[str, Found]]:
-        """What is known when the module returns: its softmaxes went nowhere."""
+        """What is known when the module has returned: its softmaxes went nowhere."""
         for weights in self._open.pop(path, ()):
             yield path, Found(None, reason=_why_changed(weights.module))
 
