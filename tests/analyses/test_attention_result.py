@@ -13,7 +13,7 @@ from vitprobe.analyses.attention import attention_of_models
 from vitprobe.analyses.inputs import prepare
 from vitprobe.errors import InputError, VitprobeWarning
 from vitprobe.ops.reference_attention import attention_weights, statistics_of
-from vitprobe.taps.attention import Attention, AttentionSite
+from vitprobe.taps import Attention, AttentionSite
 
 pytestmark = pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
 
@@ -203,18 +203,6 @@ def test_weights_where_there_are_no_q_and_k(tap, images):
     for name in ("distance", "distance_raw", "patch_mass", "entropy"):
         given, computed = result[name].values
         np.testing.assert_allclose(given, computed, rtol=1e-5)
-
-
-def test_images_of_other_sizes_are_refused(tap, images):
-    calls = []
-
-    def grows(batch):
-        calls.append(1)
-        return Tap.random(2, 16 if len(calls) == 1 else 25, 1)(batch)
-
-    tap.add("blocks.0", hand_out=grows)
-    with pytest.raises(InputError, match="blocks.0 of Patches has 25 tokens, where it had 16"):
-        vitprobe.attention(Patches(), images, batch_size=4)
 
 
 def test_several_models_see_the_same_images(tap, images):

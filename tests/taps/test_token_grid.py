@@ -1,4 +1,4 @@
-"""Where tokens lie: what models state, what their convolution and token count say, what is given."""
+"""Where tokens lie: what models state, what convolution and token count say, what is given."""
 
 import numpy as np
 import pytest
@@ -89,6 +89,26 @@ def test_pixels_that_no_patch_covers():
 def test_a_stem_before_the_patches():
     stem = Stated([("patch_embed", Stated(img_size=(64, 64), grid_size=(4, 4), patch_size=(1, 1)))])
     assert token_grid(stem, 16, (64, 64)) == TokenGrid(4, 4, 0, 16, 16)
+
+
+def test_a_stem_of_convolutions():
+    stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1))
+    assert token_grid(stem, 14 * 14, (56, 56)) == TokenGrid(14, 14, 0, 4, 4)
+    assert token_grid(stem, 4 * 4, (56, 56)) == TokenGrid(4, 4, 0, 16, 16)  # of 7 x 7, not of 56 px
+    assert token_grid(stem, 7 * 7, (56, 56), grid=(7, 7)) == TokenGrid(7, 7, 0, 8, 8)
+
+
+def test_patches_that_overlap():
+    overlapping = nn.Conv2d(3, 8, 16, 8)
+    assert token_grid(overlapping, 27 * 27, (224, 224)) == TokenGrid(27, 27, 0, 8, 8)
+
+
+def test_tokens_in_another_order():
+    class Unroll(nn.Module):
+        pass
+
+    with pytest.raises(InputError, match="not in the order of the image"):
+        token_grid(nn.Sequential(nn.Conv2d(3, 8, 4, 4), Unroll()), 64, (32, 32))
 
 
 def test_torchvision():

@@ -13,8 +13,7 @@ from vitprobe.analyses.inputs import Inputs, Subject, failed, say
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import AttentionMeans
-from vitprobe.taps import as_found
-from vitprobe.taps.attention import Attention, AttentionSite, attention_sites, capture_attention
+from vitprobe.taps import Attention, AttentionSite, attention_sites, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
 
 
@@ -53,12 +52,6 @@ class Heads:
             "prefix": grid.prefix,
             "patch_size": (grid.patch_height, grid.patch_width),
         }
-        read = attention.q if attention.weights is None else attention.weights
-        if read.shape[2] != grid.tokens:
-            raise InputError(
-                f"{site.name} of {self.subject.label} has {read.shape[2]} tokens, where it had "
-                f"{grid.tokens} in the first batch: use images of one size"
-            )
         if attention.weights is None:
             self.now[site.name] = ops.attention_statistics(
                 attention.q, attention.k, attention.scale, bias=attention.bias, **patches
@@ -124,7 +117,6 @@ class AttentionPass:
 
     def _begin(self, images: list[Tensor], taps: ExitStack) -> None:
         for subject, view in zip(self.inputs.subjects, images, strict=True):
-            taps.enter_context(as_found(subject.model))
             try:
                 with self.autocast:
                     sites = attention_sites(subject.model, view[:2])

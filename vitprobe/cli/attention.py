@@ -6,7 +6,7 @@ import typer
 
 from vitprobe.cli import _options as options
 
-_GRID = "Tokens (found out; for models that do not say)"
+_GRID = "Tokens (where a model does not say)"
 
 
 def command(
