@@ -13,8 +13,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
+    "head_subsets": "vitprobe.analyses",
     "load_data": "vitprobe.data",
     "load_model": "vitprobe.models",
+    "maps": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "survey": "vitprobe.taps",
 }

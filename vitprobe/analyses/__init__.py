@@ -2,5 +2,7 @@
 
 from vitprobe.analyses.attention import attention
 from vitprobe.analyses.cka import cka
+from vitprobe.analyses.head_subsets import head_subsets
+from vitprobe.analyses.maps import maps
 
-__all__ = ["attention", "cka"]
+__all__ = ["attention", "cka", "head_subsets", "maps"]

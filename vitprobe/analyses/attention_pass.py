@@ -160,7 +160,7 @@ def located(
     readable = [site for site in sites if not site.reason]
     heads = Heads(subject, image_size, readable, [site for site in sites if site.reason])
     if not readable:
-        raise InputError(_why_none(subject.label, heads.refused))
+        raise InputError(why_none(subject.label, heads.refused))
     for site in readable:
         try:
             heads.grids[site.name] = token_grid(
@@ -178,7 +178,8 @@ def located(
     return heads
 
 
-def _why_none(label: str, refused: list[AttentionSite]) -> str:
+def why_none(label: str, refused: list[AttentionSite]) -> str:
+    """One line for a model none of whose attention can be read."""
     if not refused:
         return f"{label} has no attention: nothing in it looks like self-attention of tokens"
     names: dict[str, list[str]] = {}

@@ -1,4 +1,7 @@
-"""The command `vitprobe`: every file here without a leading underscore is a sub-command."""
+"""The command `vitprobe`: every file here without a leading underscore is a sub-command.
+
+`head_subsets.py` is `vitprobe head-subsets`.
+"""
 
 import pkgutil
 import sys
@@ -17,10 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _COMMANDS = sorted(
-    info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")
+    info.name.replace("_", "-")
+    for info in pkgutil.iter_modules(__path__)
+    if not info.name.startswith("_")
 )
 for _name in _COMMANDS:
-    app.command(_name)(import_module(f"{__name__}.{_name}").command)
+    app.command(_name)(import_module(f"{__name__}.{_name.replace('-', '_')}").command)
 
 
 def _print_version(asked: bool) -> None:

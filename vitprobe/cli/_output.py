@@ -41,7 +41,20 @@ def stem(dataset: xr.Dataset) -> str:
             continue
         name, _, weights = dataset.attrs[key].partition("@")
         parts.append(f"{name}@{Path(weights).stem}" if weights else name)
-    return "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
+    return "-".join(file_word(part) for part in parts)
+
+
+def file_word(text: str) -> str:
+    """The text in characters that any file system takes."""
+    return re.sub(r"[^\w.@-]+", "_", text)
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The same names; those that occur more than once get numbers."""
+    return [
+        f"{name}-{names[:i].count(name) + 1}" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
 
 
 def save(
@@ -64,7 +77,9 @@ def save(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".vitprobe-") as scratch:
             paths = []
-            for dataset, name in zip(datasets, _distinct_stems(datasets), strict=True):
+            # two pairs may share a name: models of two files that are called alike, say
+            names = distinct([stem(dataset) for dataset in datasets])
+            for dataset, name in zip(datasets, names, strict=True):
                 for suffix, write in writers.items():
                     path = Path(scratch) / f"{name}{suffix}"
                     write(dataset, path)
@@ -84,12 +99,3 @@ def _joint_stem(datasets: list[xr.Dataset]) -> str:
     """`attention-vit-deit`: the analysis and the models of all datasets."""
     analysis = f"{datasets[0].attrs['analysis']}-"
     return analysis + "-".join(stem(dataset).removeprefix(analysis) for dataset in datasets)
-
-
-def _distinct_stems(datasets: list[xr.Dataset]) -> list[str]:
-    """Two pairs whose models share a name (two files of one name, say) get numbers."""
-    stems = [stem(dataset) for dataset in datasets]
-    return [
-        f"{name}-{stems[:i].count(name) + 1}" if stems.count(name) > 1 else name
-        for i, name in enumerate(stems)
-    ]

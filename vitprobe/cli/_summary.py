@@ -17,6 +17,19 @@ def say(console: Console, label: str, text: str) -> None:
     console.print(Text.assemble((f"{label:9}", "bold"), text))
 
 
+def say_model(console: Console, attrs: dict, key: str) -> None:
+    """The model whose facts stand under `key`: its weights, size and normalisation, its note."""
+    facts = {name.removeprefix(f"{key}_"): value for name, value in attrs.items()}
+    say(
+        console,
+        "model",
+        f"{attrs[key]}: {facts['weights']}, {int(facts['parameters']):,} parameters, "
+        f"{pixels(facts['image_size'])}mean {facts['mean'] or 0}, std {facts['std'] or 1}",
+    )
+    if note := facts.get("note"):
+        say(console, "", str(note))
+
+
 def say_end(console: Console, attrs: dict, paths: list[Path]) -> None:
     """Where the seconds went and what was written."""
     seconds = {

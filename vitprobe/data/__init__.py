@@ -1,6 +1,7 @@
 """Images and what is done to them: named data sets, transforms, the order, the paired loader."""
 
 from vitprobe.data.batch import Batch
+from vitprobe.data.files import image_files
 from vitprobe.data.images import CorruptImage, ImageData
 from vitprobe.data.loader import PairedLoader
 from vitprobe.data.named import load_data
@@ -14,5 +15,6 @@ __all__ = [
     "PairedLoader",
     "Transform",
     "example_order",
+    "image_files",
     "load_data",
 ]

@@ -47,11 +47,11 @@ def imagefolder(path: str | Path, split: str) -> FileImages:
     index = {name: i for i, name in enumerate(class_names)}
     paths, labels = [], []
     for name in _classes(folder):
-        files = _images(folder / name, deep=True)
+        files = images_in(folder / name, deep=True)
         paths += files
         labels += [index[name]] * len(files)
     if not paths:
-        paths = _images(folder, deep=False)
+        paths = images_in(folder, deep=False)
         labels = [-1] * len(paths)
         class_names = class_names if folder != root else []
     if not paths:
@@ -65,7 +65,8 @@ def _classes(folder: Path) -> list[str]:
     )
 
 
-def _images(folder: Path, deep: bool) -> list[Path]:
+def images_in(folder: Path, deep: bool) -> list[Path]:
+    """The image files of a folder, and of those in it where `deep`, in natural order."""
     files = []
     for base, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if deep and name[0] != "."]

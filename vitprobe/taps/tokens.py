@@ -42,6 +42,11 @@ def special_tokens(model: nn.Module) -> dict[str, int]:
     }
 
 
+def has_class_token(model: nn.Module) -> bool:
+    """Whether a parameter of the model is named like a class token, which is then token 0."""
+    return any(name.startswith("cl") for name in special_tokens(model))
+
+
 class TokenReader:
     """What the survey of one model says about tokens; `read` depends on a site's shape alone, so
     that sites which share a tensor share its tokens."""
@@ -54,7 +59,7 @@ class TokenReader:
     ):
         special = special_tokens(model)
         self.prefix = sum(special.values())
-        self.has_class = any(name.startswith("cl") for name in special)
+        self.has_class = has_class_token(model)
         shapes = list(shapes)
         self.grids = {shape[1:] for shape in maps if len(shape) == 3} - {(1, 1)}
         self.counts = {h * w for h, w in self.grids}

@@ -1,0 +1,148 @@
+"""Two passes over the images: the distances of a layer's heads, then the CKA of subsets of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vitprobe.analyses.batches import batches, tell_skipped
+from vitprobe.analyses.inputs import Inputs, say
+from vitprobe.analyses.timing import Stopwatch
+from vitprobe.errors import InputError
+from vitprobe.metrics import CKA
+from vitprobe.metrics.cka import MINIMUM_EXAMPLES
+from vitprobe.ops.attention import attention_statistics
+from vitprobe.ops.reference_attention import attention_weights
+from vitprobe.taps import Site, capture
+from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
+from vitprobe.taps.token_grid import TokenGrid
+
+
+def mean_distances(
+    inputs: Inputs, site: AttentionSite, tokens: TokenGrid, watch: Stopwatch
+) -> Tensor:
+    """(H,) float64 on the CPU: mean over images and queries of each head's attention distance.
+
+    In pixels, of the attention that patches get (`distance` of `ops.attention_statistics`).
+    """
+    subject = inputs.subjects[inputs.places[0]]
+    total, count = torch.zeros(site.heads, dtype=torch.float64), 0
+
+    def take(_, attention: Attention) -> None:
+        nonlocal total, count
+        statistics = attention_statistics(
+            attention.q,
+            attention.k,
+            attention.scale,
+            (tokens.rows, tokens.columns),
+            tokens.prefix,
+            attention.bias,
+            patch_size=(tokens.patch_height, tokens.patch_width),
+        )
+        total = total + statistics.distance.double().sum(0).cpu()
+        count += len(attention.q)
+
+    with torch.no_grad(), capture_attention(subject.model, [site], take):
+        for images, _ in batches(inputs, watch):
+            with watch("distances"):
+                subject.model(images[inputs.places[0]])
+    return total / count
+
+
+def head_outputs(attention: Attention) -> Tensor:
+    """softmax(qk) v of every head: (B, H, T, Dv), as the model computes them."""
+    q, k, v = attention.q, attention.k, attention.v
+    bias = attention.bias
+    if bias is not None and bias.dtype == torch.bool:
+        bias = torch.zeros(bias.shape, device=q.device).masked_fill_(~bias, -torch.inf)
+    weights = attention_weights(q, k, attention.scale, bias)
+    v = v.to(weights.dtype).repeat_interleave(q.shape[1] // v.shape[1], dim=1)
+    with torch.autocast(q.device.type, enabled=False):
+        return weights @ v
+
+
+class HeadPass:
+    """CKA of subsets of heads of one site with layers of another model.
+
+    A linear Gram matrix of heads taken together is the sum of theirs, so each head is reduced to
+    its vector once, however many subsets it is in.
+
+    Attributes after `run`: metric (subsets against layers), examples, notes.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        site: AttentionSite,
+        subsets: Sequence[Sequence[int]],
+        layers: Sequence[Site],
+        watch: Stopwatch,
+    ):
+        self.inputs, self.site, self.layers, self.watch = inputs, site, layers, watch
+        self.metric = CKA(len(subsets), len(layers)).to(inputs.device)
+        member = torch.zeros(len(subsets), site.heads, dtype=torch.float64)
+        for row, subset in enumerate(subsets):
+            member[row, list(subset)] = 1
+        self.member = member.to(inputs.device)
+        self.examples, self.notes = 0, []
+
+    def run(self) -> None:
+        """Go through the data.
+
+        Raises:
+            InputError: fewer than 4 examples in every batch.
+        """
+        first, second = self.inputs.places
+        with torch.no_grad():
+            for images, n in batches(self.inputs, self.watch):
+                if n < MINIMUM_EXAMPLES:
+                    say(self.notes, f"{n} examples were dropped, in a batch of fewer than 4")
+                    continue
+                with self.watch("heads"):
+                    heads, noise = self._heads(images[first])
+                with self.watch("layers"):
+                    layers, floors = self._layers(images[second])
+                self.metric.update_vectors(
+                    torch.cat([self.member @ heads, layers]), torch.cat([noise, floors]), n
+                )
+                self.examples += n
+        if not self.examples:
+            raise InputError("no batch has 4 examples or more, which CKA needs")
+        tell_skipped(self.inputs, self.notes)
+        if int(self.metric.batches) == 1:
+            say(self.notes, "one batch only: no error bars (a standard error needs two)")
+
+    def _heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(H, m) float64 vectors of all heads, and (S,) the noise floor of each subset."""
+        found = []
+
+        def take(_, attention: Attention) -> None:
+            outputs = head_outputs(attention)
+            heads = list(outputs.unbind(1))
+            vectors = self.metric.vectors(heads)
+            # a subset's floor is that of its heads side by side, in one activation
+            noise = [
+                self.metric.noise_floors([outputs[:, subset.bool()]]) for subset in self.member
+            ]
+            found.append((vectors.double(), torch.cat(noise)))
+
+        model = self.inputs.subjects[self.inputs.places[0]].model
+        with capture_attention(model, [self.site], take):
+            model(images)
+        return found[0]
+
+    def _layers(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(L, m) float64 vectors of the other model's layers, and (L,) their noise floors."""
+        vectors, noise = {}, {}
+
+        def reduce(site: Site, x: Tensor, _) -> None:
+            vectors[site.name] = self.metric.vectors([x])[0].double()
+            noise[site.name] = self.metric.noise_floors([x])[0]
+
+        model = self.inputs.subjects[self.inputs.places[1]].model
+        with capture(model, self.layers, reduce):
+            model(images)
+        names = [site.name for site in self.layers]
+        return torch.stack([vectors[name] for name in names]), torch.stack(
+            [noise[name] for name in names]
+        )

@@ -1,0 +1,203 @@
+"""Which heads of a vision transformer are like early layers of another model: local or global?
+
+Raghu et al. 2021 (arXiv 2108.08810), figure 5.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from vitprobe.analyses.cka import LayerSpec
+from vitprobe.analyses.global_attention import choose_layers, global_attention
+from vitprobe.analyses.head_pass import HeadPass, mean_distances
+from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, survey_named
+from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
+from vitprobe.analyses.timing import Stopwatch
+from vitprobe.errors import InputError
+from vitprobe.taps import Site, select
+from vitprobe.taps.attention import AttentionSite
+from vitprobe.taps.token_grid import token_grid
+
+EARLY = 4  # blocks of the other model, unless others are asked for
+
+
+def head_subsets(
+    model: ModelLike,
+    other: ModelLike,
+    data: DataLike = "digits",
+    *,
+    layer: str | None = None,
+    sizes: Sequence[int] | None = None,
+    layers: LayerSpec | None = None,
+    batch_size: int | None = None,
+    examples: int | None = None,
+    grid: tuple[int, int] | None = None,
+    prefix: int | None = None,
+    patch_size: int | tuple[int, int] | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """CKA of neighbouring heads of one layer with early layers of another model.
+
+    The heads are put in order of their mean attention distance. The outputs (softmax(qk) v, all
+    tokens) of each k heads that follow one another in this order are taken together, and compared
+    by unbiased CKA, summed over batches as in `vitprobe.cka`.
+
+    Args:
+        model: a model spec, or a module, with attention over the whole image.
+        other: the model to compare with; it sees the same images.
+        data: as for `vitprobe.cka`. It is gone through twice, first for the distances.
+        layer: an attention module, or its block (`blocks.3`); None: the first.
+        sizes: numbers k of heads; None: 1, 2, 4, ... below the number of heads.
+        layers: of the other model, as for `vitprobe.cka`; None: the outputs of its first 4 blocks.
+        batch_size, examples, device, seed: as for `vitprobe.cka`.
+        grid, prefix, patch_size: rows and columns of patches, tokens before them, pixels of a
+            patch; None: read from the model.
+
+    Returns:
+        Dataset, float64: `cka`, `cka_se` (subset, layer), NaN where `blank_subset` or
+        `blank_layer` says why; `distance` (subset), the mean distance of its heads in pixels;
+        `size` and `heads` (subset), how many and which, as `0, 3`; `head_distance` (head), mean
+        over images and queries of the distance of the attention that patches get.
+
+    Raises:
+        InputError: no attention over the whole image, one whose values cannot be read, or a
+            layer or size that is not there.
+    """
+    inputs = prepare(
+        [model, other],
+        data,
+        batch_size=batch_size,
+        examples=examples,
+        device=device,
+        seed=seed,
+    )
+    return head_subsets_of(
+        inputs,
+        layer=layer,
+        sizes=sizes,
+        layers=layers,
+        grid=grid,
+        prefix=prefix,
+        patch_size=patch_size,
+    )
+
+
+def head_subsets_of(
+    inputs: Inputs,
+    *,
+    layer: str | None = None,
+    sizes: Sequence[int] | None = None,
+    layers: LayerSpec | None = None,
+    grid: tuple[int, int] | None = None,
+    prefix: int | None = None,
+    patch_size: int | tuple[int, int] | None = None,
+) -> xr.Dataset:
+    """`head_subsets` of two models and images from `prepare`."""
+    first, second = (inputs.subjects[place] for place in inputs.places)
+    watch = Stopwatch(inputs.device)
+    with watch("other"), inputs.on_device():
+        images = _first_images(inputs)
+        site = _chosen_site(first.model, first.label, images[0], layer)
+        tokens = token_grid(
+            first.model,
+            site.tokens,
+            tuple(images[0].shape[2:]),
+            grid=grid,
+            prefix=prefix,
+            patch_size=patch_size,
+        )
+        compared = _early(second.model, second.label, images[1], layers)
+        subsets_of = _subset_sizes(site, sizes)
+        distances = mean_distances(inputs, site, tokens, watch)
+        order = distances.argsort(stable=True).tolist()
+        subsets = [
+            order[start : start + k] for k in subsets_of for start in range(len(order) - k + 1)
+        ]
+        heads = HeadPass(inputs, site, subsets, compared, watch)
+        heads.run()
+    result = heads.metric.compute()
+    shape = (len(subsets), len(compared))
+    blank_subset, blank_layer = heads.metric.blanks()
+    dataset = xr.Dataset(
+        {
+            "cka": (("subset", "layer"), result.cka.reshape(shape).cpu().numpy()),
+            "cka_se": (("subset", "layer"), result.se.reshape(shape).cpu().numpy()),
+            "distance": ("subset", [distances[subset].mean().item() for subset in subsets]),
+            "head_distance": ("head", distances.numpy()),
+        },
+        coords={
+            "size": ("subset", np.array([len(subset) for subset in subsets])),
+            "heads": ("subset", strings([", ".join(map(str, subset)) for subset in subsets])),
+            "blank_subset": ("subset", strings(blank_subset)),
+            "layer": strings([other.name for other in compared]),
+            "blank_layer": ("layer", strings(blank_layer)),
+        },
+    )
+    dataset["cka"].attrs["long_name"] = "centred kernel alignment"
+    dataset["distance"].attrs |= {"long_name": "mean attention distance", "units": "pixels"}
+    dataset["head_distance"].attrs["units"] = "pixels"
+    dataset.attrs = {
+        "analysis": "head_subsets",
+        **model_facts("model_a", first),
+        **model_facts("model_b", second),
+        "layer_a": site.name,
+        "layers_b": as_attribute("first blocks" if layers is None else layers),
+        "dataset": inputs.loader.name,
+        "split": inputs.split,
+        "examples": heads.examples,
+        "batch_size": inputs.loader.batch_size or 0,
+        "batches": int(heads.metric.batches),
+        "order": inputs.order,
+        "estimator": "unbiased",
+        "se_df": result.df,
+        "seed": inputs.seed,
+        "device": device_name(inputs.device),
+        "notes": "\n".join(heads.notes),
+        **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
+        **versions(),
+    }
+    return dataset
+
+
+def _first_images(inputs: Inputs) -> list[Tensor]:
+    batch = next(iter(inputs.loader))
+    return [
+        batch.images[place].to(inputs.device, inputs.subjects[place].dtype)
+        for place in inputs.places
+    ]
+
+
+def _chosen_site(model, label: str, images: Tensor, layer: str | None) -> AttentionSite:
+    sites, _ = global_attention(model, label, images[:1])
+    if layer is not None:
+        sites = choose_layers(sites, layer)
+    if sites[0].source == "weights":
+        raise InputError(
+            f"{label}: of {sites[0].name} only the attention weights can be read, not the heads' "
+            "outputs"
+        )
+    return sites[0]
+
+
+def _early(model, label: str, images: Tensor, layers: LayerSpec | None) -> list[Site]:
+    survey = survey_named(model, label, images)
+    if layers is not None:
+        return list(select(survey, layers).sites)
+    return [site for site in select(survey, "blocks").sites if site.module][:EARLY]
+
+
+def _subset_sizes(site: AttentionSite, sizes: Sequence[int] | None) -> list[int]:
+    if sizes is None:
+        return [2**power for power in range(site.heads.bit_length()) if 2**power < site.heads] or [
+            1
+        ]
+    for size in sizes:
+        if not 1 <= size <= site.heads:
+            raise InputError(
+                f"no subset of {size} heads: {site.name} has {site.heads}, give sizes from 1"
+            )
+    return sorted(set(sizes))

@@ -1,0 +1,203 @@
+"""Where a vision transformer looks, image by image: class-token attention and attention rollout."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from vitprobe.analyses.global_attention import choose_layers, global_attention
+from vitprobe.analyses.inputs import (
+    ModelLike,
+    Subject,
+    choose_device,
+    failed,
+    make_subject,
+    moved,
+    say,
+)
+from vitprobe.analyses.patch_filters import filter_components, patch_filters, position_similarity
+from vitprobe.analyses.pictures import choose
+from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
+from vitprobe.analyses.rollout import Rollout, head_weights, query_row
+from vitprobe.data import ImageData, Transform, load_data
+from vitprobe.errors import InputError
+from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
+from vitprobe.taps.token_grid import TokenGrid, token_grid
+from vitprobe.taps.tokens import has_class_token
+
+
+def maps(
+    model: ModelLike,
+    data: str | Dataset | Tensor,
+    index: int | Sequence[int] | None = None,
+    *,
+    layers: str | Sequence[str] = "all",
+    grid: tuple[int, int] | None = None,
+    prefix: int | None = None,
+    patch_size: int | tuple[int, int] | None = None,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Attention maps of single images, and what the model knows of places and patches beforehand.
+
+    Args:
+        model: a model spec (`vit`, `deit_tiny_patch16_224`, ...) or any module with attention over
+            the whole image.
+        data: a data set's name, a Dataset of images, `vitprobe.data.image_files(path)`, or a float
+            tensor (N, C, H, W), taken as it is.
+        index: which images, counted from 0 in stored order; None: all.
+        layers: `all`, names of attention modules or of their blocks (`blocks.3`), globs, or a list.
+        grid, prefix, patch_size: rows and columns of patches, tokens before them, pixels of a
+            patch; None: read from the model.
+        image_size: pixels, for a model given by name; None: the model's own, else the data's.
+        mean, std: three floats that override every other normalisation.
+        device: None or "auto": that of a given module, else CUDA where there is one.
+        seed: of random weights.
+
+    Returns:
+        Dataset, float64 except for `picture`:
+        `attention` (image, layer, head, row, col): softmax(qk) of the class token to each patch, or
+            its mean over all queries where there is no class token (attribute `query`); NaN for the
+            heads that a layer lacks;
+        `rollout` (image, layer, row, col): attention rollout up to this layer, through all earlier
+            ones, of the class token (or the mean over tokens); the largest value is 1;
+        `picture` (image, y, x, rgb): the image as the model sees it, uint8;
+        `position_similarity` (row, col, row2, col2): cosine of the patches' position embeddings;
+        `filters` (filter, channel, filter_row, filter_col), `components` and `component_variance`:
+            filters of the patch convolution, and their principal components.
+        What a model lacks is left out, with the reason as attribute `no_position_similarity` or
+        `no_filters`; attention that cannot be read is listed in `left_out`, `left_out_reason`.
+
+    Raises:
+        InputError: no such image, no attention, or attention within windows or over several grids,
+            where there is no map of the whole image.
+    """
+    if isinstance(data, str):
+        data = load_data(data)
+    device = choose_device(device, [model])
+    subject = make_subject(model, data, image_size, mean, std, seed)
+    chosen = choose(data, index, Transform() if isinstance(data, Tensor) else subject.transform)
+    notes: list[str] = []
+    attention, rollout, pictures, tokens = [], [], [], None
+    with torch.no_grad(), moved(subject.model, device):
+        for x, picture in chosen:
+            x = x.to(device, subject.dtype)
+            if tokens is None:
+                size = tuple(x.shape[2:])
+                sites, left_out = global_attention(subject.model, subject.label, x)
+                wanted = [site.name for site in choose_layers(sites, layers)]
+                tokens = token_grid(
+                    subject.model,
+                    sites[0].tokens,
+                    size,
+                    grid=grid,
+                    prefix=prefix,
+                    patch_size=patch_size,
+                )
+                class_token = tokens.prefix > 0 and has_class_token(subject.model)
+            rows, rolled = _one_image(subject, x, sites, tokens, class_token)
+            attention.append([rows[name] for name in wanted])
+            rollout.append([rolled[name] for name in wanted])
+            pictures.append(picture)
+        if left_out:
+            say(
+                notes,
+                f"the rollout goes past attention that cannot be read: {', '.join(left_out)}",
+            )
+        found, missing = _before_the_blocks(subject.model, tokens, x.shape[1])
+    heads = max(len(rows) for rows in attention[0])
+    values = np.full((len(attention), len(wanted), heads, tokens.rows, tokens.columns), np.nan)
+    for i, of_image in enumerate(attention):
+        for j, rows in enumerate(of_image):
+            values[i, j, : len(rows)] = rows
+    result = xr.Dataset(
+        {
+            "attention": (("image", "layer", "head", "row", "col"), values),
+            "rollout": (("image", "layer", "row", "col"), np.array(rollout)),
+            "picture": (("image", "y", "x", "rgb"), np.stack(pictures)),
+            "left_out_reason": ("left_out", strings(list(left_out.values()))),
+            **found,
+        },
+        coords={
+            "image": strings(chosen.labels),
+            "layer": strings(wanted),
+            "left_out": strings(list(left_out)),
+        },
+    )
+    result["attention"].attrs["long_name"] = "attention to each patch"
+    result["rollout"].attrs["long_name"] = "attention rollout"
+    result.attrs = {
+        "analysis": "maps",
+        **model_facts("model", subject),
+        "layers": as_attribute(layers),
+        "dataset": chosen.name,
+        "split": data.split if isinstance(data, ImageData) else "",
+        "query": "class token" if class_token else "mean over queries",
+        "patch_height": tokens.patch_height,
+        "patch_width": tokens.patch_width,
+        "prefix": tokens.prefix,
+        **missing,
+        "seed": seed,
+        "device": device_name(device),
+        "notes": "\n".join(notes),
+        **versions(),
+    }
+    return result
+
+
+def _one_image(
+    subject: Subject,
+    x: Tensor,  # (1, C, H, W)
+    sites: list[AttentionSite],
+    tokens: TokenGrid,
+    class_token: bool,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Per layer the rows of all heads, (H, rows, columns), and the rollout, (rows, columns)."""
+    rows, rolled, rollout = {}, {}, Rollout()
+    shape = (tokens.rows, tokens.columns)
+
+    def take(site: AttentionSite, attention: Attention) -> None:
+        mean, of_heads = 0.0, []
+        for head in range(site.heads):
+            weights = head_weights(attention, head)
+            of_heads.append(query_row(weights, class_token)[tokens.prefix :])
+            mean = mean + weights / site.heads
+        rows[site.name] = torch.stack(of_heads).reshape(-1, *shape).cpu().numpy()
+        patches = query_row(rollout.add(mean), class_token)[tokens.prefix :]
+        rolled[site.name] = (patches / patches.max()).reshape(shape).cpu().numpy()
+
+    with capture_attention(subject.model, sites, take):
+        try:
+            subject.model(x)
+        except InputError:
+            raise
+        except Exception as error:
+            raise failed(subject.label, x, error) from error
+    return rows, rolled
+
+
+def _before_the_blocks(model: nn.Module, tokens: TokenGrid, channels: int) -> tuple[dict, dict]:
+    """Variables of the position embedding and of the patch filters; and why any is missing."""
+    found, missing = {}, {}
+    similarity = position_similarity(model, tokens.rows * tokens.columns, tokens.prefix)
+    if isinstance(similarity, str):
+        missing["no_position_similarity"] = similarity
+    else:
+        shape = (tokens.rows, tokens.columns) * 2
+        values = similarity.reshape(shape).cpu().numpy()
+        found["position_similarity"] = (("row", "col", "row2", "col2"), values)
+    filters = patch_filters(model, channels)
+    if isinstance(filters, str):
+        return found, missing | {"no_filters": filters}
+    components, share = filter_components(filters)
+    dims = ("channel", "filter_row", "filter_col")
+    found["filters"] = (("filter", *dims), filters.cpu().numpy())
+    found["components"] = (("component", *dims), components.cpu().numpy())
+    found["component_variance"] = ("component", share.cpu().numpy())
+    return found, missing

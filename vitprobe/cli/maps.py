@@ -1,0 +1,121 @@
+"""`vitprobe maps`: where a vision transformer looks in single images."""
+
+from typing import Annotated
+
+import typer
+
+from vitprobe.cli import _options as options
+from vitprobe.errors import InputError
+
+ABSENT = {"positions": "no_position_similarity", "filters": "no_filters"}
+QUERIES = {"class token": "the class token", "mean over queries": "all queries in the mean"}
+
+
+def command(
+    model: Annotated[
+        str,
+        typer.Option(
+            help=r"A spec NAME\[@random|pretrained|FILE]: vit, mini-vit, any timm name, ...",
+            show_default=False,
+        ),
+    ],
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="An image file, or a folder of images.",
+            rich_help_panel="Images",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    index: Annotated[
+        int | None,
+        typer.Option(
+            help="The N-th image of --dataset, counted from 0 in stored order.",
+            rich_help_panel="Images",
+            metavar="N",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: options.Dataset = "digits",
+    split: options.Split = "test",
+    data_dir: options.DataDir = None,
+    image_size: options.ImageSize = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="all (the figure shows the first, middle and last), or blocks (blocks.3), names "
+            "of attention modules and globs, with commas.",
+            rich_help_panel="Layers",
+        ),
+    ] = "all",
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    output: options.Output = "results",
+) -> None:
+    """Draw class-token attention and attention rollout over single images.
+
+    Also the model's position embeddings and patch filters. Writes the numbers (.nc) and a figure
+    (.png) for each image.
+
+    Example: vitprobe maps --model vit --index 0
+    """
+    if (image is None) == (index is None):
+        raise InputError("give the image: either --image FILE (or a folder) or --index N")
+    from vitprobe.analyses.maps import maps
+    from vitprobe.cli._output import check_folder, distinct, file_word, save
+    from vitprobe.cli._summary import new_console, say, say_model
+    from vitprobe.cli._warned import plain_warnings
+    from vitprobe.data import image_files, load_data
+    from vitprobe.figures import save_png
+    from vitprobe.figures.filters import filter_figure
+    from vitprobe.figures.maps import figure
+    from vitprobe.figures.positions import position_figure
+
+    folder = check_folder(output)
+    if image is None:
+        data = load_data(dataset, split=split, data_dir=data_dir)
+    else:
+        data = image_files(image)
+    with plain_warnings():
+        result = maps(
+            model,
+            data,
+            index,
+            layers=options.names("--layers", layers),
+            image_size=image_size,
+            mean=options.channels("--mean", mean),
+            std=options.channels("--std", std),
+            device=device,
+            seed=seed,
+        )
+    writers = {".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf")}
+    words = distinct([file_word(str(label)) for label in result["image"].values])
+    for place, word in enumerate(words):
+        writers[f"-image-{word}.png"] = lambda result, path, place=place: save_png(
+            figure(result, place), path
+        )
+    absent = []
+    for what, draw in (("positions", position_figure), ("filters", filter_figure)):
+        reason = result.attrs.get(ABSENT[what])
+        if reason:
+            absent.append(reason)
+        else:
+            writers[f"-{what}.png"] = lambda result, path, draw=draw: save_png(draw(result), path)
+    paths = save([result], folder, writers)
+
+    console = new_console()
+    say_model(console, result.attrs, "model")
+    sizes = result.sizes
+    say(
+        console,
+        "data",
+        f"{result.attrs['dataset']}: {sizes['image']} image{'s' if sizes['image'] > 1 else ''}, "
+        f"{sizes['row']} x {sizes['col']} patches, attention of {QUERIES[result.attrs['query']]}",
+    )
+    for reason in absent:
+        say(console, "", f"not drawn: {reason}")
+    for path in paths:
+        say(console, "wrote", str(path))

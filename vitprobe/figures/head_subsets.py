@@ -1,0 +1,106 @@
+"""CKA of subsets of heads with layers of another model, against the subsets' mean distance."""
+
+import math
+
+import matplotlib
+import numpy as np
+import xarray
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vitprobe.errors import InputError
+from vitprobe.figures.style import PLAIN, add_axes, fit_canvas, new_figure, text_measure
+from vitprobe.figures.tiles import heading
+
+PANEL = (2.5, 2.2)  # inches
+GAP = (0.25, 0.75)
+COLUMNS = 3
+SHADES = (0.0, 0.85)  # part of the colour map for the first and the last layer
+MOST_NAMES = 14  # layers in the legend
+
+
+def figure(dataset: xarray.Dataset) -> Figure:
+    """A result of `vitprobe.head_subsets`: a panel for each size, in it a line for each layer.
+
+    As in Raghu et al. 2021 (arXiv 2108.08810), figure 5: local heads on the left, global ones on
+    the right. Bars are standard errors; a blank has no point.
+
+    Raises:
+        InputError: the result holds no `cka` over subset and layer.
+    """
+    if "cka" not in dataset or set(dataset["cka"].dims) != {"subset", "layer"}:
+        raise InputError("cannot plot this result: it has no 'cka' over subset and layer")
+    sizes = sorted({int(size) for size in dataset["size"].values})
+    names = [str(name) for name in dataset["layer"].values]
+    colours = matplotlib.colormaps["viridis"](np.linspace(*SHADES, len(names)))
+    drawn = new_figure()
+    first = None
+    for k, size in enumerate(sizes):
+        row, column = divmod(k, COLUMNS)
+        left, bottom = column * (PANEL[0] + GAP[0]), -row * (PANEL[1] + GAP[1])
+        axes = add_axes(drawn, left, bottom, *PANEL)
+        if first is None:
+            first = axes
+        else:
+            axes.sharey(first)
+            axes.sharex(first)
+        _draw(axes, dataset.isel(subset=dataset["size"].values == size), colours)
+        axes.set_title(f"{size} head{'s' if size > 1 else ''}", fontsize=8.5, pad=4)
+        axes.tick_params(labelsize=7, labelleft=column == 0)
+        if column == 0:
+            axes.set_ylabel("CKA (unbiased)", fontsize=8)
+        axes.set_xlabel("mean attention distance (pixels)", fontsize=8)
+    used = min(len(sizes), COLUMNS)
+    width = used * (PANEL[0] + GAP[0]) - GAP[0]
+    _add_legend(drawn, names, colours, width, str(dataset.attrs.get("model_b", "other model")))
+    heading(drawn, PANEL[1] + 0.3, width, *_texts(dataset.attrs), text_measure(drawn))
+    fit_canvas(drawn)
+    return drawn
+
+
+def _draw(axes: Axes, subsets: xarray.Dataset, colours: np.ndarray) -> None:
+    subsets = subsets.sortby("distance").transpose("layer", "subset", ...)
+    for layer, colour in enumerate(colours):
+        errors = subsets["cka_se"].values[layer]
+        axes.errorbar(
+            subsets["distance"].values,
+            subsets["cka"].values[layer],
+            yerr=np.where(np.isfinite(errors), errors, 0),
+            color=colour,
+            linewidth=1,
+            marker="o",
+            markersize=3,
+            elinewidth=0.6,
+        )
+    axes.grid(linewidth=0.3, color="0.85")
+    axes.set_axisbelow(True)
+
+
+def _add_legend(drawn: Figure, names: list[str], colours, width: float, title: str) -> None:
+    step = math.ceil(len(names) / MOST_NAMES)
+    axes = add_axes(drawn, width + 0.15, 0, 0.01, PANEL[1])
+    axes.set_axis_off()
+    for name, colour in list(zip(names, colours, strict=True))[::step]:
+        axes.plot([], [], color=colour, marker="o", markersize=3, linewidth=1, label=name)
+    legend = axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0,
+        frameon=False,
+        fontsize=7,
+        title=title,
+        title_fontsize=8,
+        alignment="left",
+    )
+    for text in [*legend.get_texts(), legend.get_title()]:
+        text.set(**PLAIN)
+
+
+def _texts(attrs: dict) -> tuple[list[str], list[str]]:
+    model, layer = attrs.get("model_a", "model"), attrs.get("layer_a", "attention")
+    title = [f"heads of {model} {layer}, from local to global"]
+    details = [str(attrs.get("dataset", ""))]
+    if "examples" in attrs:
+        details.append(f"{int(attrs['examples']):,} examples")
+    details.append("bars: standard errors")
+    return title, [part for part in details if part]
