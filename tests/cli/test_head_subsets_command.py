@@ -28,12 +28,14 @@ def test_files(vitprobe_command):
 
 def test_options(vitprobe_command):
     words = ("--layer", "blocks.5", "--sizes", "3", "--layers", "conv1,layer3.2")
+    words += ("--precision", "bf16")
     ended = vitprobe_command("head-subsets", "--models", "vit,resnet20", *SMALL, *words)
     assert ended.code == 0, ended.err
     with xarray.open_dataset(written(ended)[0], engine="h5netcdf") as read:
         assert list(read["size"].values) == [3, 3]
         assert list(read["layer"].values) == ["conv1", "layer3.2"]
-        assert read.attrs["layer_a"] == "blocks.5.attn"
+        assert read.attrs["layer_a"] == "blocks.5.attn" and read.attrs["dtype"] == "bf16"
+        assert read["cka"].notnull().all()
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ def test_options(vitprobe_command):
         (("--models", "resnet20,vit", *SMALL), "resnet20 has no attention"),
         (("--models", "vit,resnet20", "--sizes", "two"), "--sizes takes whole numbers"),
         (("--models", "vit,resnet20", "--sizes", "9", *SMALL), "no subset of 9 heads"),
+        (("--models", "vit,resnet20", "--precision", "fp8", *SMALL), "unknown precision 'fp8'"),
         (("--models", "vit,resnet20", "--layer", "blocks.9", *SMALL), "'blocks.9'"),
     ],
 )

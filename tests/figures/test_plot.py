@@ -28,7 +28,7 @@ def test_what_is_no_result_is_refused():
 def test_an_analysis_without_figure_is_refused_by_name(cases, analysis):
     with pytest.raises(InputError, match="no figure for the analysis") as error:
         plot(cases["10x10"]().assign_attrs(analysis=analysis))
-    assert repr(analysis) in str(error.value) and "figures for: cka" in str(error.value)
+    assert repr(analysis) in str(error.value) and ", cka, " in str(error.value)
     assert analysis != "ckaa" or "did you mean 'cka'?" in str(error.value)
 
 

@@ -1,12 +1,13 @@
 """Two passes over the images: the distances of a layer's heads, then the CKA of subsets of them."""
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from vitprobe.analyses.batches import batches, tell_skipped
-from vitprobe.analyses.inputs import Inputs, say
+from vitprobe.analyses.batches import batches, no_memory, tell_skipped
+from vitprobe.analyses.inputs import Inputs, Subject, say
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
@@ -19,7 +20,11 @@ from vitprobe.taps.token_grid import TokenGrid
 
 
 def mean_distances(
-    inputs: Inputs, site: AttentionSite, tokens: TokenGrid, watch: Stopwatch
+    inputs: Inputs,
+    site: AttentionSite,
+    tokens: TokenGrid,
+    autocast: torch.autocast,
+    watch: Stopwatch,
 ) -> Tensor:
     """(H,) float64 on the CPU: mean over images and queries of each head's attention distance.
 
@@ -43,8 +48,8 @@ def mean_distances(
         count += len(attention.q)
 
     with torch.no_grad(), capture_attention(subject.model, [site], take):
-        for images, _ in batches(inputs, watch):
-            with watch("distances"):
+        for images, n in batches(inputs, watch):
+            with watch("distances"), autocast, _memory(subject, n):
                 subject.model(images[inputs.places[0]])
     return total / count
 
@@ -76,9 +81,11 @@ class HeadPass:
         site: AttentionSite,
         subsets: Sequence[Sequence[int]],
         layers: Sequence[Site],
+        autocast: torch.autocast,
         watch: Stopwatch,
     ):
-        self.inputs, self.site, self.layers, self.watch = inputs, site, layers, watch
+        self.inputs, self.site, self.layers = inputs, site, layers
+        self.autocast, self.watch = autocast, watch
         self.metric = CKA(len(subsets), len(layers)).to(inputs.device)
         member = torch.zeros(len(subsets), site.heads, dtype=torch.float64)
         for row, subset in enumerate(subsets):
@@ -126,9 +133,9 @@ class HeadPass:
             ]
             found.append((vectors.double(), torch.cat(noise)))
 
-        model = self.inputs.subjects[self.inputs.places[0]].model
-        with capture_attention(model, [self.site], take):
-            model(images)
+        subject = self.inputs.subjects[self.inputs.places[0]]
+        with capture_attention(subject.model, [self.site], take):
+            self._forward(subject, images)
         return found[0]
 
     def _layers(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,10 +146,22 @@ class HeadPass:
             vectors[site.name] = self.metric.vectors([x])[0].double()
             noise[site.name] = self.metric.noise_floors([x])[0]
 
-        model = self.inputs.subjects[self.inputs.places[1]].model
-        with capture(model, self.layers, reduce):
-            model(images)
+        subject = self.inputs.subjects[self.inputs.places[1]]
+        with capture(subject.model, self.layers, reduce):
+            self._forward(subject, images)
         names = [site.name for site in self.layers]
         return torch.stack([vectors[name] for name in names]), torch.stack(
             [noise[name] for name in names]
         )
+
+    def _forward(self, subject: Subject, images: Tensor) -> None:
+        with self.autocast, _memory(subject, len(images)):
+            subject.model(images)
+
+
+@contextmanager
+def _memory(subject: Subject, n: int):
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise no_memory(subject, n) from error

@@ -95,13 +95,22 @@ def head_subsets_of(
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
+    precision: str = "fp32",
 ) -> xr.Dataset:
-    """`head_subsets` of two models and images from `prepare`."""
+    """`head_subsets` of two models and images from `prepare`.
+
+    precision: `fp32`, or `bf16`: the forward pass under autocast.
+    """
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
+    autocast = torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16")
     first, second = (inputs.subjects[place] for place in inputs.places)
     watch = Stopwatch(inputs.device)
     with watch("other"), inputs.on_device():
         images = _first_images(inputs)
-        site = _chosen_site(first.model, first.label, images[0], layer)
+        with autocast:
+            site = _chosen_site(first.model, first.label, images[0], layer)
+            compared = _early(second.model, second.label, images[1], layers)
         tokens = token_grid(
             first.model,
             site.tokens,
@@ -110,14 +119,13 @@ def head_subsets_of(
             prefix=prefix,
             patch_size=patch_size,
         )
-        compared = _early(second.model, second.label, images[1], layers)
         subsets_of = _subset_sizes(site, sizes)
-        distances = mean_distances(inputs, site, tokens, watch)
+        distances = mean_distances(inputs, site, tokens, autocast, watch)
         order = distances.argsort(stable=True).tolist()
         subsets = [
             order[start : start + k] for k in subsets_of for start in range(len(order) - k + 1)
         ]
-        heads = HeadPass(inputs, site, subsets, compared, watch)
+        heads = HeadPass(inputs, site, subsets, compared, autocast, watch)
         heads.run()
     result = heads.metric.compute()
     shape = (len(subsets), len(compared))
@@ -156,6 +164,7 @@ def head_subsets_of(
         "se_df": result.df,
         "seed": inputs.seed,
         "device": device_name(inputs.device),
+        "dtype": precision,
         "notes": "\n".join(heads.notes),
         **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
         **versions(),

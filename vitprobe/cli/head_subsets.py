@@ -53,6 +53,7 @@ def command(
     ] = None,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
+    precision: options.Precision = "fp32",
     workers: options.Workers = 0,
     seed: options.Seed = 0,
     output: options.Output = "results",
@@ -97,6 +98,7 @@ def command(
             layer=layer,
             sizes=counts,
             layers=None if layers is None else options.names("--layers", layers),
+            precision=precision,
         )
     writers = {
         ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
