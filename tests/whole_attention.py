@@ -24,7 +24,7 @@ def case(
 ) -> Case:
     """Random q, k of standard deviation `size`; scale D ** -0.5.
 
-    layout: "split": views of one (B, T, 2, H, D) array, as a model's projection gives them; "plain";
+    layout: "split": views of one (B, T, H + Hk, D) array, as a projection gives them; "plain";
     "odd": every number of a row is followed by one that is not its.
     bias: "", "full", "keys" (one row for all queries, a third -inf), "heads" (the same for all
     images), "none left" (some queries have no key).
@@ -95,9 +95,7 @@ def _retyped(x, kind):
 
 
 def _span(x) -> int:
-    return 1 + sum(
-        (n - 1) * s // x.itemsize for n, s in zip(x.shape, x.strides, strict=True)
-    )
+    return 1 + sum((n - 1) * s // x.itemsize for n, s in zip(x.shape, x.strides, strict=True))
 
 
 def weights64(case: Case) -> np.ndarray:

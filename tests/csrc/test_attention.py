@@ -55,15 +55,15 @@ GRIDS = st.tuples(st.integers(1, 9), st.integers(1, 9)) | st.sampled_from(
     [(1, 70), (16, 16), (17, 16), (20, 13)]
 )
 HEADS = st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 2), (3, 3)])
-common = dict(
-    images=st.integers(1, 2),
-    heads=HEADS,
-    grid=GRIDS,
-    prefix=st.integers(0, 8),
-    size=st.sampled_from([0.3, 1.0, 3.0]),
-    bias=st.sampled_from(BIASES),
-    seed=st.integers(0, 2**32 - 1),
-)
+common = {
+    "images": st.integers(1, 2),
+    "heads": HEADS,
+    "grid": GRIDS,
+    "prefix": st.integers(0, 8),
+    "size": st.sampled_from([0.3, 1.0, 3.0]),
+    "bias": st.sampled_from(BIASES),
+    "seed": st.integers(0, 2**32 - 1),
+}
 
 
 @few
@@ -90,7 +90,9 @@ def test_simple_kernel(host, kind, images, heads, depth, grid, prefix, size, bia
     eager=st.booleans(),
     **common,
 )
-def test_fast_kernel(host, kind, images, heads, depth, grid, prefix, size, bias, layout, eager, seed):
+def test_fast_kernel(
+    host, kind, images, heads, depth, grid, prefix, size, bias, layout, eager, seed
+):
     c = case(images, *heads, depth, grid, prefix, seed, size=size, bias=bias, layout=layout)
     found, values = run(host, c, kind, fast=True, eager=eager)
     assert found["fits"]
