@@ -1,5 +1,5 @@
 // attention_statistics on CUDA, simple and fast: check, allocate, launch (kernels/attention.h,
-// attention_mma.h, attention_row.h). What the fast kernel does not take, the simple one does.
+// attention_mma.h, attention_class_row.h). What the fast kernel does not take, the simple one does.
 //
 // Workspace: 320 bytes for every 64 queries of an image and head (simple), or 256 (fast).
 #include <optional>

@@ -14,7 +14,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_mma.h"
-#include "kernels/attention_row.h"
+#include "kernels/attention_class_row.h"
 #include "kernels/host_grid.h"
 #include "kernels/host_warps.h"
 

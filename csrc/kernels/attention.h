@@ -14,7 +14,7 @@
 //   scores   64 x 32 in shared memory; a thread multiplies 4 queries by 2 keys, 16 of D at a time
 //   sums     4 threads to a query, each with every fourth key; merged when the keys are through
 //
-// Then MeanOfQueries. ClassRow is attention_row.h.
+// Then MeanOfQueries. ClassRow is attention_class_row.h.
 #pragma once
 
 #include <cstdint>

@@ -39,7 +39,7 @@ cudaError_t launch_attention(const AttentionShape& shape, const AnyHeads& q, con
                              Type type, const AnyHeads& bias, double* partials, void* out,
                              cudaStream_t stream);
 
-// attention_row.h; types as for launch_attention.
+// attention_class_row.h; types as for launch_attention.
 cudaError_t launch_class_row(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
                              Type type, const AnyHeads& bias, void* out, cudaStream_t stream);
 

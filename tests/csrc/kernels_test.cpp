@@ -12,7 +12,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_mma.h"
-#include "kernels/attention_row.h"
+#include "kernels/attention_class_row.h"
 #include "kernels/center.h"
 #include "kernels/gram.h"
 #include "kernels/gram_group.h"
