@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -27,10 +26,10 @@ def tensors(case, dtype):
     def on_gpu(x, kind):
         if x is None:
             return None
-        source = torch.from_numpy(np.asarray(x))
-        to = torch.empty_strided(x.shape, source.stride(), dtype=kind, device=DEVICE)
-        broadcast = tuple(slice(0, 1) if step == 0 else slice(None) for step in source.stride())
-        to[broadcast] = source[broadcast].to(DEVICE, kind)
+        broadcast = tuple(slice(0, 1) if step == 0 else slice(None) for step in x.strides)
+        strides = [step // x.itemsize for step in x.strides]
+        to = torch.empty_strided(x.shape, strides, dtype=kind, device=DEVICE)
+        to[broadcast] = torch.from_numpy(x[broadcast].copy()).to(DEVICE, kind)
         return to
 
     wide = torch.float64 if dtype == torch.float64 else torch.float32
