@@ -1,5 +1,5 @@
 // Attention statistics on the GPU, simple: what they are and how they are computed is told in
-// attention.h, the class token's row in attention_class_row.h; here they become kernels for every type.
+// attention.h, the class token's row in attention_class_row.h; here they become kernels.
 //
 // Alone:  nvcc -arch=sm_90a -Xptxas -v -c csrc/kernels/attention.cu
 #include "attention.h"

@@ -8,13 +8,13 @@
 //   p_ij = softmax_j(scale q_i.k_j + bias_ij) over all keys, of patch queries i. What the five are:
 //   vitprobe/ops/attention.py; how they come from running sums: attention_parts.h.
 //
-// This is the simple kernel, plain fused multiply-adds; the matrix unit's is attention_mma.h. Block:
-// 64 queries of one image and head, over all keys, 32 at a time:
+// This is the simple kernel, plain fused multiply-adds; the matrix unit's is attention_mma.h. A
+// block has 64 queries of one image and head, and takes all keys, 32 at a time:
 //
 //   scores   64 x 32 in shared memory; a thread multiplies 4 queries by 2 keys, 16 of D at a time
 //   sums     4 threads to a query, each with every fourth key; merged when the keys are through
 //
-// Then MeanOfQueries. ClassRow is attention_class_row.h.
+// Then MeanOfQueries. The class token's row: attention_class_row.h.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // How far apart two patches are, for the fast attention kernel: looked up, or computed.
 //
-//   FarTable     |pos_i - pos_j| for every (dy, dx), both signs, in shared memory. The place of a pair
-//                is a number of the query's minus a number of the key's: one subtraction and one load.
-//                Neighbouring queries and keys have neighbouring places: no bank conflict but where
-//                a row of the grid ends.
+//   FarTable     |pos_i - pos_j| for every (dy, dx), both signs, in shared memory. The place of a
+//                pair is a number of the query less a number of the key: one subtraction and one
+//                load. Neighbouring queries and keys have neighbouring places: no bank conflict
+//                but where a row of the grid ends.
 //   FarComputed  from coordinates, for grids whose table is too large
 //
 // Both say what is kept of a query (Query, in registers) and of a key (Key, beside its stage).

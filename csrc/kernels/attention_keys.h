@@ -1,4 +1,4 @@
-// What one block of the fast attention kernel keeps of 64 keys, and how it comes into shared memory.
+// What a block of the fast attention kernel keeps of 64 keys, and how it comes to shared memory.
 //
 // A row of k is cut into panels of 128 bytes, each swizzled as in mma.h; behind the row's end zeros
 // are copied. Beside them, where each key lies (attention_distance.h). Rows behind the last key are

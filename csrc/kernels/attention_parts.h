@@ -1,5 +1,5 @@
-// What the attention kernels share: the problem, one query's running sums, and how the queries of an
-// image and head become its five statistics.
+// What the attention kernels share: the problem, one query's running sums, and how the queries of
+// an image and head become its five statistics.
 //
 // Running sums. Of one query and the keys seen so far, z_j the scores, p_j = 2^(unit (z_j - top)):
 //
@@ -11,8 +11,8 @@
 // `top` is: it only has to be so near to the largest score that nothing overflows. It moves with
 // move_to, which the largest score's growth decides. Sums over different keys are merged.
 //
-// A key that is left out has the score -inf: its p is 0, and 0 log2 0 is taken as 0. A NaN stays: no
-// comparison with it is true, and it enters every sum.
+// A key that is left out has the score -inf: its p is 0, and 0 log2 0 is taken as 0. A NaN stays:
+// no comparison with it is true, and it enters every sum.
 #pragma once
 
 #include <cfloat>
@@ -158,7 +158,24 @@ inline int64_t attention_partials(const AttentionShape& shape, int queries) {
   return shape.pairs() * run_count(shape.patches(), queries) * kGroups * kStatistics;
 }
 
-// Sums of queries -> statistics. A thread has one image and head, and adds in the order of queries.
+// Sums of an image and head's queries, (count, kStatistics), in their order -> its statistics.
+template <typename Out>
+VP_DEVICE void write_means(const AttentionShape& shape, int64_t pair, const double* sums,
+                           int64_t count, Out* out) {
+  double total[kStatistics] = {};
+  for (int64_t i = 0; i < count; ++i) {
+    VP_UNROLL
+    for (int s = 0; s < kStatistics; ++s) total[s] += sums[i * kStatistics + s];
+  }
+  const auto patches = static_cast<double>(shape.patches());
+  VP_UNROLL
+  for (int s = 0; s < kStatistics; ++s) {
+    const double over = s == kLeftOut ? 1.0 : s == kDistance ? patches - total[kLeftOut] : patches;
+    out[s * shape.pairs() + pair] = static_cast<Out>(total[s] / over);  // 0 / 0: NaN
+  }
+}
+
+// A thread has one image and head.
 template <typename Out>
 struct MeanOfQueries {
   struct Shared {};
@@ -173,19 +190,7 @@ struct MeanOfQueries {
     block.each_thread([&](int thread) {
       const int64_t pair = index * kThreads + thread;
       if (pair >= shape.pairs()) return;
-      double total[kStatistics] = {};
-      for (int64_t i = 0; i < sums; ++i) {
-        VP_UNROLL
-        for (int s = 0; s < kStatistics; ++s) {
-          total[s] += partials[(pair * sums + i) * kStatistics + s];
-        }
-      }
-      const auto patches = static_cast<double>(shape.patches());
-      VP_UNROLL
-      for (int s = 0; s < kStatistics; ++s) {
-        const double over = s == kLeftOut ? 1.0 : s == kDistance ? patches - total[kLeftOut] : patches;
-        out[s * shape.pairs() + pair] = static_cast<Out>(total[s] / over);  // 0 / 0: NaN
-      }
+      write_means(shape, pair, partials + pair * sums * kStatistics, sums, out);
     });
   }
 };
