@@ -33,6 +33,7 @@ MODULES = {  # section -> the file in on_gpu/ that does it, and its seconds
     "gram": ("gram", 140),
     "hsic": ("hsic", 30),
     "sites": ("sites", 35),
+    "attention": ("attention", 45),
     "end_to_end": ("whole", 90),
 }
 BUILD_SECONDS, CHECK_SECONDS = 120, 110
@@ -131,6 +132,12 @@ def summary(values: dict) -> None:
             print(f"  {name:26} " + line_of(way, row["errors"].get(name)))
     for row in values["sections"].get("hsic", {}).get("rows", []):
         print(f"hsic {row['la']} x {row['lb']}, n = {row['n']}")
+        for name, way in row["ways"].items():
+            print(f"  {name:26} " + line_of(way, row["errors"].get(name)))
+    for row in values["sections"].get("attention", {}).get("rows", []):
+        print(
+            f"attention {row['images']} x {row['heads']}, T = {row['tokens']}, D = {row['depth']}"
+        )
         for name, way in row["ways"].items():
             print(f"  {name:26} " + line_of(way, row["errors"].get(name)))
     for target in values["targets"]:

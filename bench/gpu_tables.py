@@ -37,6 +37,14 @@ def gpu_tables(values: dict) -> dict[str, Table]:
             (f"{row['dtype']}, {row['sites']} sites, n = {row['n']}", row)
             for row in rows.get("sites", [])
         ),
+        "attention_statistics, microseconds": ways(
+            (
+                f"{row['dtype']}, {row['images']} x {row['heads']} heads, T = {row['tokens']:,}, "
+                f"D = {row['depth']}",
+                row,
+            )
+            for row in rows.get("attention", [])
+        ),
         "End to end": [
             ["", "seconds for a batch"],
             *([row["way"], seconds(row)] for row in rows.get("end_to_end", [])),

@@ -15,10 +15,10 @@ import sys
 os.environ["PYTORCH_NO_CUDA_MEMORY_CACHING"] = "1"
 
 import torch
-from on_gpu.kernels import grams, grouped_grams, need_kernels, products
+from on_gpu.kernels import attentions, grams, grouped_grams, need_kernels, products
 from on_gpu.rivals import relative_error
 
-from vitprobe.ops import reference
+from vitprobe.ops import reference, reference_attention
 
 SECONDS = 120
 GRAMS = [(4, 1), (5, 63), (65, 513), (130, 1030)]
@@ -59,6 +59,29 @@ def main(device: str) -> None:
             for site, vector in zip(sites, group([s.to(device) for s in sites]), strict=True):
                 expected = reference.centered_gram(site.double())
                 check(f"{name} {n} x {site.shape[1]}", vector, expected, 1e-5)
+    attention(device, generator)
+
+
+def attention(device: str, generator: torch.Generator) -> None:
+    """Tokens and depths over the edges of tiles, a bias, tables of distances and none."""
+    for dtype in TYPES:
+        for grid, depth, biased in (((3, 5), 20, True), ((9, 8), 64, False), ((2, 700), 16, False)):
+            tokens = 1 + grid[0] * grid[1]
+            q, k = torch.randn(2, 1, tokens, 2, depth, generator=generator).to(dtype)
+            q, k = q.transpose(1, 2), k.transpose(1, 2)
+            bias = torch.randn(1, 2, tokens, tokens, generator=generator) if biased else None
+            arguments = (depth**-0.5, *grid, 1, bias, 1.0, 1.0, True)
+            expected, row = reference_attention.attention_statistics(
+                q.double(), k.double(), *arguments
+            )
+            bias = None if bias is None else bias.to(device)
+            for kernel, statistics in attentions().items():
+                found = statistics(
+                    q.to(device), k.to(device), depth**-0.5, grid, 1, bias, class_row=True
+                )
+                name = f"attention {kernel} {dtype} {grid} {depth}"
+                check(name, torch.stack(found[:5]), expected, 1e-5)
+                check(f"{name} row", found.class_row, row, 1e-5)
 
 
 if __name__ == "__main__":

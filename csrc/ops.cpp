@@ -12,6 +12,9 @@ STABLE_TORCH_LIBRARY(vitprobe, m) {
   m.def(
       "attention_statistics(Tensor q, Tensor k, float scale, int rows, int columns, int prefix, "
       "Tensor? bias, float height, float width, bool class_row) -> (Tensor, Tensor)");
+  m.def(
+      "attention_statistics_fast(Tensor q, Tensor k, float scale, int rows, int columns, "
+      "int prefix, Tensor? bias, float height, float width, bool class_row) -> (Tensor, Tensor)");
   m.def("hsic_accumulate_(Tensor(a!) acc, Tensor a, Tensor b) -> ()");
   m.def("hsic_accumulate_fast_(Tensor(a!) acc, Tensor a, Tensor b) -> ()");
 }

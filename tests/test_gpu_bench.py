@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from on_gpu import checks
 from on_gpu.machine import sources_hash
-from on_gpu.names import MATMUL, WHOLE, kernel_sets
+from on_gpu.names import FLASH, MATERIALISED, MATMUL, WHOLE, kernel_sets
 from on_gpu.processes import python, run
 from on_gpu.section import Section
 from on_gpu.targets import add_rates, targets
@@ -38,11 +38,18 @@ def test_every_section_runs_without_a_gpu(tmp_path):
     log = (tmp_path / "gpu.log").read_text()
     assert [name for name, step in values["checks"].items() if not step["ok"]] == [], log
     assert [name for name, step in values["sections"].items() if not step["ok"]] == [], log
-    assert set(values["sections"]) == {"copy", "gram", "hsic", "sites", "end_to_end"}
+    assert set(values["sections"]) == {
+        "copy",
+        "gram",
+        "hsic",
+        "sites",
+        "attention",
+        "end_to_end",
+    }
     assert values["checks"]["pytest -m cuda, simple kernels"]["skipped"] > 50
     assert values["checks"]["pytest, operators on the CPU"]["passed"] > 0
 
-    for section in ("gram", "hsic", "sites"):
+    for section in ("gram", "hsic", "sites", "attention"):
         for row in values["sections"][section]["rows"]:
             for name, way in row["ways"].items():
                 assert way["us_low"] <= way["us"] <= way["us_high"], (section, name, way)
@@ -50,6 +57,9 @@ def test_every_section_runs_without_a_gpu(tmp_path):
     for row in values["sections"]["gram"]["rows"]:
         assert row["errors"]["simple"] < 1e-6
         assert {MATMUL, WHOLE} < set(row["ways"])
+    for row in values["sections"]["attention"]["rows"]:
+        assert {"simple", "fast", FLASH, MATERIALISED} == set(row["ways"])
+        assert row["errors"]["simple"] < 1e-5 < row["errors"][MATERIALISED]
     ways = {row["way"]: row for row in values["sections"]["end_to_end"]["rows"]}
     assert ways["vitprobe simple"]["sites"][1] > 40
     assert {"vitprobe fast, grouped", "vitprobe fast, overlapped"} < set(ways)
@@ -147,6 +157,13 @@ def test_rates_and_targets():
             "ways": ways,
         }  # fmt: skip
 
+    def attention(tokens, depth, simple, fast, flash, whole):
+        ways = {"simple": simple, "fast": fast, FLASH: flash, MATERIALISED: whole}
+        return {
+            "images": 8, "tokens": tokens, "depth": depth,
+            "ways": {name: way(us) for name, us in ways.items()},
+        }  # fmt: skip
+
     sections = {
         "copy": {"rows": [{"what": "copy", "bytes": 8_000_000, **way(2.0)}]},
         "gram": {
@@ -158,6 +175,13 @@ def test_rates_and_targets():
             ]
         },
         "sites": {"rows": [{"ways": {"fast, one launch each": way(400), "grouped": way(100)}}]},
+        "attention": {
+            "rows": [
+                attention(197, 64, simple=40.0, fast=9.0, flash=10.0, whole=90.0),
+                attention(1025, 64, simple=400.0, fast=120.0, flash=100.0, whole=900.0),
+                attention(1025, 128, simple=500.0, fast=140.0, flash=200.0, whole=630.0),
+            ]
+        },
         "end_to_end": {
             "rows": [
                 {"way": "forward", "seconds_per_batch": 1.0},
@@ -187,6 +211,12 @@ def test_rates_and_targets():
         (f"centered_gram against {WHOLE} tf32, n <= 1024", "fast tf32"): (3.125, True),
         (f"centered_gram against {MATMUL} tf32, n <= 512", "fast tf32"): (0.781, False),
         ("many small sites", "grouped"): (4.0, True),
+        ("attention_statistics, D = 64", "simple"): (4.0, False),
+        ("attention_statistics, D = 64", "fast"): (1.2, False),
+        ("attention_statistics, D = 128", "simple"): (2.5, False),
+        ("attention_statistics, D = 128", "fast"): (0.7, True),
+        ("attention_statistics against materialising", "simple"): (1.26, False),
+        ("attention_statistics against materialising", "fast"): (4.5, False),
         ("end to end", "fast"): (0.4, False),
     }
     assert [(r["measured"], r["met"]) for r in targets(sections) if "T / F" in r["what"]] == [

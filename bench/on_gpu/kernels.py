@@ -67,6 +67,14 @@ def products() -> dict[str, Callable]:
     }
 
 
+def attentions() -> dict[str, Callable]:
+    """Name -> attention_statistics by each kernel."""
+    return {
+        kernel: with_kernel("attention_statistics", kernel, ops.attention_statistics)
+        for kernel in CUDA_KERNELS["attention_statistics"].names
+    }
+
+
 def grouped_grams() -> dict[str, Callable]:
     """Name -> a function of a list of activations: the fast kernel, a few launches for all."""
     return {"grouped": with_kernel("centered_gram", "fast", ops.centered_grams)}

@@ -5,6 +5,7 @@ import runpy
 from on_gpu.machine import ROOT
 
 MATMUL, WHOLE = "x @ x.T", "torch, the whole"
+FLASH, MATERIALISED = "torch, flash attention", "torch, statistics of the weights"
 
 
 def kernel_sets() -> dict[str, dict[str, str]]:

@@ -1,9 +1,9 @@
 """The targets (medians on an H200, inputs larger than the L2) beside what was measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from statistics import geometric_mean
 
-from on_gpu.names import MATMUL, WHOLE
+from on_gpu.names import FLASH, MATERIALISED, MATMUL, WHOLE
 
 Rows = list[dict]
 
@@ -62,6 +62,7 @@ def targets(sections: dict, dry_run: bool = False) -> Rows:
         found.append(_against(gram, kernel, WHOLE, geometric_mean, 2.5))
         found.append(_against(gram, kernel, MATMUL, min, 1.0))
     found.append(_grouped(sections.get("sites", {}).get("rows", [])))
+    found += _attention(sections.get("attention", {}).get("rows", []))
     found += _whole(sections.get("end_to_end", {}))
     if dry_run:
         for row in found:
@@ -121,6 +122,42 @@ def _grouped(rows: Rows) -> dict:
     if not ratios:
         return _target(what, ">= 3", "grouped", None, None, "no grouped kernel was measured")
     return _target(what, ">= 3", "grouped", round(min(ratios), 2), min(ratios) >= 3)
+
+
+def _attention(rows: Rows) -> Rows:
+    """Microseconds over those of flash attention, and of materialising over ours: the worst."""
+    kernels = [n for n in (rows[0]["ways"] if rows else ["-"]) if "torch" not in n]
+    found = []
+    for kernel in kernels:
+        for depth, most in ((64, 1.0), (128, 0.75)):
+            what = f"attention_statistics, D = {depth}: time over flash attention's, largest"
+            ratios = _ratios((r for r in rows if r["depth"] == depth), kernel, FLASH)
+            found.append(_worst(what, "<=", most, kernel, ratios))
+        what = "attention_statistics against materialising: times faster, least"
+        ratios = _ratios(rows, MATERIALISED, kernel)
+        found.append(_worst(what, ">=", 5, kernel, ratios))
+    return found
+
+
+def _ratios(rows: Iterable[dict], over: str, under: str) -> dict[str, float]:
+    """Shape -> the time of one way over that of another, where both ran."""
+    found = {}
+    for row in rows:
+        times = [row["ways"].get(name, {}).get("us") for name in (over, under)]
+        if all(times):
+            shape = f"{row['images']} x {row['tokens']}, D = {row['depth']}"
+            found[shape] = times[0] / times[1]
+    return found
+
+
+def _worst(what: str, relation: str, bound: float, kernel: str, ratios: dict[str, float]) -> dict:
+    target = f"{relation} {bound}"
+    if not ratios:
+        return _target(what, target, kernel, None, None, "not measured")
+    shape = (max if relation == "<=" else min)(ratios, key=ratios.get)
+    value = ratios[shape]
+    met = value <= bound if relation == "<=" else value >= bound
+    return _target(what, target, kernel, round(value, 3), met, f"{len(ratios)} shapes; {shape}")
 
 
 def _whole(section: dict) -> Rows:

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "host/attention.h"
 #include "host/gram_fast.h"
 #include "kernels/center.h"
 #include "kernels/gram.h"
@@ -219,5 +220,6 @@ PYBIND11_MODULE(vitprobe_host, m) {
       return run_centered_grams<Math>(sites, places, biased, order, eager);
     });
   });
+  add_attention(m);
   add_gram_fast(m);
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "attention_parts.h"
 #include "hsic.h"
 #include "product.h"
 #include "slices.h"
@@ -32,6 +33,20 @@ cudaError_t launch_centered_grams(const AnyMatrix* x, int64_t count, Type x_type
 // center.h; (gram_type, out_type) one of (f32, f32), (f64, f64), (f64, f32).
 cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool biased,
                                double* sums, void* out, Type out_type, cudaStream_t stream);
+
+// attention.h; bias and out f64 for f64, f32 otherwise.
+cudaError_t launch_attention(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
+                             Type type, const AnyHeads& bias, double* partials, void* out,
+                             cudaStream_t stream);
+
+// attention_class_row.h; types as for launch_attention.
+cudaError_t launch_class_row(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
+                             Type type, const AnyHeads& bias, void* out, cudaStream_t stream);
+
+// attention_mma.h; type bf16 or f16, and fits_matrix_unit(shape, q, k).
+cudaError_t launch_attention_fast(const AttentionShape& shape, const AnyHeads& q,
+                                  const AnyHeads& k, Type type, const AnyHeads& bias,
+                                  double* partials, float* out, cudaStream_t stream);
 
 // hsic.h; both matrices f32 or both f64.
 cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type,

@@ -7,8 +7,12 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
+#include "kernels/attention.h"
+#include "kernels/attention_mma.h"
+#include "kernels/attention_class_row.h"
 #include "kernels/center.h"
 #include "kernels/gram.h"
 #include "kernels/gram_group.h"
@@ -191,7 +195,76 @@ static void test_hsic_fast(int64_t la, int64_t lb, int64_t m, int64_t gap, bool 
   for (int64_t i = 0; i < la * lb; ++i) expect_near(acc[i], expected, 1e-9, "hsic_fast");
 }
 
+// Equal keys: attention is uniform over them, whatever the queries are. Each tensor ends where its
+// buffer does; tokens lie `gap` apart.
+template <typename T>
+static void test_attention(int64_t rows, int64_t columns, int64_t prefix, int64_t depth,
+                           int64_t gap, bool biased) {
+  const int64_t heads = 2, tokens = prefix + rows * columns, stride = depth + gap;
+  const int64_t size = (heads * tokens - 1) * stride + depth;
+  const AttentionShape shape{1, heads, 1, tokens, depth, rows, columns, prefix, 0.25, 2.0, 3.0};
+  auto q = std::make_unique<T[]>(size);
+  auto k = std::make_unique<T[]>((tokens - 1) * stride + depth);
+  for (int64_t i = 0; i < size; ++i) q[i] = narrow(static_cast<float>(i % 7) - 3.0f, T{});
+  for (int64_t i = 0; i < tokens; ++i) {
+    for (int64_t d = 0; d < depth; ++d) {
+      k[i * stride + d] = narrow(static_cast<float>(d % 3), T{});
+    }
+  }
+  auto bias = buffer<float>(biased ? tokens * tokens : 1);
+  std::fill_n(bias.get(), biased ? tokens * tokens : 1, 1.5f);
+  const Heads<T> queries{q.get(), {0, tokens * stride, stride, 1}};
+  const Heads<T> keys{k.get(), {0, 0, stride, 1}};
+  const Heads<float> added{biased ? bias.get() : nullptr, {0, 0, tokens, 1}};
+
+  const auto expect = [&](const float* out) {
+    double far = 0.0;
+    for (int64_t i = 0; i < rows * columns; ++i) {
+      for (int64_t j = 0; j < rows * columns; ++j) {
+        far += std::hypot(2.0 * static_cast<double>(i / columns - j / columns),
+                          3.0 * static_cast<double>(i % columns - j % columns));
+      }
+    }
+    const auto n = static_cast<double>(rows * columns), all = static_cast<double>(tokens);
+    for (int64_t head = 0; head < heads; ++head) {
+      expect_near(out[head], far / n / all, 100.0, "attention: raw distance");
+      expect_near(out[heads + head], far / n / n, 100.0, "attention: distance");
+      expect_near(out[2 * heads + head], n / all, 1.0, "attention: mass");
+      expect_near(out[3 * heads + head], std::log(all), 5.0, "attention: entropy");
+      expect_near(out[4 * heads + head], 0.0, 1.0, "attention: left out");
+    }
+  };
+  HostWarpGrid grid{{forward_grid().order}, {gap == 0}};
+  auto partials = buffer<double>(attention_partials(shape, AttentionQueries<T>::kQueries));
+  auto out = buffer<float>(kStatistics * heads), row = buffer<float>(heads * tokens);
+  attention<T>(grid, shape, queries, keys, added, partials.get(), out.get());
+  expect(out.get());
+  class_row<T>(grid, shape, queries, keys, added, row.get());
+  for (int64_t i = 0; i < heads * tokens; ++i) {
+    expect_near(row[i], 1.0 / static_cast<double>(tokens), 1.0, "class row");
+  }
+  if constexpr (std::is_same_v<T, BF16>) {  // the one of F16 differs in its mma only
+    const AnyHeads any[2] = {{queries.data, {0, tokens * stride, stride, 1}},
+                             {keys.data, {0, 0, stride, 1}}};
+    if (!fits_matrix_unit(shape, any[0], any[1])) return;
+    partials = buffer<double>(attention_partials(shape, kFastQueries));
+    out = buffer<float>(kStatistics * heads);
+    attention_fast<MathBF16>(grid, shape, queries, keys, added, partials.get(), out.get());
+    expect(out.get());
+  }
+}
+
 int main() {
+  for (const bool biased : {false, true}) {
+    for (const int64_t depth : {1, 16, 17, 72, 128}) {
+      for (const int64_t gap : {0, 8}) {
+        test_attention<BF16>(5, 7, 1, depth, gap, biased);
+        test_attention<BF16>(17, 16, 3, depth, gap, biased);
+        test_attention<F16>(7, 3, 2, depth, gap, biased);
+        test_attention<float>(8, 8, 0, depth, gap, biased);
+      }
+    }
+  }
   for (const int64_t n : {4, 5, 63, 64, 65, 130}) {
     for (const int64_t p : {1, 31, 33, 513, 1030}) {
       for (const int64_t gap : {0, 3}) test_gram(n, p, gap);

@@ -80,6 +80,14 @@ def gram_kernel(request, cuda_kernels):
         yield request.param
 
 
+@pytest.fixture(scope="module", params=CUDA_KERNELS["attention_statistics"].names)
+def attention_kernel(request, cuda_kernels):
+    """Every test runs once with each kernel of attention_statistics."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VITPROBE_ATTENTION", request.param)
+        yield request.param
+
+
 @pytest.fixture
 def poisoned_memory(cuda_kernels):
     """The allocator hands out memory full of NaN: results and workspace must all be written."""

@@ -1,5 +1,6 @@
 """Attention distance, patch mass and entropy of every head, without the attention matrix."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from vitprobe.ops import reference_attention as reference
 from vitprobe.ops.library import has_kernels
+from vitprobe.ops.variants import chosen_kernel
 
 _FLOATS = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
 
@@ -74,7 +76,7 @@ def attention_statistics(
     bias = None if bias is None else _additive(bias.detach(), q)
     arguments = (q, k, float(scale), *grid, prefix, bias, float(height), float(width), class_row)
     if has_kernels(q.device.type):
-        statistics, row = torch.ops.vitprobe.attention_statistics.default(*arguments)
+        statistics, row = _operator(q.is_cuda)(*arguments)
     else:
         statistics, row = reference.attention_statistics(*arguments)
     return AttentionStatistics(*statistics.unbind(), row if class_row else None)
@@ -127,6 +129,12 @@ def _check(q: Tensor, k: Tensor, grid: tuple[int, int], prefix: int, bias: Tenso
         fits = False
     if not fits:
         raise ValueError(f"bias of shape {tuple(bias.shape)} does not broadcast to {full}")
+
+
+def _operator(is_cuda: bool) -> Callable[..., tuple[Tensor, Tensor]]:
+    if is_cuda and chosen_kernel("attention_statistics") == "fast":
+        return torch.ops.vitprobe.attention_statistics_fast.default
+    return torch.ops.vitprobe.attention_statistics.default
 
 
 def _check_grid(grid: tuple[int, int], prefix: int, tokens: int) -> None:

@@ -66,6 +66,7 @@ def _attention_statistics(
 FAKES: dict[str, Callable] = {
     "gram": _gram,
     "attention_statistics": _attention_statistics,
+    "attention_statistics_fast": _attention_statistics,
     "center_pack": _center_pack,
     "centered_gram": _centered_gram,
     "centered_gram_fast": _centered_gram_fast,

@@ -17,6 +17,7 @@ class Variants(NamedTuple):
 CUDA_KERNELS = {
     "centered_gram": Variants("VITPROBE_GRAM", ("simple", "fast"), "simple"),
     "hsic_accumulate_": Variants("VITPROBE_HSIC", ("simple", "fast"), "simple"),
+    "attention_statistics": Variants("VITPROBE_ATTENTION", ("simple", "fast"), "simple"),
 }
 
 

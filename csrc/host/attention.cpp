@@ -1,0 +1,140 @@
+// The attention kernels on the host, for module.cpp.
+
+#include "host/attention.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/attention_mma.h"
+#include "kernels/attention_class_row.h"
+#include "kernels/host_grid.h"
+#include "kernels/host_warps.h"
+
+namespace vitprobe::kernels {
+
+namespace py = pybind11;
+
+// Four numbers of dimensions as they lie; None: no bias.
+template <typename T>
+Heads<T> heads_of(const py::object& x) {
+  if (x.is_none()) return {nullptr, {0, 0, 0, 0}};
+  const auto array = py::cast<py::array>(x);
+  if (array.ndim() != 4 || array.itemsize() != sizeof(T)) {
+    throw std::invalid_argument("expected four dimensions of this element type");
+  }
+  Heads<T> heads{static_cast<const T*>(array.data()), {}};
+  for (int i = 0; i < 4; ++i) {
+    heads.strides[i] = array.strides(i) / static_cast<int64_t>(sizeof(T));
+  }
+  return heads;
+}
+
+template <typename T>
+py::array_t<T> unwritten(const std::vector<int64_t>& shape) {
+  py::array_t<T> out(shape);
+  std::fill_n(out.mutable_data(), out.size(), std::numeric_limits<T>::quiet_NaN());
+  return out;
+}
+
+// What both kernels are given.
+struct AttentionInputs {
+  py::array q, k;
+  py::object bias;
+  AttentionShape shape;
+
+  AttentionInputs(const py::array& q_, const py::array& k_, py::object bias_, double scale,
+                  std::pair<int64_t, int64_t> grid, int64_t prefix,
+                  std::pair<double, double> patch)
+      : q(q_), k(k_), bias(std::move(bias_)) {
+    if (q.ndim() != 4 || k.ndim() != 4) throw std::invalid_argument("q and k have 4 dimensions");
+    shape = {q.shape(0), q.shape(1),  k.shape(1), q.shape(2), q.shape(3),   grid.first,
+             grid.second, prefix, scale,      patch.first, patch.second};
+    if (prefix + shape.patches() != shape.tokens) throw std::invalid_argument("another grid");
+  }
+};
+
+template <typename T>
+py::dict run_attention(const AttentionInputs& in, const std::vector<int>& order) {
+  using Run = Widened<T>;
+  const AttentionShape& shape = in.shape;
+  std::vector<double> partials(attention_partials(shape, AttentionQueries<T>::kQueries),
+                               std::numeric_limits<double>::quiet_NaN());
+  auto statistics = unwritten<Run>({kStatistics, shape.images, shape.heads});
+  auto row = unwritten<Run>({shape.images, shape.heads, shape.tokens});
+  HostGrid grid{order};
+  const auto q = heads_of<T>(in.q), k = heads_of<T>(in.k);
+  const auto bias = heads_of<Run>(in.bias);
+  attention<T>(grid, shape, q, k, bias, partials.data(), statistics.mutable_data());
+  class_row<T>(grid, shape, q, k, bias, row.mutable_data());
+  py::dict out;
+  out["statistics"] = statistics;
+  out["row"] = row;
+  return out;
+}
+
+template <class Math>
+py::dict run_attention_fast(const AttentionInputs& in, const std::vector<int>& order, bool eager) {
+  using T = typename Math::T;
+  const AttentionShape& shape = in.shape;
+  const Heads<T> q = heads_of<T>(in.q), k = heads_of<T>(in.k);
+  const auto any = [](const Heads<T>& x) {
+    return AnyHeads{x.data, {x.strides[0], x.strides[1], x.strides[2], x.strides[3]}};
+  };
+  py::dict out;
+  out["fits"] = fits_matrix_unit(shape, any(q), any(k));
+  if (!py::cast<bool>(out["fits"])) return out;
+  std::vector<double> partials(attention_partials(shape, kFastQueries),
+                               std::numeric_limits<double>::quiet_NaN());
+  auto statistics = unwritten<float>({kStatistics, shape.images, shape.heads});
+  HostWarpGrid grid{{order}, {eager}};
+  attention_fast<Math>(grid, shape, q, k, heads_of<float>(in.bias), partials.data(),
+                       statistics.mutable_data());
+  out["statistics"] = statistics;
+  out["loads"] = grid.state.loads;
+  out["conflicts"] = grid.state.conflicts;
+  out["misaligned"] = grid.state.misaligned;
+  return out;
+}
+
+void add_attention(py::module_& m) {
+  py::class_<AttentionInputs>(m, "AttentionInputs")
+      .def(py::init<const py::array&, const py::array&, py::object, double,
+                    std::pair<int64_t, int64_t>, int64_t, std::pair<double, double>>(),
+           py::arg("q"), py::arg("k"), py::arg("bias"), py::arg("scale"), py::arg("grid"),
+           py::arg("prefix"), py::arg("patch"));
+  m.def("attention", [](const AttentionInputs& in, const std::string& type,
+                        const std::vector<int>& order) {
+    if (type == "f32") return run_attention<float>(in, order);
+    if (type == "f64") return run_attention<double>(in, order);
+    if (type == "bf16") return run_attention<BF16>(in, order);
+    if (type == "f16") return run_attention<F16>(in, order);
+    throw std::invalid_argument("no such type");
+  });
+  m.def("attention_fast", [](const AttentionInputs& in, const std::string& type,
+                             const std::vector<int>& order, bool eager) {
+    if (type == "bf16") return run_attention_fast<MathBF16>(in, order, eager);
+    if (type == "f16") return run_attention_fast<MathF16>(in, order, eager);
+    throw std::invalid_argument("no such type");
+  });
+  m.attr("FAST_QUERIES") = kFastQueries;
+  m.attr("FAR_PLACES") = kFarPlaces;
+  m.def("attention_shared_bytes", [] {
+    return std::vector<std::pair<size_t, int>>{
+        {sizeof(AttentionTile<MathBF16, 2, FarTable, false>::Shared), 2},
+        {sizeof(AttentionTile<MathBF16, 4, FarTable, false>::Shared), 2},
+        {sizeof(AttentionTile<MathBF16, 6, FarTable, false>::Shared), 1},
+        {sizeof(AttentionTile<MathBF16, 8, FarTable, false>::Shared), 1},
+        {sizeof(AttentionTile<MathBF16, 8, FarComputed, true>::Shared), 1}};
+  });
+}
+
+}  // namespace vitprobe::kernels
