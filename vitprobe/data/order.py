@@ -46,5 +46,5 @@ def how_many(n: int, examples: int | None) -> int:
         raise InputError(f"asked for {examples} examples, but there are {n}: ask for at most {n}")
     count = n if examples is None else examples
     if count < FEWEST:
-        raise InputError(f"at least {FEWEST} examples are needed, got {count}")
+        raise InputError(f"ask for at least {FEWEST} examples, got {count}")
     return count
