@@ -34,6 +34,7 @@ MODULES = {  # section -> the file in on_gpu/ that does it, and its seconds
     "hsic": ("hsic", 30),
     "sites": ("sites", 35),
     "attention": ("attention", 45),
+    "attention_end_to_end": ("attention_whole", 30),
     "end_to_end": ("whole", 90),
 }
 BUILD_SECONDS, CHECK_SECONDS = 120, 110

@@ -45,10 +45,8 @@ def gpu_tables(values: dict) -> dict[str, Table]:
             )
             for row in rows.get("attention", [])
         ),
-        "End to end": [
-            ["", "seconds for a batch"],
-            *([row["way"], seconds(row)] for row in rows.get("end_to_end", [])),
-        ],
+        "vitprobe.attention end to end": whole(rows.get("attention_end_to_end", [])),
+        "End to end": whole(rows.get("end_to_end", [])),
         "Targets": [
             ["", "kernel", "measured", "target"],
             *(
@@ -59,6 +57,11 @@ def gpu_tables(values: dict) -> dict[str, Table]:
         ],
     }
     return {title: table for title, table in found.items() if len(table) > 1}
+
+
+def whole(rows) -> Table:
+    """Seconds of a batch, a line for each way."""
+    return [["", "seconds for a batch"], *([row["way"], seconds(row)] for row in rows)]
 
 
 def ways(rows) -> Table:

@@ -63,6 +63,7 @@ def targets(sections: dict, dry_run: bool = False) -> Rows:
         found.append(_against(gram, kernel, MATMUL, min, 1.0))
     found.append(_grouped(sections.get("sites", {}).get("rows", [])))
     found += _attention(sections.get("attention", {}).get("rows", []))
+    found += _attention_whole(sections.get("attention_end_to_end", {}))
     found += _whole(sections.get("end_to_end", {}))
     if dry_run:
         for row in found:
@@ -160,21 +161,38 @@ def _worst(what: str, relation: str, bound: float, kernel: str, ratios: dict[str
     return _target(what, target, kernel, round(value, 3), met, f"{len(ratios)} shapes; {shape}")
 
 
+def _seconds(section: dict) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Seconds of a batch by way; and of ours, the kernels that each names."""
+    ways = {row["way"]: row.get("seconds_per_batch") for row in section.get("rows", [])}
+    ours = [name for name in ways if name.startswith("vitprobe")] or ["vitprobe"]
+    return ways, {name: name.removeprefix("vitprobe").strip() or "-" for name in ours}
+
+
+def _over_forward(what: str, kernel: str, seconds: float | None, forward: float | None) -> dict:
+    if not seconds or not forward:
+        return _target(what, "<= 1.3", kernel, None, None, "not measured")
+    ratio = seconds / forward
+    return _target(what, "<= 1.3", kernel, round(ratio, 3), ratio <= 1.3)
+
+
+def _attention_whole(section: dict) -> Rows:
+    ways, ours = _seconds(section)
+    what = "vitprobe.attention end to end: T / F"
+    return [
+        _over_forward(what, kernel, ways.get(name), ways.get("forward"))
+        for name, kernel in ours.items()
+    ]
+
+
 def _whole(section: dict) -> Rows:
     """T / F, and (T - F) / (P - F) with each forward pass its own."""
-    ways = {row["way"]: row.get("seconds_per_batch") for row in section.get("rows", [])}
+    ways, ours = _seconds(section)
     forward, peer = ways.get("forward"), ways.get("pytorch-cka")
     peer_forward = ways.get("forward, not in place")
-    ours = [name for name in ways if name.startswith("vitprobe")] or ["vitprobe"]
     found = []
-    for name in ours:
-        kernel, seconds = name.removeprefix("vitprobe").strip() or "-", ways.get(name)
-        what, target = "end to end: T / F", "<= 1.3"
-        if seconds and forward:
-            ratio = seconds / forward
-            found.append(_target(what, target, kernel, round(ratio, 3), ratio <= 1.3))
-        else:
-            found.append(_target(what, target, kernel, None, None, "not measured"))
+    for name, kernel in ours.items():
+        seconds = ways.get(name)
+        found.append(_over_forward("end to end: T / F", kernel, seconds, forward))
         what, target = "end to end: (T - F) / (P - F) of pytorch-cka", "<= 0.2"
         if seconds and forward and peer and peer_forward and peer > peer_forward:
             ratio = (seconds - forward) / (peer - peer_forward)

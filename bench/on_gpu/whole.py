@@ -106,12 +106,12 @@ def work(section: Section) -> None:
 
     ways = {"forward": pair.forward}
     for name, environment in kernel_sets().items():
-        ways[f"vitprobe {name}"] = _with_all(environment, pair.ours)
+        ways[f"vitprobe {name}"] = with_all(environment, pair.ours)
     for schedule in SCHEDULES:  # with the last kernels, by default inline
         if schedule != "inline":
             chosen = environment | {ENVIRONMENT: schedule}
-            ways[f"vitprobe {name}, {schedule}"] = _with_all(chosen, pair.ours)
-    _measure(section, ways, few, many)
+            ways[f"vitprobe {name}, {schedule}"] = with_all(chosen, pair.ours)
+    measure_batches(section, ways, few, many)
 
     if importlib.util.find_spec("cka") is None:
         section.note(pytorch_cka="not installed")
@@ -126,10 +126,10 @@ def work(section: Section) -> None:
         "forward, not in place": pair.forward,
         "pytorch-cka": lambda batches: pair.peer(batches, layers),
     }
-    _measure(section, ways, few, many)
+    measure_batches(section, ways, few, many)
 
 
-def _with_all(environment: dict[str, str], function):
+def with_all(environment: dict[str, str], function):
     def call(batches: int):
         with ExitStack() as stack:
             for variable, kernel in environment.items():
@@ -139,7 +139,7 @@ def _with_all(environment: dict[str, str], function):
     return call
 
 
-def _measure(section: Section, ways: dict, few: int, many: int) -> None:
+def measure_batches(section: Section, ways: dict, few: int, many: int) -> None:
     """In turns; a way that fails, or for which there is no time, gets a row that says so."""
     rounds = 1 if section.dry_run else 3
     seconds = {name: {few: [], many: []} for name in ways}
@@ -198,8 +198,9 @@ def _first(section: Section, way, batches: int) -> dict:
         torch.cuda.synchronize()
         found["peak_mib"] = round((torch.cuda.max_memory_allocated() - before) / 2**20, 1)
     if hasattr(result, "sizes"):
-        found["sites"] = [result.sizes["layer_a"], result.sizes["layer_b"]]
-        found["blanks"] = int(result["cka"].isnull().sum())
+        values = result["cka" if "cka" in result else "distance"]
+        found["sites"] = [values.sizes[dim] for dim in values.dims]
+        found["blanks"] = int(values.isnull().sum())
         found["parts"] = {
             key: value for key, value in result.attrs.items() if key.startswith("seconds_")
         }
