@@ -182,6 +182,7 @@ struct AttentionTile {
                  thread);
       }
     });
+    block.sync_warp();  // lanes that moved `top` went another way; mma wants all of them
   }
 
   VP_HD static constexpr int column_of(int thread, int i) {  // of a lane's four keys
