@@ -1,10 +1,10 @@
 """Attention of torch's own modules and of torchvision: nn.MultiheadAttention in every dress."""
 
-import numpy as np
 import pytest
 import torch
 import torchvision
 from attention_reproduced import captured, inputs_of
+from mnist_vit import trained
 from torch import nn
 from torch.nn import functional
 
@@ -258,41 +258,10 @@ def test_torchvision_swin_gives_its_weights():
         torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
 
 
-class MnistViT(nn.Module):
-    """The model of `mnist_vit.pth`: one post-norm block, one head, no class token."""
-
-    def __init__(self):
-        super().__init__()
-        self.pos_embed = nn.Parameter(torch.zeros(1, 16, 32))
-        self.patch_embed = nn.ModuleDict({"proj": nn.Linear(49, 32)})
-        block = {
-            "attn": nn.MultiheadAttention(32, 1, batch_first=True),
-            "ffn": nn.ModuleDict({"fc1": nn.Linear(32, 64), "fc2": nn.Linear(64, 32)}),
-            "norm1": nn.LayerNorm(32),
-            "norm2": nn.LayerNorm(32),
-        }
-        self.encoder = nn.ModuleList([nn.ModuleDict(block)])
-        self.norm, self.classifier = nn.LayerNorm(32), nn.Linear(32, 10)
-
-    def forward(self, x):
-        x = functional.unfold(x, 7, stride=7).transpose(1, 2)
-        x = self.patch_embed["proj"](x) + self.pos_embed
-        block = self.encoder[0]
-        x = block["norm1"](x + block["attn"](x, x, x)[0])
-        hidden = functional.gelu(block["ffn"]["fc1"](x))
-        x = block["norm2"](x + block["ffn"]["fc2"](hidden))
-        return self.classifier(self.norm(x).mean(1))
-
-
 def test_a_trained_model_on_real_digits(real_data):
-    model = MnistViT().eval()
-    weights = torch.load(real_data / "mnist_vit.pth", weights_only=True)
-    model.load_state_dict(weights)
-    mnist = np.load(real_data / "mnist-test3000.npz")
-    images = torch.from_numpy(mnist["images"]).permute(0, 3, 1, 2).float() / 255
-    images = (images - 0.1307) / 0.3081
+    model, images, labels = trained(real_data)
     with torch.no_grad():
-        accuracy = (model(images).argmax(1).numpy() == mnist["labels"]).mean()
+        accuracy = (model(images).argmax(1).numpy() == labels).mean()
     assert accuracy == pytest.approx(0.802, abs=5e-4)  # the model is the one that was trained
     found = check_mha(model, images[:64])
     assert found["encoder.0.attn"].site.tokens == 16 and found["encoder.0.attn"].site.heads == 1
