@@ -95,6 +95,17 @@ def test_uniform_attention_gives_uniform_maps(pictures):
     np.testing.assert_allclose(result["rollout"], 1, rtol=1e-12)
 
 
+def test_autocast_rounds_the_forward_pass_alone(pictures):
+    model = small_vit()
+    exact = vitprobe.maps(model, pictures)
+    rounded = vitprobe.maps(model, pictures, precision="bf16")
+    assert rounded.attrs["dtype"] == "bf16" and rounded["attention"].dtype == np.float64
+    difference = abs(rounded["attention"] - exact["attention"]).mean().item()
+    assert 0 < difference < 0.05 * exact["attention"].mean().item()
+    with pytest.raises(InputError, match="use fp32 or bf16"):
+        vitprobe.maps(model, pictures, precision="fp16")
+
+
 def test_chosen_layers_have_the_rollout_of_all(pictures):
     model = small_vit()
     whole = vitprobe.maps(model, pictures)

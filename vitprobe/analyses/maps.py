@@ -42,6 +42,7 @@ def maps(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     device: str | torch.device | None = None,
+    precision: str = "fp32",
     seed: int = 0,
 ) -> xr.Dataset:
     """Attention maps of single images, and what the model knows of places and patches beforehand.
@@ -58,6 +59,8 @@ def maps(
         image_size: pixels, for a model given by name; None: the model's own, else the data's.
         mean, std: three floats that override every other normalisation.
         device: None or "auto": that of a given module, else CUDA where there is one.
+        precision: `fp32`, or `bf16`: the forward pass under autocast; weights are computed in
+            float64 from the q and k that it gives.
         seed: of random weights.
 
     Returns:
@@ -78,9 +81,12 @@ def maps(
         InputError: no such image, no attention, or attention within windows or over several grids,
             where there is no map of the whole image.
     """
+    if precision not in ("fp32", "bf16"):
+        raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
     if isinstance(data, str):
         data = load_data(data)
     device = choose_device(device, [model])
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
     subject = make_subject(model, data, image_size, mean, std, seed)
     chosen = choose(data, index, Transform() if isinstance(data, Tensor) else subject.transform)
     notes: list[str] = []
@@ -101,7 +107,8 @@ def maps(
                     patch_size=patch_size,
                 )
                 class_token = tokens.prefix > 0 and has_class_token(subject.model)
-            rows, rolled = _one_image(subject, x, sites, tokens, class_token)
+            with autocast:
+                rows, rolled = _one_image(subject, x, sites, tokens, class_token)
             attention.append([rows[name] for name in wanted])
             rollout.append([rolled[name] for name in wanted])
             pictures.append(picture)
@@ -145,6 +152,7 @@ def maps(
         **missing,
         "seed": seed,
         "device": device_name(device),
+        "dtype": precision,
         "notes": "\n".join(notes),
         **versions(),
     }

@@ -52,6 +52,7 @@ def command(
         ),
     ] = "all",
     device: options.Device = "auto",
+    precision: options.Precision = "fp32",
     seed: options.Seed = 0,
     output: options.Output = "results",
 ) -> None:
@@ -89,6 +90,7 @@ def command(
             mean=options.channels("--mean", mean),
             std=options.channels("--std", std),
             device=device,
+            precision=precision,
             seed=seed,
         )
     writers = {".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf")}
