@@ -1,4 +1,4 @@
-"""End to end: seconds and memory beside the bare forward pass and pytorch-cka; the command."""
+"""End to end: seconds and memory beside the bare forward pass and pytorch-cka; the commands."""
 
 import subprocess
 import sys
@@ -6,7 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 from interleave import interleave, quartiles
+
+import vitprobe
 
 TABLE = "{}: CKA of every module of ResNet-18 x ViT-tiny, 2 x 128 images of 32 px"
 PEER = "beside pytorch-cka {}"
@@ -56,23 +60,60 @@ def test_peak_memory(end_to_end, compared, rounds):
     )
 
 
-def test_the_command(compared, rounds, tmp_path):
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cka --models vit,resnet18",
+        "attention --models vit",
+        "maps --model vit --index 3",
+        "head-subsets --models vit,resnet18",
+    ],
+)
+def test_the_command(compared, rounds, tmp_path, line):
     """What a new user runs, from the start of the process to the files written."""
-    models = "vit,resnet18"
     # In an empty folder: the package that runs is the installed one.
-    command = [sys.executable, "-m", "vitprobe", "cka", "--models", models, "--output", "out"]
+    command = [sys.executable, "-m", "vitprobe", *line.split(), "--output", "out"]
 
     def run():
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
     seconds = interleave({"wall time": run}, rounds(3), warm_up=0)["wall time"]
-    assert len(list((tmp_path / "out").glob("cka-*.nc"))) == 3
+    assert len(list((tmp_path / "out").glob("*.nc"))) >= 1
     compared(
-        table="The command, with imports, figures and files",
-        name=f"vitprobe cka --models {models}",
+        table="The commands, with imports, figures and files",
+        name=f"vitprobe {line}",
         unit="s",
         rounds=len(seconds),
         values={"wall time": quartiles(seconds)},
         target="<= 60 s",
+    )
+
+
+def test_attention_beside_the_forward(compared, rounds):
+    """All layers and heads, survey included."""
+    torch.manual_seed(0)
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=10).eval()
+    images = torch.randn(64, 3, 224, 224)
+
+    def forward():
+        with torch.no_grad():
+            for part in images.split(32):
+                model(part)
+
+    def ours():
+        return vitprobe.attention(model, images, batch_size=32)
+
+    assert ours()["distance"].notnull().all()
+    seconds = interleave({"forward": forward, "vitprobe": ours}, rounds(7), warm_up=1)
+    each = zip(*seconds.values(), strict=True)
+    compared(
+        table="Time: vitprobe.attention of ViT-tiny, 2 x 32 images of 224 px",
+        name="all layers and heads",
+        unit="s",
+        rounds=len(seconds["forward"]),
+        values={name: quartiles(spans) for name, spans in seconds.items()},
+        ratio_of="vitprobe / forward",
+        ratio=quartiles([whole / bare for bare, whole in each]),
+        target="<= 1.3",
     )
