@@ -29,6 +29,7 @@ namespace vitprobe::kernels {
 template <typename T>
 struct AttentionQueries {
   using Run = Widened<T>;
+  static constexpr int kBlocks = 2;  // on a multiprocessor: 128 registers a thread, none spilled
   static constexpr int kQueries = 64, kKeys = 32, kDepth = 16;
   static constexpr int kOwnQueries = 4, kOwnKeys = 2, kAcross = kKeys / kOwnKeys;
   static constexpr int kShare = kThreads / kQueries;  // threads of a query
