@@ -120,4 +120,5 @@ def pair(size) -> tuple[float, float] | None:
 
 
 def by(size) -> str:
+    """`14 x 14` from (14, 14)."""
     return " x ".join(f"{side:g}" for side in size)
