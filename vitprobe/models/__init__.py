@@ -1,6 +1,7 @@
 """Names to models: our own, timm's, torchvision's and the user's; checkpoints of every layout."""
 
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
+from vitprobe.models.find_checkpoint import find_checkpoint
 from vitprobe.models.given import transform_of
 from vitprobe.models.load import build_model, load_model
 from vitprobe.models.names import known_names
@@ -8,6 +9,7 @@ from vitprobe.models.names import known_names
 __all__ = [
     "Checkpoint",
     "build_model",
+    "find_checkpoint",
     "known_names",
     "load_model",
     "read_checkpoint",
