@@ -28,7 +28,14 @@ def test_elsewhere_pretraining_has_the_recipe_and_the_network_of_the_studies():
     s = resolve("pretrain", {"dataset": "cifar100"})
     assert (s.recipe, s.batch_size, s.epochs) == ("adamw-augmented", 32, 100)
     assert s.architecture == PRETRAIN_VIT
-    assert (s.patch_size, s.dim, s.heads, s.depth, s.mlp_dim, s.dropout) == (16, 128, 4, 12, 512, 0.1)
+    assert (s.patch_size, s.dim, s.heads, s.depth, s.mlp_dim, s.dropout) == (
+        16,
+        128,
+        4,
+        12,
+        512,
+        0.1,
+    )
     resnet = resolve("resnet", {"dataset": "cifar100"})
     assert (resnet.model, resnet.recipe, resnet.epochs) == ("resnet18", "adamw-augmented", 100)
     assert resnet.architecture == {}

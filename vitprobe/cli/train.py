@@ -118,11 +118,15 @@ def command(
         int | None, _option("-e", "--epochs", help="Times through the images.", panel=_RECIPE)
     ] = None,
     optimizer: Annotated[
-        str | None, _option("--optimizer", help="adamw, adam, sgd or another of timm's.", panel=_RECIPE)
+        str | None,
+        _option("--optimizer", help="adamw, adam, sgd or another of timm's.", panel=_RECIPE),
     ] = None,
-    lr: Annotated[float | None, _option("--lr", help="Highest learning rate.", panel=_RECIPE)] = None,
+    lr: Annotated[
+        float | None, _option("--lr", help="Highest learning rate.", panel=_RECIPE)
+    ] = None,
     weight_decay: Annotated[
-        float | None, _option("--weight_decay", help="Of weights, not of biases and norms.", panel=_RECIPE)
+        float | None,
+        _option("--weight_decay", help="Of weights, not of biases and norms.", panel=_RECIPE),
     ] = None,
     scheduler: Annotated[
         str | None, _option("--scheduler", help="cosine, tanh, poly, step or none.", panel=_RECIPE)
@@ -168,9 +172,7 @@ def command(
     ] = None,
     save_every: Annotated[
         float | None,
-        _option(
-            "--save_every", help="Seconds between checkpoints within an epoch.", panel=_RUN
-        ),
+        _option("--save_every", help="Seconds between checkpoints within an epoch.", panel=_RUN),
     ] = None,
 ) -> None:
     """Train a model: its best epoch by validation, its history and all to go on with are kept.

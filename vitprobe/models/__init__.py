@@ -2,6 +2,7 @@
 
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
 from vitprobe.models.device import choose_device, device_of
+from vitprobe.models.find_checkpoint import find_checkpoint
 from vitprobe.models.given import transform_of
 from vitprobe.models.load import build_model, load_model
 from vitprobe.models.names import known_names
@@ -11,6 +12,7 @@ __all__ = [
     "build_model",
     "choose_device",
     "device_of",
+    "find_checkpoint",
     "known_names",
     "load_model",
     "read_checkpoint",

@@ -69,7 +69,9 @@ class Feed:
         rows = torch.arange(part.start, part.stop)
         return rows if self.mix is None else torch.cat([(rows[:1] - 1) % n, rows])
 
-    def _varied(self, n: int, rows: Tensor, images: Tensor, labels: Tensor, random) -> TrainingBatch:
+    def _varied(
+        self, n: int, rows: Tensor, images: Tensor, labels: Tensor, random
+    ) -> TrainingBatch:
         draws = self.augment.draw(n, images.shape[-2:], random)
         images, targets = self.augment(images, draws[rows]), labels
         if self.mix is not None:

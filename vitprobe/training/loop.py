@@ -204,7 +204,9 @@ def parallel(model: nn.Module, settings: Settings, processes: Processes) -> nn.M
     """The model as it is run: in several processes with its gradients averaged; compiled."""
     device = next(model.parameters()).device
     if processes.count > 1:
-        model = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+        model = DistributedDataParallel(
+            model, device_ids=[device] if device.type == "cuda" else None
+        )
     return torch.compile(model) if settings.compile else model
 
 

@@ -91,7 +91,9 @@ def _classifiers(model: nn.Module, classes: int) -> list[nn.Module]:
     """timm's models name theirs; elsewhere it is the last layer with as many outputs as classes."""
     if hasattr(model, "get_classifier"):
         found = model.get_classifier()
-        return [h for h in (found if isinstance(found, tuple) else (found,)) if isinstance(h, nn.Linear)]
+        return [
+            h for h in (found if isinstance(found, tuple) else (found,)) if isinstance(h, nn.Linear)
+        ]
     layers = [
         module
         for module in model.modules()
