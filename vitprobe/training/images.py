@@ -78,13 +78,13 @@ class TrainingImages:
         elif self._images.device.type == self._device.type:
             where = _sent(positions, self._images.device).split([len(part) for part in order])
             for part in where:
-                yield self._images.index_select(0, part)
+                yield self._images.index_select(0, part).view(-1, 3, *self.size)
         else:
             for part in order:
-                shape = (len(part), *self._images.shape[1:])
+                shape = (len(part), self._images.shape[1])
                 pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
                 torch.index_select(self._images, 0, part, out=pinned)
-                yield pinned.to(self._device, non_blocking=True)
+                yield pinned.view(-1, 3, *self.size).to(self._device, non_blocking=True)
 
 
 def _sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -92,7 +92,10 @@ def _sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _decoded(data, rows: np.ndarray, transform: Transform, progress) -> torch.Tensor:
-    """uint8 (n, 3, H, W); arrays of the right size are copied, others decoded by threads."""
+    """uint8 (n, 3 * H * W); arrays of the right size are copied, others decoded by threads.
+
+    Flat rows: of these torch gathers a batch with one copy for each image, on one thread.
+    """
     height, width = transform.image_size
     images = np.empty((len(rows), 3, height, width), dtype=np.uint8)
     copied = isinstance(data, ArrayImages) and data.images.shape[1:3] == (height, width)
@@ -114,4 +117,4 @@ def _decoded(data, rows: np.ndarray, transform: Transform, progress) -> torch.Te
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return torch.from_numpy(images)
+    return torch.from_numpy(images).flatten(1)
