@@ -10,7 +10,7 @@ import torch
 
 from vitprobe.data import ImageData, Transform
 from vitprobe.data.images import ArrayImages
-from vitprobe.training.memory import default_limit, fits_on
+from vitprobe.training.memory import default_limit, fits_on_gpu
 from vitprobe.training.stream import Stream
 
 CHUNK = 512  # images decoded between two reports of progress
@@ -51,7 +51,8 @@ class TrainingImages:
         transform = Transform(self.size, crop_pct=crop_pct, interpolation=interpolation)
         if self.in_memory:
             images = _decoded(data, rows.numpy(), transform, progress or (lambda count: None))
-            self._images = images.to(self._device) if fits_on(self._device, self.nbytes) else images
+            self._on_gpu = self._device.type == "cuda" and fits_on_gpu(self._device, self.nbytes)
+            self._images = images.to(self._device) if self._on_gpu else images
         else:
             pin = self._device.type == "cuda"
             self._stream = Stream(data, rows, transform, workers=workers, pin_memory=pin)
@@ -75,16 +76,19 @@ class TrainingImages:
         if not self.in_memory:
             for images in self._stream.batches(order):
                 yield images.to(self._device, non_blocking=True)
-        elif self._images.device.type == self._device.type:
-            where = _sent(positions, self._images.device).split([len(part) for part in order])
-            for part in where:
-                yield self._images.index_select(0, part).view(-1, 3, *self.size)
+        elif self._on_gpu:
+            for part in _sent(positions, self._device).split([len(part) for part in order]):
+                yield self._images.index_select(0, part)
         else:
+            source = self._images.numpy()
+            pin = self._device.type == "cuda"
             for part in order:
-                shape = (len(part), self._images.shape[1])
-                pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-                torch.index_select(self._images, 0, part, out=pinned)
-                yield pinned.view(-1, 3, *self.size).to(self._device, non_blocking=True)
+                images = torch.empty(
+                    (len(part), *source.shape[1:]), dtype=torch.uint8, pin_memory=pin
+                )
+                # NumPy: torch would start its threads for this (see Transform._table)
+                np.take(source, part.numpy(), axis=0, out=images.numpy(), mode="clip")
+                yield images.to(self._device, non_blocking=True)
 
 
 def _sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -92,10 +96,7 @@ def _sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _decoded(data, rows: np.ndarray, transform: Transform, progress) -> torch.Tensor:
-    """uint8 (n, 3 * H * W); arrays of the right size are copied, others decoded by threads.
-
-    Flat rows: of these torch gathers a batch with one copy for each image, on one thread.
-    """
+    """uint8 (n, 3, H, W); arrays of the right size are copied, others decoded by threads."""
     height, width = transform.image_size
     images = np.empty((len(rows), 3, height, width), dtype=np.uint8)
     copied = isinstance(data, ArrayImages) and data.images.shape[1:3] == (height, width)
@@ -117,4 +118,4 @@ def _decoded(data, rows: np.ndarray, transform: Transform, progress) -> torch.Te
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return torch.from_numpy(images).flatten(1)
+    return torch.from_numpy(images)

@@ -16,9 +16,9 @@ def default_limit() -> int:
     return min(MOST, _available() // SHARE)
 
 
-def fits_on(device: torch.device, nbytes: int) -> bool:
-    """Whether a GPU has room for so much: up to a quarter of its free memory. CPU: True."""
-    return device.type != "cuda" or nbytes <= torch.cuda.mem_get_info(device)[0] // SHARE
+def fits_on_gpu(device: torch.device, nbytes: int) -> bool:
+    """Whether a GPU has room for so much: up to a quarter of its free memory."""
+    return nbytes <= torch.cuda.mem_get_info(device)[0] // SHARE
 
 
 def _available() -> int:
