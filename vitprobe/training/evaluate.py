@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitprobe.training.augment import Augment
 from vitprobe.training.images import TrainingImages
 from vitprobe.training.processes import Processes
 
@@ -15,7 +16,7 @@ from vitprobe.training.processes import Processes
 def evaluate(
     model: nn.Module,
     images: TrainingImages,
-    plain: Augment,
+    normalized: Callable[[Tensor], Tensor],
     *,
     batch_size: int,
     processes: Processes,
@@ -23,17 +24,18 @@ def evaluate(
 ) -> tuple[float, float]:
     """(mean cross entropy in nats, share of right answers), each process judging its part.
 
+    normalized: uint8 images (b, 3, H, W) -> the model's input.
     The model is in eval mode inside and in its former mode outside.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     part = processes.part(len(images))
     order = torch.arange(part.start, part.stop).split(batch_size)
-    sums = torch.zeros(2, dtype=torch.float64, device=images.device)
+    sums = torch.zeros(2, dtype=torch.float64, device=next(model.parameters()).device)
     try:
         for pixels, labels in images.batches([rows for rows in order if len(rows)]):
             with autocast():
-                logits = model(plain.only_normalised(pixels))
+                logits = model(normalized(pixels))
             sums += judged(logits.float(), labels)
     finally:
         for module, training in modes:

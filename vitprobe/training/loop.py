@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from vitprobe.errors import InputError
-from vitprobe.training.evaluate import evaluate
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step
 from vitprobe.training.files import FORMAT, RunFiles
 from vitprobe.training.history import Board, History

@@ -1,4 +1,4 @@
-"""The losses of an epoch: their sum, and the first that is not finite, without waiting for a GPU."""
+"""The losses of an epoch: their sum, and the first that is not finite, without waiting on a GPU."""
 
 from __future__ import annotations
 

@@ -42,9 +42,9 @@ class Settings:
         None: the model's own.
     recipe: where the fields from batch_size to augment come from. batch_size: images a step, of
         all processes together. lr: the highest of the schedule. min_lr: the lowest, as a share of
-        lr. warmup: share of all steps in which the rate rises from lr / 100. clip_grad: largest norm of all
-        gradients together; 0: any. ema_decay: of averaged weights; 0: none. augment: see
-        AugmentOptions.
+        lr. warmup: share of all steps in which the rate rises from lr / 100. clip_grad: largest
+        norm of all gradients together; 0: any. ema_decay: of averaged weights; 0: none. augment:
+        see AugmentOptions.
     validation: share of the training images that chooses the best epoch. fraction: share of the
         others that is trained on, the same in every class.
     seed: of weights, subset, order and augmentation. precision: `fp32`, or `bf16` (autocast).

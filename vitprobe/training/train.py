@@ -85,9 +85,9 @@ def train(
     started = time.monotonic()
     device = own_device(choose_device(settings.device))
     files = RunFiles(settings.output, settings.model_name)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        with processes(device) as group:
-            loop, trainee = _run(settings, files, device, group, resume, progress, command)
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, processes(device) as group:
+        loop, trainee = _run(settings, files, device, group, resume, progress, command)
     best = loop.history.row(loop.history.best)
     return TrainingResult(
         path=files.best,
@@ -126,6 +126,8 @@ def _run(
     if state is not None:
         loop.restore(state)
         state = None  # as large as the run itself
+    if loop.finished:
+        report.line("note: this run is finished; nothing was left to do")
     loop.run()
     group.wait()
     return loop, trainee
@@ -164,7 +166,7 @@ def _loop(settings, parts: Parts, trainee: Trainee, files, device, group, report
             evaluate(
                 model,
                 images,
-                plain,
+                plain.only_normalised,
                 batch_size=max(settings.batch_size, EVALUATED_TOGETHER),
                 processes=group,
                 autocast=lambda: autocast(device, settings),

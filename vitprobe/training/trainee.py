@@ -73,7 +73,7 @@ def _same_classes(settings: Settings, data: ImageData) -> bool:
 
 
 def train_mode(model: nn.Module) -> None:
-    """Training mode; where only the classifier is trained the rest works as in use (norms, dropout)."""
+    """Training mode; under a classifier that is trained alone norms and dropout work as in use."""
     model.train(all(weight.requires_grad for weight in model.parameters()))
 
 
