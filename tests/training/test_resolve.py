@@ -125,7 +125,7 @@ def test_trained_weights_for_those_modes_that_start_from_them(checkpoint):
         (
             "scratch",
             {"recipe": "adamw"},
-            "unknown recipe 'adamw'; did you mean .*'adamw-augmented'",
+            "'adamw'; did you mean .*'adamw-augmented'",
         ),
         ("scratch", {"optimizer": "adamv"}, "unknown optimizer 'adamv'; did you mean"),
         ("scratch", {"scheduler": "cosin"}, "did you mean 'cosine'"),
