@@ -11,7 +11,7 @@ import xarray as xr
 
 from vitprobe.analyses.provenance import strings, versions
 from vitprobe.training.study import Study, chosen, read_study
-from vitprobe.training.study_runs import Outcome, Train, check_sources, option_names, run_study
+from vitprobe.training.study_runs import Outcome, Train, check_sources, run_study
 
 DIMS = ("model", "pretraining", "fraction", "seed")
 CURVES = ("train_loss", "val_accuracy", "accuracy")
@@ -61,7 +61,7 @@ def compare_training(
     """
     if train is None:
         from vitprobe.training import train
-    read = read_study(study, option_names(train))
+    read = read_study(study)
     if dataset is not None:
         read = replace(read, dataset=dataset, test_dataset=None)
     if test_dataset is not None:

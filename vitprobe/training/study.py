@@ -27,12 +27,13 @@ It is data, a TOML file:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.training.settings import NAMES
 from vitprobe.training.toml import read_toml
 
 FOLDER = Path(__file__).with_name("studies")
@@ -41,6 +42,7 @@ STUDY_KEYS = ("title", "dataset", "test_dataset", "seeds", "fractions")
 # Arguments of `vitprobe.training.train` that differ from run to run.
 OF_A_RUN = ("mode", "model", "dataset", "test_dataset", "checkpoint", "fraction", "seed")
 OF_A_RUN += ("model_name", "output", "resume", "progress", "config")
+OPTIONS = tuple(name for name in NAMES if name not in OF_A_RUN)
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,15 @@ def ready_studies() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def read_study(name: str | Path, options: Collection[str]) -> Study:
+def read_study(name: str | Path) -> Study:
     """A study by its name, or the one in a `.toml` file of the user's.
-
-    options: what may stand in `[train]` and in entries: the long options of `vitprobe train`.
 
     Raises:
         InputError: no such study or file, not TOML, a key that is not known, or a value that
             cannot be; the message names the file and the key.
     """
     path = _path(str(name))
-    return _Reader(path, options).study(read_toml(path))
+    return _Reader(path).study(read_toml(path))
 
 
 def chosen(entries: Sequence[Entry], names: Sequence[str], option: str) -> tuple[Entry, ...]:
@@ -125,9 +125,8 @@ def _path(name: str) -> Path:
 class _Reader:
     """Tables -> Study; every message begins with the file."""
 
-    def __init__(self, path: Path, options: Collection[str]):
+    def __init__(self, path: Path):
         self.path = path
-        self.options = sorted(set(options) - set(OF_A_RUN))
 
     def study(self, tables: Mapping[str, Any]) -> Study:
         self._known("the file", tables, ("study", "train", "model", "pretraining"))
@@ -175,12 +174,13 @@ class _Reader:
     def _options(self, where: str, table: Mapping[str, Any], own: Sequence[str] = ()) -> dict:
         """The options by the names that `train` has; dashes work where underscores do."""
         options = {name.replace("-", "_"): value for name, value in table.items()}
-        for name in set(options) & set(OF_A_RUN) - set(own):
-            raise self._wrong(
-                f"{name!r} in {where} differs from run to run: it follows from [study], [[model]] "
-                "and [[pretraining]]"
-            )
-        self._known(where, options, (*own, *self.options))
+        for name in options:
+            if name in OF_A_RUN and name not in own:
+                raise self._wrong(
+                    f"{name!r} in {where} differs from run to run: it follows from [study], "
+                    "[[model]] and [[pretraining]]"
+                )
+        self._known(where, options, (*own, *OPTIONS))
         return options
 
     def _known(self, where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:

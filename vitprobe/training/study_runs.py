@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -45,11 +44,6 @@ class Outcome:
     run: Run
     result: Any = None  # a TrainingResult
     reason: str = ""
-
-
-def option_names(train: Train) -> list[str]:
-    """The long options of `vitprobe train`: arguments of the function."""
-    return list(inspect.signature(train).parameters)
 
 
 def runs(study: Study) -> list[Run]:
@@ -173,3 +167,5 @@ def _trained(train: Train, run: Run, arguments: Mapping[str, Any]) -> Outcome:
         return Outcome(run, reason=str(error))
     except torch.OutOfMemoryError as error:
         return Outcome(run, reason=f"out of memory: {str(error).splitlines()[0]}")
+    except InputError as error:
+        raise InputError(f"run {run.model_name}: {error}") from error
