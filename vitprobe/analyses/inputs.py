@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, SequentialSampler
 from vitprobe.data import ImageData, PairedLoader, Transform, load_data
 from vitprobe.data.batch import class_count
 from vitprobe.errors import InputError, VitprobeWarning
-from vitprobe.models import build_model, transform_of
+from vitprobe.models import build_model, choose_device, device_of, transform_of
 from vitprobe.taps import Survey, survey
 
 ModelLike = str | nn.Module
@@ -65,7 +65,7 @@ class Inputs:
 @contextmanager
 def moved(model: nn.Module, device: torch.device):
     """The model on the device inside, back where it was outside."""
-    home = _device_of(model)
+    home = device_of(model)
     if home is None or home == device:
         yield
         return
@@ -152,35 +152,6 @@ def prepare(
     )
 
 
-def choose_device(
-    device: str | torch.device | None, models: Sequence[ModelLike] = ()
-) -> torch.device:
-    """The device to run on; "auto" or None: a given module's own, else CUDA where there is one.
-
-    Raises:
-        InputError: not a device, or one that this machine does not have.
-    """
-    if device is None or device == "auto":
-        homes = [_device_of(model) for model in models if isinstance(model, nn.Module)]
-        homes = [home for home in homes if home is not None]
-        return homes[0] if homes else torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        chosen = None
-    if chosen is None or chosen.type not in ("cpu", "cuda"):
-        raise InputError(f"unknown device {str(device)!r}: use auto, cpu, cuda or cuda:N")
-    if chosen.type == "cuda":
-        if not torch.cuda.is_available():
-            raise InputError(f"no CUDA device on this machine for {chosen}: use --device cpu")
-        if chosen.index is not None and chosen.index >= torch.cuda.device_count():
-            raise InputError(
-                f"{device} asked for, but there are {torch.cuda.device_count()} CUDA devices"
-            )
-        chosen = torch.device("cuda", chosen.index or 0)
-    return chosen
-
-
 def say(notes: list[str], text: str) -> None:
     """Warn, and keep the same sentence for the result's `notes`."""
     notes.append(text)
@@ -252,12 +223,6 @@ def _same_in_every_pass(data, order: str) -> bool:
     if isinstance(data, DataLoader):
         return isinstance(data.sampler, SequentialSampler)
     return isinstance(data, Tensor) or order == "file"
-
-
-def _device_of(model: nn.Module) -> torch.device | None:
-    tensor = next(model.parameters(), None)
-    tensor = next(model.buffers(), None) if tensor is None else tensor
-    return None if tensor is None else tensor.device
 
 
 def _first_place(model: ModelLike, models: Sequence[ModelLike]) -> int:

@@ -1,6 +1,6 @@
 """Where the numbers come from, as attributes that a netCDF file can hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -38,6 +38,8 @@ def as_attribute(value):
         return value
     if isinstance(value, type):
         return value.__name__
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {as_attribute(item)}" for key, item in value.items())
     if isinstance(value, Sequence):
         return ", ".join(str(as_attribute(item)) for item in value)
     return "" if value is None else str(value)

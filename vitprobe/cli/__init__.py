@@ -16,7 +16,10 @@ app = typer.Typer(
     help="How a vision model sees, layer by layer, and how two of them differ.",
     no_args_is_help=True,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),  # --batch_size, --batch-size
+    },
     pretty_exceptions_enable=False,
 )
 _COMMANDS = sorted(

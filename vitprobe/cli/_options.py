@@ -11,8 +11,8 @@ _DATA, _RUN = "Images", "Run"
 Dataset = Annotated[
     str,
     typer.Option(
-        help="digits (embedded), cifar10, cifar100, svhn, mnist, fashionmnist, imagefolder:PATH or "
-        "npz:PATH.",
+        help="digits (embedded), cifar10, cifar100, svhn, mnist, fashionmnist, imagefolder:PATH, "
+        "zip:PATH or npz:PATH.",
         rich_help_panel=_DATA,
     ),
 ]

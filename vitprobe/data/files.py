@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitprobe.data.imagefolder import EXTENSIONS, images_in
+from vitprobe.data.imagefolder import images_in
 from vitprobe.data.images import FileImages
+from vitprobe.data.layout import EXTENSIONS
 from vitprobe.errors import InputError
 
 

@@ -6,21 +6,24 @@ from pathlib import Path
 
 from vitprobe.data.digits import digits
 from vitprobe.data.downloads import SETS, torchvision_set
-from vitprobe.data.imagefolder import SPLIT_FOLDERS, imagefolder
+from vitprobe.data.imagefolder import imagefolder
 from vitprobe.data.images import ImageData
+from vitprobe.data.layout import SPLIT_FOLDERS
 from vitprobe.data.npz import npz
+from vitprobe.data.zipped import zipped
 from vitprobe.errors import InputError, did_you_mean
 
 NAMES = ("digits", *SETS)
-FROM_PATH = {"imagefolder": imagefolder, "npz": npz}
+FROM_PATH = {"imagefolder": imagefolder, "zip": zipped, "npz": npz}
 
 
 def load_data(name: str, *, split: str = "test", data_dir: str | Path | None = None) -> ImageData:
     """The data set called `name`: `(PIL image in RGB, int label)` by index.
 
     name: `digits` (embedded), `cifar10`, `cifar100`, `svhn`, `mnist`, `fashionmnist` (downloaded
-        on first use), `imagefolder:PATH` or `npz:PATH` (keys images, labels).
-    split: `train` or `test`; for the last two also `val`.
+        on first use), `imagefolder:PATH`, `zip:PATH` (of such a folder) or `npz:PATH` (keys
+        images, labels).
+    split: `train` or `test`; for the last three also `val`.
     data_dir: where downloads are kept; default `$VITPROBE_DATA`, else `~/.cache/vitprobe`.
 
     Grey images come in three equal channels. Raises InputError for an unknown name or split, no
@@ -48,6 +51,8 @@ def _hint(name: str) -> str:
         return f": for a folder of images write imagefolder:{name}"
     if Path(name).suffix == ".npz":
         return f": for a NumPy file write npz:{name}"
+    if Path(name).suffix.lower() == ".zip":
+        return f": for an archive of images write zip:{name}"
     forms = [f"{kind}:PATH" for kind in FROM_PATH]
     near = did_you_mean(name, [*NAMES, *forms])
     return near or f": use one of {', '.join([*NAMES, *forms])}"

@@ -68,14 +68,16 @@ class Transform:
 
         Raises InputError for an array of another dtype or shape.
         """
-        image = to_pil(image)
-        if self.image_size is not None:
-            image = self._fit(image)
-        pixels, table = np.asarray(image), self._table()
+        pixels, table = self.pixels(image), self._table()
         x = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
         for c in range(3):
             np.take(table[c], pixels[..., c], out=x[c], mode="clip")
         return torch.from_numpy(x)
+
+    def pixels(self, image: Image.Image | np.ndarray) -> np.ndarray:
+        """The same without normalising: resized and cut, uint8 (H, W, 3); it may be read-only."""
+        image = to_pil(image)
+        return np.asarray(image if self.image_size is None else self._fit(image))
 
     def _table(self) -> np.ndarray:
         """Level 0..255 -> value, float32 (3, 256).

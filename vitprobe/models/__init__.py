@@ -1,6 +1,8 @@
 """Names to models: our own, timm's, torchvision's and the user's; checkpoints of every layout."""
 
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
+from vitprobe.models.device import choose_device, device_of
+from vitprobe.models.find_checkpoint import find_checkpoint
 from vitprobe.models.given import transform_of
 from vitprobe.models.load import build_model, load_model
 from vitprobe.models.names import known_names
@@ -8,6 +10,9 @@ from vitprobe.models.names import known_names
 __all__ = [
     "Checkpoint",
     "build_model",
+    "choose_device",
+    "device_of",
+    "find_checkpoint",
     "known_names",
     "load_model",
     "read_checkpoint",

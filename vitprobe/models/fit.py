@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import nn
@@ -33,35 +33,54 @@ def weight_shapes(source: Source, num_classes: int, size: Frame | None) -> dict[
     return {plain_name(key): value.shape for key, value in _tensors(model).items()}
 
 
+def classifier_keys(source: Source) -> tuple[list[str], dict[str, torch.Size]]:
+    """The classifier's weights, whose first dimension follows the class count; all shapes of the
+    model at its default size."""
+    size = source.default_size(None)
+    shapes, others = (weight_shapes(source, classes, size) for classes in (2, 3))
+    head = [key for key, shape in shapes.items() if shape[:1] == (2,) and others[key][:1] == (3,)]
+    return head, shapes
+
+
 def classes_and_sizes(
     source: Source, checkpoint: Checkpoint
 ) -> tuple[int | None, str, SizeRange | None]:
     """What a checkpoint was made for: (classes, the keys that say so, image sizes).
 
-    The classifier's weights are those whose first dimension follows the class count.
     None and "" where the weights don't tell.
     """
-    size = source.default_size(None)
-    shapes, others = (weight_shapes(source, classes, size) for classes in (2, 3))
+    keys, shapes = classifier_keys(source)
     state = checkpoint.state
-    head = [
-        key
-        for key, shape in shapes.items()
-        if shape[:1] == (2,) and others[key][:1] == (3,) and key in state and state[key].ndim
-    ]
+    head = [key for key in keys if key in state and state[key].ndim]
     classes = state[head[0]].shape[0] if head else None
     because = ", ".join(f"{key} {tuple(state[key].shape)}" for key in head)
     return classes, because, source.sizes(state, shapes)
 
 
-def load_weights(model: nn.Module, checkpoint: Checkpoint, name: str) -> None:
+def new_head_keys(source: Source) -> list[str]:
+    """`classifier_keys`' first; InputError where there are none to be drawn anew."""
+    keys, _ = classifier_keys(source)
+    if not keys:
+        raise InputError(
+            f"{source.name} has no classifier whose size follows num_classes, so that none can be "
+            "drawn anew: give its callable a parameter num_classes, or use a model that has one"
+        )
+    return keys
+
+
+def load_weights(
+    model: nn.Module, checkpoint: Checkpoint, name: str, but: Collection[str] = ()
+) -> None:
     """Copy a checkpoint's weights into a model; every one must be there and fit.
+
+    but: plain names of weights that are left as they are, and may be absent or of another shape.
 
     Raises InputError that names some of the keys, or the first shape, that don't. Batch norm's
     counters, which old checkpoints lack, may be missing.
     """
     wanted = {plain_name(key): (key, value) for key, value in _tensors(model).items()}
-    state = checkpoint.state
+    wanted = {key: value for key, value in wanted.items() if key not in but}
+    state = {key: value for key, value in checkpoint.state.items() if key not in but}
     missing = [
         key for key in wanted if key not in state and not key.endswith("num_batches_tracked")
     ]
@@ -81,6 +100,23 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, name: str) -> None:
             f"model ({len(wrong)} of {len(state)} shapes differ)"
         )
     model.load_state_dict({wanted[key][0]: value for key, value in state.items()}, strict=False)
+
+
+def replace_head(model: nn.Module, fresh: nn.Module, keys: Collection[str]) -> None:
+    """Put the classifier of `fresh`, the modules that hold these weights, into `model`.
+
+    Both are models of one name; the rest of `model` stays as it is, which may differ from `fresh`
+    in what is no weight (a torchvision preset changes its input, or leaves out a second head).
+    """
+    paths = dict.fromkeys(key.rpartition(".")[0] for key in keys)
+    theirs, own = dict(fresh.named_modules()), dict(model.named_modules())
+    for path in paths:
+        if path in own:
+            model.set_submodule(path, theirs[path])
+    for path, module in own.items():  # what a module states of itself
+        classes = getattr(theirs.get(path), "num_classes", None)
+        if isinstance(classes, int) and hasattr(module, "num_classes"):
+            module.num_classes = classes
 
 
 def _tensors(model: nn.Module) -> Mapping[str, torch.Tensor]:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 from torch import nn
 
-from vitprobe.data import Transform
 from vitprobe.errors import InputError
-from vitprobe.models.checkpoints import Checkpoint, read_checkpoint, state_sha256
-from vitprobe.models.fit import built, classes_and_sizes, load_weights
+from vitprobe.models.architecture import given_options
+from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
+from vitprobe.models.described import described
+from vitprobe.models.fit import (
+    built,
+    classes_and_sizes,
+    load_weights,
+    new_head_keys,
+    replace_head,
+)
 from vitprobe.models.from_user import UserSource
 from vitprobe.models.names import find_source
 from vitprobe.models.source import Frame, Source, brief
-from vitprobe.models.spec import PRETRAINED, RANDOM, Spec, parse_spec
+from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
 
 
 def load_model(
@@ -25,9 +31,10 @@ def load_model(
 ) -> nn.Module:
     """`NAME[@WEIGHTS]` -> model in eval mode on the CPU.
 
-    spec: NAME is `vit`, `resnet18/34/50/101`, `resnet20/32/44/56`, `mini-vit`, `base-vit`,
-        `vit-l32`, any timm name, `torchvision:NAME` or `package.module:callable`. WEIGHTS is
-        `random` (also without `@`), `pretrained` or a checkpoint file.
+    spec: NAME is `vit`, `vit-zhu2023`, `vit-small-data`, `resnet18/34/50/101`,
+        `resnet20/32/44/56`, `lambda_resnet26/38/50`, `mini-vit`, `base-vit`, `vit-l32`, any timm
+        name, `torchvision:NAME` or `package.module:callable`. WEIGHTS is `random` (also without
+        `@`), `pretrained` or a checkpoint file.
     num_classes: None takes the checkpoint's, else 10 for our own names and the library's for
         others. Pretrained weights keep their own classifier.
     image_size: side in pixels; None takes the checkpoint's, else 32 for our own names and the
@@ -37,7 +44,8 @@ def load_model(
     The model has two attributes more: `transform` (vitprobe.data.Transform; mean and std are None
     where the data set's are to be used) and `provenance`, a dict of spec, name, weights,
     weights_sha256 (of the file, or of the weights themselves), parameters, num_classes (0: none,
-    or unknown), image_size (pixels; 0: any) and note (a line for the reader).
+    or unknown), image_size (pixels; 0: any), architecture (a dict of the options of our own ViTs,
+    else {}) and note (a line for the reader).
 
     Raises InputError for an unknown name, weights that can't be had, read or fitted, and a class
     count or image size that contradicts the checkpoint.
@@ -52,12 +60,24 @@ def build_model(
     image_size: int | None = None,
     fallback_image_size: int | None = None,
     seed: int = 0,
+    architecture: Mapping[str, int | float | str] | None = None,
+    new_head: bool = False,
 ) -> nn.Module:
-    """`load_model` for an analysis: `fallback_image_size` is the data set's, only a wish.
+    """`load_model` for an analysis or for training.
 
-    It is used for our own names where neither `image_size` nor the checkpoint says otherwise.
+    fallback_image_size: the data set's, only a wish: it is used for our own names where neither
+        `image_size` nor the checkpoint says otherwise.
+    architecture: for `vit`, `vit-zhu2023` and `vit-small-data` any of patch_size (pixels), dim,
+        heads, depth, mlp_dim, dropout and pool ("cls" or "mean"); None values count as not given.
+        A checkpoint tells its own (heads, if it can't, by `guessed_heads`; dropout is free).
+    new_head: the classifier of a checkpoint or of pretrained weights is drawn anew, for
+        `num_classes` if it is given; all other weights are loaded.
+
+    Raises InputError also for options that the model does not have, or that contradict the
+    checkpoint, and for a new head where no weights are known to be the classifier's.
     """
     _check_positive(num_classes=num_classes, image_size=image_size)
+    given = given_options(architecture)
     parsed = parse_spec(spec)
     source = find_source(parsed.name)
     size = None if image_size is None else (image_size, image_size)
@@ -66,23 +86,37 @@ def build_model(
     checkpoint = None
     with _random_stream(seed, source.name):
         if parsed.weights == PRETRAINED:
-            source = source.for_pretrained()
+            source = source.for_pretrained().configured(given, None)
             model, note = _pretrained(source, size)
             size = size or source.default_size(fallback_image_size)
-            num_classes = source.default_classes
+            if new_head:
+                num_classes = num_classes or source.default_classes
+                replace_head(model, built(source, num_classes, size), new_head_keys(source))
+            else:
+                num_classes = source.default_classes
+                head = "with their own" if getattr(model, "num_classes", None) != 0 else "without a"
+                note += f" {head} classifier"
         elif parsed.weights == RANDOM:
+            source = source.configured(given, None)
             size = size or source.default_size(fallback_image_size)
             num_classes = num_classes or source.default_classes
             model = built(source, num_classes, size)
             note = _random_note(source, seed)
         else:
-            checkpoint = read_checkpoint(parsed.path)
-            num_classes, size = _agreed(source, checkpoint, num_classes, size, fallback_image_size)
+            checkpoint = source.native(read_checkpoint(parsed.path))
+            source = source.configured(given, checkpoint)
+            num_classes, size = _agreed(
+                source, checkpoint, num_classes, size, fallback_image_size, new_head
+            )
             model = built(source, num_classes, size)
-            load_weights(model, checkpoint, source.name)
+            head_keys = new_head_keys(source) if new_head else ()
+            load_weights(model, checkpoint, source.name, but=head_keys)
             note = f"{source.name}: weights of {parsed.path}"
+    if new_head and parsed.weights != RANDOM:
+        note += f" with a new classifier (seed {seed})"
+    note += f"; {source.remark}" if source.remark else ""
     model.eval()
-    return _described(model, parsed, source, checkpoint, num_classes, size, note)
+    return described(model, parsed, source, checkpoint, num_classes, size, note)
 
 
 def _agreed(
@@ -91,10 +125,11 @@ def _agreed(
     num_classes: int | None,
     size: Frame | None,
     fallback: int | None,
+    new_head: bool,
 ) -> tuple[int | None, Frame | None]:
     """Class count and image size on which the caller and the checkpoint agree, or InputError."""
     classes, head, sizes = classes_and_sizes(source, checkpoint)
-    if None not in (classes, num_classes) and classes != num_classes:
+    if not new_head and None not in (classes, num_classes) and classes != num_classes:
         raise InputError(
             f"checkpoint {checkpoint.path} is a {source.name} with {classes} classes ({head}), "
             f"but {num_classes} were asked for: use data with {classes} classes, or other weights"
@@ -111,6 +146,8 @@ def _agreed(
     size = size or source.default_size(fallback)
     if sizes and not (size and sizes.low <= size[0] <= sizes.high):
         size = (sizes.usual, sizes.usual)
+    if new_head and num_classes:
+        return num_classes, size
     return classes or num_classes or source.default_classes, size
 
 
@@ -124,8 +161,7 @@ def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:
             f"could not get the pretrained weights of {source.name} ({brief(error)}): without a "
             f"network use {source.name}@random or {source.name}@FILE"
         ) from error
-    head = "with their own" if getattr(model, "num_classes", None) != 0 else "without a"
-    return model, f"{source.name}: pretrained weights ({weights}) {head} classifier"
+    return model, f"{source.name}: pretrained weights ({weights})"
 
 
 def _random_note(source: Source, seed: int) -> str:
@@ -137,41 +173,6 @@ def _random_note(source: Source, seed: int) -> str:
     except InputError:
         others = f"{source.name}@FILE"
     return f"{source.name}: random weights (seed {seed}); for trained ones use {others}"
-
-
-def _described(
-    model: nn.Module,
-    spec: Spec,
-    source: Source,
-    checkpoint: Checkpoint | None,
-    num_classes: int | None,
-    size: Frame | None,
-    note: str,
-) -> nn.Module:
-    """The model with its `transform` and `provenance`."""
-    for taken in ("transform", "provenance"):
-        if hasattr(model, taken):
-            raise InputError(f"{source.name} has an attribute {taken!r} of its own: rename it")
-    transform: Transform = source.transform(size)
-    if checkpoint is not None and checkpoint.normalization:
-        mean, std = checkpoint.normalization
-        transform = replace(transform, mean=mean, std=std)
-    if num_classes is None:
-        own = getattr(model, "num_classes", 0)
-        num_classes = own if isinstance(own, int) else 0
-    square = size is None or size[0] == size[1]
-    model.transform = transform
-    model.provenance = {
-        "spec": f"{spec.name}@{spec.weights}",
-        "name": source.name,
-        "weights": spec.weights,
-        "weights_sha256": checkpoint.sha256 if checkpoint else state_sha256(model.state_dict()),
-        "parameters": sum(weight.numel() for weight in model.parameters()),
-        "num_classes": num_classes,
-        "image_size": (size[0] if size else 0) if square else f"{size[0]} x {size[1]}",
-        "note": note,
-    }
-    return model
 
 
 def _check_positive(**numbers: int | None) -> None:

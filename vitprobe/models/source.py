@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
+from vitprobe.models.architecture import Architecture, refuse_options
+
+if TYPE_CHECKING:
+    from vitprobe.models.checkpoints import Checkpoint
 
 Frame = tuple[int, int]  # height and width in pixels
 
@@ -40,6 +46,21 @@ class Source:
     default_classes: int | None = None
     # Whether the number of classes can be chosen.
     takes_classes: bool = True
+
+    # What `configured` settled for a model with options (see architecture.py); else {}.
+    architecture: Mapping[str, Any] = MappingProxyType({})
+    # What a reader should know of it: a guess, or "".
+    remark: str = ""
+
+    def configured(self, given: Architecture, checkpoint: Checkpoint | None) -> Source:
+        """The source of this name's models with the architecture that is given or that the
+        checkpoint tells; InputError where they contradict each other, or there is no choice."""
+        refuse_options(self.name, given)
+        return self
+
+    def native(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The checkpoint with the names and shapes that this name's models have."""
+        return checkpoint
 
     def default_size(self, fallback: int | None) -> Frame | None:
         """Image size when nothing else decides; `fallback` (the data's, pixels) is only a wish."""

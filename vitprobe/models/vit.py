@@ -1,26 +1,72 @@
 """A small Vision Transformer for small images (Dosovitskiy et al. 2020, arXiv 2010.11929)."""
 
+from __future__ import annotations
+
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from vitprobe.models.architecture import Architecture, Told, check_heads
+from vitprobe.models.checkpoints import Checkpoint
+from vitprobe.models.shapes import counted, shape_of
 from vitprobe.models.source import check_patches
 
-PATCH = 4
+DEFAULTS: Architecture = {
+    "patch_size": 4,
+    "dim": 128,
+    "heads": 4,
+    "depth": 6,
+    "mlp_dim": 512,
+    "dropout": 0.0,
+    "pool": "cls",
+}
 
 
-def vit(num_classes: int = 10, image_size: int = 32) -> nn.Module:
-    """Patch 4, width 128, depth 6, 4 heads, MLP 512, class token: about 1.2 M parameters.
+def vit(
+    num_classes: int = 10,
+    image_size: int = 32,
+    *,
+    patch_size: int = 4,
+    dim: int = 128,
+    heads: int = 4,
+    depth: int = 6,
+    mlp_dim: int = 512,
+    dropout: float = 0.0,
+    pool: str = "cls",
+) -> nn.Module:
+    """timm's VisionTransformer; with the defaults at 32 px about 1.2 M parameters.
 
-    image_size: pixels, a multiple of 4. Images (B, 3, image_size, image_size) -> (B, num_classes).
-    Raises InputError for another image size.
+    image_size: pixels, a multiple of patch_size.
+    dropout: after the embedding, after each attention's projection and in the MLPs.
+    pool: "cls" reads the class token; "mean" has none and averages the patches.
+    Images (B, 3, image_size, image_size) -> (B, num_classes).
+    Raises InputError for another image size, and heads that do not divide dim.
     """
-    check_patches("vit", (image_size, image_size), (PATCH, PATCH))
+    check_patches("vit", (image_size, image_size), (patch_size, patch_size))
+    check_heads("vit", dim, heads)
     return VisionTransformer(
         img_size=image_size,
-        patch_size=PATCH,
+        patch_size=patch_size,
         num_classes=num_classes,
-        embed_dim=128,
-        depth=6,
-        num_heads=4,
-        mlp_ratio=4,
+        embed_dim=dim,
+        depth=depth,
+        num_heads=heads,
+        mlp_ratio=(mlp_dim + 0.5) / dim,  # timm cuts dim * mlp_ratio to a whole number
+        pos_drop_rate=dropout,
+        proj_drop_rate=dropout,
+        class_token=pool == "cls",
+        global_pool="token" if pool == "cls" else "avg",
     )
+
+
+def vit_told(checkpoint: Checkpoint) -> dict[str, Told]:
+    """The options that the weights of a `vit` tell: all but heads and dropout."""
+    state, told = checkpoint.state, {}
+    if shape := shape_of(state, "patch_embed.proj.weight", 4):
+        because = f"patch_embed.proj.weight {shape}"
+        told |= {"dim": Told(shape[0], because), "patch_size": Told(shape[-1], because)}
+    if shape := shape_of(state, "blocks.0.mlp.fc1.weight", 2):
+        told["mlp_dim"] = Told(shape[0], f"blocks.0.mlp.fc1.weight {shape}")
+    if shape_of(state, "pos_embed", 3):
+        has_token = "cls_token" in state
+        told["pool"] = Told("cls", "cls_token") if has_token else Told("mean", "no cls_token")
+    return told | counted(state, r"blocks\.(\d+)\.")

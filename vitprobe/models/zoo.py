@@ -11,16 +11,31 @@ from torch import nn
 
 from vitprobe.data import Transform
 from vitprobe.models.from_timm import TimmSource
+from vitprobe.models.lambda_resnet import lambda_resnet
 from vitprobe.models.resnet import resnet, stem_sizes
 from vitprobe.models.resnet_cifar import resnet_cifar
 from vitprobe.models.source import Frame, SizeRange, Source
-from vitprobe.models.vit import vit
+from vitprobe.models.vit import vit, vit_told
+from vitprobe.models.vit_small_data import vit_small_data, vit_small_data_told
+from vitprobe.models.vit_source import VitSource
+from vitprobe.models.vit_zhu2023 import ViTZhu2023
+from vitprobe.models.zhu2023_layouts import in_native_layout, zhu2023_told
 
 # name -> builder(num_classes=, image_size=)
 OWN: dict[str, Callable[..., nn.Module]] = {
     "vit": vit,
+    "vit-zhu2023": ViTZhu2023,
+    "vit-small-data": vit_small_data,
     **{f"resnet{depth}": partial(resnet, depth) for depth in (18, 34, 50, 101)},
     **{f"resnet{depth}": partial(resnet_cifar, depth) for depth in (20, 32, 44, 56)},
+    **{f"lambda_resnet{depth}": partial(lambda_resnet, depth) for depth in (26, 38, 50)},
+}
+
+# Those with options: how a checkpoint tells them, and how its layout is read.
+VITS = {
+    "vit": (vit_told,),
+    "vit-zhu2023": (zhu2023_told, in_native_layout),
+    "vit-small-data": (vit_small_data_told,),
 }
 
 # Short names for models of timm's that studies of small data use.
@@ -65,5 +80,7 @@ class CifarResNetSource(OwnSource):
 
 def own_source(name: str) -> Source:
     """The source of one of our own names (a key of OWN)."""
+    if name in VITS:
+        return VitSource(name, OWN[name], *VITS[name])
     builder = getattr(OWN[name], "func", OWN[name])
     return {resnet: ResNetSource, resnet_cifar: CifarResNetSource}.get(builder, OwnSource)(name)

@@ -1,0 +1,201 @@
+"""`vitprobe train`: pre-train, fine-tune, probe or train from scratch."""
+
+import shlex
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from vitprobe.errors import InputError
+
+_MODEL, _RECIPE, _RUN = "Model", "Recipe", "Run"
+
+
+def _option(*names: str, help: str, panel: str, **more: Any):
+    """An option without a default of its own: what is not given follows the recipe."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
+
+
+def command(
+    mode: Annotated[
+        str | None,
+        typer.Argument(
+            help="pretrain, finetune, resnet, scratch or probe.", show_default=False, metavar="MODE"
+        ),
+    ] = None,
+    mode_option: Annotated[
+        str | None, _option("-m", "--mode", help="The same as MODE.", panel=_RUN)
+    ] = None,
+    model: Annotated[
+        str | None,
+        _option(
+            "--model",
+            help=r"vit, vit-zhu2023, vit-small-data, resnet18, lambda_resnet26, any timm name, "
+            r"torchvision:NAME, package.module:callable; NAME\[@pretrained|FILE] to fine-tune.",
+            panel=_MODEL,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        _option(
+            "-ckpt", "--checkpoint", help="Trained weights to fine-tune or probe.", panel=_MODEL
+        ),
+    ] = None,
+    patch_size: Annotated[
+        int | None, _option("-ps", "--patch_size", help="Of a ViT, pixels.", panel=_MODEL)
+    ] = None,
+    dim: Annotated[
+        int | None, _option("-dim", "--dim", help="Width of a ViT.", panel=_MODEL)
+    ] = None,
+    heads: Annotated[
+        int | None, _option("-hd", "--heads", help="Heads of a ViT.", panel=_MODEL)
+    ] = None,
+    depth: Annotated[
+        int | None, _option("-d", "--depth", help="Blocks of a ViT.", panel=_MODEL)
+    ] = None,
+    mlp_dim: Annotated[
+        int | None,
+        _option("-md", "--mlp_dim", help="Hidden width of a ViT's MLPs.", panel=_MODEL),
+    ] = None,
+    dropout: Annotated[
+        float | None, _option("-do", "--dropout", help="Of a ViT.", panel=_MODEL)
+    ] = None,
+    pool: Annotated[
+        str | None,
+        _option("--pool", help="cls (class token) or mean (of the patches).", panel=_MODEL),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        _option(
+            "--dataset",
+            help="digits (embedded), cifar10, cifar100, svhn, mnist, fashionmnist, "
+            "imagefolder:PATH, zip:PATH or npz:PATH.",
+            panel="Images",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        str | None,
+        _option(
+            "-dir",
+            "--data_dir",
+            help="Where the data set is, or is downloaded to; without --dataset its last part "
+            "names it: data/cifar100, or a folder of images.",
+            panel="Images",
+        ),
+    ] = None,
+    test_dataset: Annotated[
+        str | None,
+        _option(
+            "--test_dataset",
+            help="Test images, where the data set has no such part (npz:test.npz).",
+            panel="Images",
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None, _option("-i", "--image_size", help="Pixels.", panel="Images")
+    ] = None,
+    num_classes: Annotated[
+        int | None,
+        _option("-nc", "--num_classes", help="Checked against the data set's.", panel="Images"),
+    ] = None,
+    fraction: Annotated[
+        float | None,
+        _option(
+            "--fraction",
+            help="Share of the training images, the same of every class.",
+            panel="Images",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        _option("--recipe", help="A name of vitprobe recipes, or a .toml file.", panel=_RECIPE),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        _option("-b", "--batch_size", help="Images a step, of all processes.", panel=_RECIPE),
+    ] = None,
+    epochs: Annotated[
+        int | None, _option("-e", "--epochs", help="Times through the images.", panel=_RECIPE)
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        _option("--optimizer", help="adamw, adam, sgd or another of timm's.", panel=_RECIPE),
+    ] = None,
+    lr: Annotated[
+        float | None, _option("--lr", help="Highest learning rate.", panel=_RECIPE)
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        _option("--weight_decay", help="Of weights, not of biases and norms.", panel=_RECIPE),
+    ] = None,
+    scheduler: Annotated[
+        str | None, _option("--scheduler", help="cosine, tanh, poly, step or none.", panel=_RECIPE)
+    ] = None,
+    model_name: Annotated[
+        str | None, _option("-mn", "--model_name", help="Name of the files.", panel=_RUN)
+    ] = None,
+    output: Annotated[
+        str | None,
+        _option("--output", help="Folder of the files (checkpoints).", panel=_RUN, metavar="DIR"),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on where this run stopped, or start.", rich_help_panel=_RUN
+        ),
+    ] = False,
+    config: Annotated[
+        str | None,
+        _option("--config", help="These options, and a recipe's, in a .toml file.", panel=_RUN),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        _option("--seed", help="Of weights, subset, order and augmentation.", panel=_RUN),
+    ] = None,
+    device: Annotated[
+        str | None, _option("--device", help="auto, cpu, cuda or cuda:N.", panel=_RUN)
+    ] = None,
+    precision: Annotated[
+        str | None, _option("--precision", help="fp32, or bf16 (autocast).", panel=_RUN)
+    ] = None,
+    compile: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile", help="torch.compile the model.", rich_help_panel=_RUN, show_default=False
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        _option(
+            "--workers", help="Processes that decode a set too large for memory.", panel=_RUN, min=0
+        ),
+    ] = None,
+    save_every: Annotated[
+        float | None,
+        _option("--save_every", help="Seconds between checkpoints within an epoch.", panel=_RUN),
+    ] = None,
+) -> None:
+    """Train a model: its best epoch by validation, its history and all to go on with are kept.
+
+    What is not given follows the recipe, and the recipe follows mode and data set.
+
+    Example: vitprobe train scratch --model vit --dataset digits
+    """
+    given = dict(locals())
+    from vitprobe.cli._train_summary import print_summary
+    from vitprobe.cli._warned import plain_warnings
+    from vitprobe.training import train
+
+    if mode and mode_option and mode != mode_option:
+        raise InputError(f"two modes, {mode!r} and -m {mode_option!r}: give one")
+    apart = ("mode", "mode_option", "config", "resume")
+    with plain_warnings():
+        result = train(
+            mode or mode_option,
+            config=config,
+            resume=resume,
+            progress=True,
+            command=shlex.join(["vitprobe", *sys.argv[1:]]),
+            **{key: value for key, value in given.items() if key not in apart},
+        )
+    print_summary(result)

@@ -1,0 +1,76 @@
+"""Where a split's images and classes are in a tree of folders, on disk or in an archive."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from vitprobe.errors import InputError
+
+EXTENSIONS = {
+    ".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif",
+}  # fmt: skip
+# The folders that serve a split, the first that exists; many sets have no labelled test part.
+SPLIT_FOLDERS = {
+    "train": ("train",),
+    "val": ("val", "validation"),
+    "test": ("test", "val", "validation"),
+}
+
+
+class Tree(Protocol):
+    """Folders by their names from the top down; () is the top. Hidden names are left out."""
+
+    name: str
+
+    def folders(self, *where: str) -> list[str]:
+        """Names of the folders in a folder, sorted."""
+
+    def images(self, *where: str, deep: bool) -> list[str]:
+        """The image files of a folder, of its folders too where `deep`, in natural order."""
+
+
+def find_images(tree: Tree, split: str) -> tuple[list[str], list[int], list[str]]:
+    """Images, their class indices and the class names of one split, in one of three layouts.
+
+    train|test|val|validation/CLASS/...: the split's folder (test: val where there is no test);
+    class indices follow the names of all splits together. CLASS/...: the whole set, whatever the
+    split. Images without class folders: the whole set, label -1 and no classes.
+
+    Raises InputError for a split that is not there, and where there are no images.
+    """
+    wanted = dict.fromkeys(name for names in SPLIT_FOLDERS.values() for name in names)
+    class_names = tree.folders()
+    present, where = [name for name in wanted if name in class_names], ()
+    if present:
+        here = [name for name in SPLIT_FOLDERS[split] if name in present]
+        if not here:
+            raise InputError(f"{tree.name} has no {split} folder; it has: {', '.join(present)}")
+        where = (here[0],)
+        class_names = sorted({name for part in present for name in tree.folders(part)})
+    index = {name: i for i, name in enumerate(class_names)}
+    paths, labels = [], []
+    for name in tree.folders(*where):
+        files = tree.images(*where, name, deep=True)
+        paths += files
+        labels += [index[name]] * len(files)
+    if not paths:
+        paths = tree.images(*where, deep=False)
+        labels = [-1] * len(paths)
+        class_names = class_names if where else []
+    if not paths:
+        folder = "/".join((tree.name, *where))
+        raise InputError(f"no images in {folder}: expected {', '.join(sorted(EXTENSIONS))} files")
+    return paths, labels, class_names
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name, without folders, has an image's ending and is not hidden."""
+    return name[0] != "." and name[name.rfind(".") :].lower() in EXTENSIONS
+
+
+def natural(path: str) -> list:
+    """The key that puts 2.png before 10.png; `path` has slashes between folders."""
+    # digits and text alternate in the split, so numbers meet numbers; the text itself breaks ties
+    pieces = re.split(r"(\d+)", path)
+    return [[int(p) if i % 2 else p for i, p in enumerate(pieces)], path]

@@ -1,0 +1,49 @@
+"""What a built model says of itself: `transform` and `provenance`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from vitprobe.data import Transform
+from vitprobe.errors import InputError
+from vitprobe.models.checkpoints import Checkpoint, state_sha256
+from vitprobe.models.source import Frame, Source
+from vitprobe.models.spec import Spec
+
+
+def described(
+    model: nn.Module,
+    spec: Spec,
+    source: Source,
+    checkpoint: Checkpoint | None,
+    num_classes: int | None,
+    size: Frame | None,
+    note: str,
+) -> nn.Module:
+    """The model with its `transform` and `provenance`."""
+    for taken in ("transform", "provenance"):
+        if hasattr(model, taken):
+            raise InputError(f"{source.name} has an attribute {taken!r} of its own: rename it")
+    transform: Transform = source.transform(size)
+    if checkpoint is not None and checkpoint.normalization:
+        mean, std = checkpoint.normalization
+        transform = replace(transform, mean=mean, std=std)
+    if num_classes is None:
+        own = getattr(model, "num_classes", 0)
+        num_classes = own if isinstance(own, int) else 0
+    square = size is None or size[0] == size[1]
+    model.transform = transform
+    model.provenance = {
+        "spec": f"{spec.name}@{spec.weights}",
+        "name": source.name,
+        "weights": spec.weights,
+        "weights_sha256": checkpoint.sha256 if checkpoint else state_sha256(model.state_dict()),
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "num_classes": num_classes,
+        "image_size": (size[0] if size else 0) if square else f"{size[0]} x {size[1]}",
+        "architecture": dict(source.architecture),
+        "note": note,
+    }
+    return model

@@ -1,0 +1,46 @@
+"""Which device to run on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from vitprobe.errors import InputError
+
+
+def choose_device(
+    device: str | torch.device | None, models: Sequence[str | nn.Module] = ()
+) -> torch.device:
+    """The device to run on; "auto" or None: a given module's own, else CUDA where there is one.
+
+    Raises:
+        InputError: not a device, or one that this machine does not have.
+    """
+    if device is None or device == "auto":
+        homes = [device_of(model) for model in models if isinstance(model, nn.Module)]
+        homes = [home for home in homes if home is not None]
+        return homes[0] if homes else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise InputError(f"unknown device {str(device)!r}: use auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError(f"no CUDA device on this machine for {chosen}: use --device cpu")
+        if chosen.index is not None and chosen.index >= torch.cuda.device_count():
+            raise InputError(
+                f"{device} asked for, but there are {torch.cuda.device_count()} CUDA devices"
+            )
+        chosen = torch.device("cuda", chosen.index or 0)
+    return chosen
+
+
+def device_of(model: nn.Module) -> torch.device | None:
+    """Where the model's first parameter or buffer lies; None where it has none."""
+    tensor = next(model.parameters(), None)
+    tensor = next(model.buffers(), None) if tensor is None else tensor
+    return None if tensor is None else tensor.device

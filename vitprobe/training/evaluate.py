@@ -1,0 +1,50 @@
+"""Loss and accuracy on images that are not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vitprobe.training.images import TrainingImages
+from vitprobe.training.processes import Processes
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    images: TrainingImages,
+    normalized: Callable[[Tensor], Tensor],
+    *,
+    batch_size: int,
+    processes: Processes,
+    autocast,
+) -> tuple[float, float]:
+    """(mean cross entropy in nats, share of right answers), each process judging its part.
+
+    normalized: uint8 images (b, 3, H, W) -> the model's input.
+    The model is in eval mode inside and in its former mode outside.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    part = processes.part(len(images))
+    order = torch.arange(part.start, part.stop).split(batch_size)
+    sums = torch.zeros(2, dtype=torch.float64, device=next(model.parameters()).device)
+    try:
+        for pixels, labels in images.batches([rows for rows in order if len(rows)]):
+            with autocast():
+                logits = model(normalized(pixels))
+            sums += judged(logits.float(), labels)
+    finally:
+        for module, training in modes:
+            module.training = training
+    loss, right = (processes.sum(sums) / max(len(images), 1)).tolist()
+    return loss, right
+
+
+def judged(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum of cross entropies and number of right answers, float64 (2,)."""
+    loss = F.cross_entropy(logits, labels, reduction="sum")
+    return torch.stack([loss.double(), (logits.argmax(1) == labels).sum().double()])

@@ -1,0 +1,128 @@
+"""The files of a run: written whole or not at all, read back as data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import safetensors.torch
+import torch
+
+from vitprobe.errors import InputError
+
+FORMAT = 1
+
+
+class RunFiles:
+    """`<model_name>.pt` (best by validation), `.last.pt`, `.safetensors` and `.csv` in a folder."""
+
+    def __init__(self, folder: str | Path, model_name: str):
+        self.folder = Path(folder).expanduser()
+        base = self.folder / model_name
+        self.best, self.last, self.weights, self.table, self.board = (
+            base.with_name(base.name + end)
+            for end in (".pt", ".last.pt", ".safetensors", ".csv", ".tensorboard")
+        )
+
+    def check_writable(self) -> None:
+        """Make the folder and try it. Raises InputError where that fails."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"cannot write to --output {self.folder}: {error.strerror or error}; name another "
+                "folder"
+            ) from error
+
+    def good(self) -> str:
+        """What a reader of an error wants to know: which checkpoint is whole, if any."""
+        held = next((path for path in (self.last, self.best) if path.exists()), None)
+        return f"the last good checkpoint is {held}" if held else "no checkpoint was written yet"
+
+    def write_last(self, state: Mapping[str, Any]) -> None:
+        """Where to go on from."""
+        self._write(self.last, lambda file: torch.save(dict(state), file))
+
+    def write_best(self, state: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+        """The best epoch so far: all of the run's state, and the weights alone."""
+        plain = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+        about = {key: state[key] for key in ABOUT if key in state}
+        metadata = {"format": "pt"} | {key: json.dumps(value) for key, value in about.items()}
+        self._write(self.best, lambda file: torch.save(dict(state), file))
+        self._write(
+            self.weights, lambda file: file.write(safetensors.torch.save(plain, metadata=metadata))
+        )
+
+    def write_table(self, history: Mapping[str, list]) -> None:
+        """One line an epoch."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(history)
+        writer.writerows(zip(*history.values(), strict=True))
+        self._write(self.table, lambda file: file.write(text.getvalue().encode()))
+
+    def read_last(self) -> tuple[dict[str, Any] | None, str]:
+        """The state to go on from and a note; None where there is none.
+
+        Where the newest file is damaged, the best one serves, which is as complete. Raises
+        InputError where a file is there and neither can be read.
+        """
+        found = [path for path in (self.last, self.best) if path.exists()]
+        notes = []
+        for path in found:
+            try:
+                return read_state(path), "; ".join([*notes, f"going on from {path}"])
+            except InputError as error:
+                notes.append(str(error))
+        if found:
+            raise InputError(f"{'; '.join(notes)}; remove it to start afresh")
+        return None, ""
+
+    def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """All of the file or, on any failure, what was there before."""
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(scratch, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, path)
+        except (OSError, RuntimeError) as error:  # torch's writer has errors of its own
+            reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+            raise InputError(f"cannot write {path}: {reason}; {self.good()}") from error
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+# What the weights alone need to be used again.
+ABOUT = (
+    "model_name",
+    "epoch",
+    "architecture",
+    "normalization",
+    "class_names",
+    "image_size",
+    "settings",
+    "command",
+)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """A whole run's state. Raises InputError for a file that is damaged or another program's."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on a damaged file torch.load raises nearly anything
+        raise InputError(
+            f"cannot read {path}: it is truncated or no checkpoint ({type(error).__name__})"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{path} is no checkpoint of vitprobe train, so --resume cannot go on")
+    return state

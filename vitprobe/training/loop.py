@@ -1,0 +1,216 @@
+"""The training loop: steps, epochs, what is recorded and saved, and going on after a stop."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from vitprobe.errors import InputError
+from vitprobe.training.feed import Feed, TrainingBatch, seed_step
+from vitprobe.training.files import FORMAT, RunFiles
+from vitprobe.training.history import Board, History
+from vitprobe.training.losses import Losses
+from vitprobe.training.optimize import Schedule, new_average, new_optimizer
+from vitprobe.training.processes import Processes
+from vitprobe.training.report import Report
+from vitprobe.training.rng import rng_state, set_rng_state
+from vitprobe.training.settings import Settings
+from vitprobe.training.trainee import train_mode
+
+CHECK_EVERY = 50  # steps between two looks at the losses on a GPU, each of which waits for it
+SAVING_SHARE = 0.02  # of the time, at most, goes into the checkpoints within an epoch
+
+
+class Loop:
+    """One run of a model, from its first step or from where a checkpoint left it.
+
+    model: on its device. feed: the training batches. judge: a function of a model that gives
+    (val_loss, val_accuracy, test_loss, accuracy). about: what goes into every checkpoint beside
+    the run's own state.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        feed: Feed,
+        judge,
+        settings: Settings,
+        files: RunFiles,
+        processes: Processes,
+        report: Report,
+        about: dict[str, Any],
+    ):
+        self.model, self.feed, self.judge, self.settings = model, feed, judge, settings
+        self.files, self.processes, self.report, self.about = files, processes, report, about
+        self.device = next(model.parameters()).device
+        self.optimizer = new_optimizer(model, settings)
+        self.schedule = Schedule(self.optimizer, settings, feed.steps)
+        self.average = new_average(model, settings)
+        self.forward = parallel(model, settings, processes)
+        self.history = History()
+        self.epoch, self.step, self.losses = 0, 0, Losses(self.device)
+        self.seconds, self._saved_at, self._saving = 0.0, time.monotonic(), 0.0
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch == self.settings.epochs
+
+    def run(self) -> History:
+        """Every epoch that is still to come. Raises InputError where the loss is not finite."""
+        board = Board(self.files, self.epoch) if self.processes.first else None
+        while not self.finished:
+            self._run_epoch()
+            if board:
+                board.add(self.history.row())
+        if board:
+            board.close()
+        return self.history
+
+    def _run_epoch(self) -> None:
+        started = time.monotonic() - self.seconds
+        train_mode(self.model)
+        for batch in self.feed.epoch(self.epoch, self.step):
+            rate = self.train_step(batch)
+            self.step += 1
+            if self.device.type == "cpu" or self.step % CHECK_EVERY == 0:
+                self._check_losses()
+            self.report.step(self.epoch, self.step, self.feed.steps)
+            self.seconds = time.monotonic() - started
+            if self.step < self.feed.steps and self._save_is_due():
+                self._check_losses()
+                self._timed(self._save_last)
+        self._check_losses()
+        loss, count = self.processes.sum(self.losses.sums).tolist()
+        val_loss, val_accuracy, test_loss, accuracy = self.judge(self.judged_model)
+        self.history.add(
+            epoch=self.epoch + 1,
+            train_loss=loss / count,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            test_loss=test_loss,
+            accuracy=accuracy,
+            lr=rate,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        self.epoch, self.step, self.losses = self.epoch + 1, 0, Losses(self.device)
+        self.seconds = 0.0
+        self._timed(self._save_epoch)
+        self.report.epoch(self.history.row(), self.settings.epochs)
+
+    def train_step(self, batch: TrainingBatch) -> float:
+        """Forward, backward and one step of the optimiser; returns the learning rate."""
+        at = self.epoch * self.feed.steps + self.step
+        rate = self.schedule.set(at)
+        seed_step(self.settings.seed, self.epoch, self.step, self.processes.rank)
+        with autocast(self.device, self.settings):
+            logits = self.forward(batch.images)
+            loss = F.cross_entropy(
+                logits, batch.targets, label_smoothing=self.settings.label_smoothing
+            )
+        if self.processes.count > 1:
+            loss = loss * batch.share  # the mean over processes is the mean over the whole batch
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.settings.clip_grad:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_grad)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model, step=at)
+        self.losses.add(loss.detach(), batch.whole / self.processes.count)
+        return rate
+
+    @property
+    def judged_model(self) -> nn.Module:
+        """What is evaluated and kept as the best: the averaged weights where there are any."""
+        return self.model if self.average is None else self.average.module
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on: tensors and plain values, which load as data."""
+        history = self.history.columns
+        average = self.average and self.average.module.state_dict()
+        return {
+            "format": FORMAT,
+            **self.about,
+            "epoch": self.epoch,
+            "step": self.step,
+            "finished": self.finished,
+            "model_state_dict": self.model.state_dict(),
+            "optimizer_state_dict": self.optimizer.state_dict(),
+            "ema_state_dict": average,
+            "rng": rng_state(),
+            "losses": self.losses.sums,
+            "seconds": self.seconds,
+            "history": {name: list(values) for name, values in history.items()},
+            **{key: list(history[key]) for key in ("train_loss", "test_loss", "accuracy")},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state` of the same settings."""
+        self.model.load_state_dict(state["model_state_dict"])
+        self.optimizer.load_state_dict(state["optimizer_state_dict"])
+        if self.average is not None:
+            self.average.module.load_state_dict(state["ema_state_dict"])
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self.losses.sums.copy_(state["losses"])
+        self.history = History(state["history"])
+        set_rng_state(state["rng"])
+
+    def _save_is_due(self) -> bool:
+        since = time.monotonic() - self._saved_at
+        wait = max(self.settings.save_every, self._saving / SAVING_SHARE)
+        return self.processes.first and since >= wait
+
+    def _save_last(self) -> None:
+        self.files.write_last(self.state())
+
+    def _save_epoch(self) -> None:
+        """The best first and the last at the end: a stop between them repeats this epoch's end."""
+        if not self.processes.first:
+            return
+        state = self.state()
+        if self.history.best == len(self.history) - 1:
+            weights = self.judged_model.state_dict()
+            self.files.write_best(state | {"model_state_dict": weights}, weights)
+        self.files.write_table(self.history.columns)
+        self.files.write_last(state)
+
+    def _timed(self, save) -> None:
+        started = time.monotonic()
+        save()
+        self._saved_at = time.monotonic()
+        self._saving = self._saved_at - started
+
+    def _check_losses(self) -> None:
+        bad = self.losses.first_bad()
+        if bad is None:
+            return
+        ago, loss = bad
+        step = self.step - ago
+        raise InputError(
+            f"the loss is {loss} at step {step} of epoch {self.epoch + 1} (step "
+            f"{self.epoch * self.feed.steps + step} of the run): try an --lr below "
+            f"{self.settings.lr:g}, or --precision fp32; {self.files.good()}"
+        )
+
+
+def parallel(model: nn.Module, settings: Settings, processes: Processes) -> nn.Module:
+    """The model as it is run: in several processes with its gradients averaged; compiled."""
+    device = next(model.parameters()).device
+    if processes.count > 1:
+        model = DistributedDataParallel(
+            model, device_ids=[device] if device.type == "cuda" else None
+        )
+    return torch.compile(model) if settings.compile else model
+
+
+def autocast(device: torch.device, settings: Settings):
+    """bfloat16 where asked for."""
+    if settings.precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)

@@ -1,0 +1,102 @@
+"""Three parts of the images: to train on, to choose the best epoch by, and to test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitprobe.data import ImageData, load_data
+from vitprobe.errors import InputError
+from vitprobe.training.settings import Settings
+from vitprobe.training.split import split_rows
+
+HELD_OUT = 0.2  # of a set that comes without a test part
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows (int64) of a data set."""
+
+    data: ImageData
+    rows: Tensor
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.data.labels[self.rows.numpy()]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """train and validation are drawn from the training images, and test is not; a line of note."""
+
+    train: Part
+    validation: Part
+    test: Part
+    note: str
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.train.data.class_names
+
+
+def open_parts(settings: Settings) -> Parts:
+    """The data set's three parts, disjoint and in every class.
+
+    A set without a test part of its own (`npz:`, a folder of classes) and no `test_dataset`:
+    a fifth of it, in every class, is put aside first, the same for every seed.
+
+    Raises InputError for data that cannot be had, has no labels, or whose classes differ from the
+    test's or from `num_classes`.
+    """
+    train = load_data(settings.dataset, split="train", data_dir=settings.data_dir)
+    asked = settings.test_dataset or settings.dataset
+    test = load_data(asked, split="test", data_dir=settings.data_dir)
+    _check_classes(train, test, settings)
+    rows, note = np.arange(len(train)), ""
+    test_rows = torch.arange(len(test))
+    if settings.test_dataset is None and _same_images(train, test):
+        kept, test_rows = split_rows(train.labels, validation=HELD_OUT, fraction=1.0, seed=0)
+        rows = kept.numpy()
+        note = (
+            f"{train.name} has no test part: {len(test_rows)} of its images are kept for the test "
+            "(--test_dataset names other ones)"
+        )
+    chosen, validation = split_rows(
+        train.labels[rows],
+        validation=settings.validation,
+        fraction=settings.fraction,
+        seed=settings.seed,
+    )
+    rows = torch.from_numpy(rows)
+    return Parts(
+        Part(train, rows[chosen]), Part(train, rows[validation]), Part(test, test_rows), note
+    )
+
+
+def _check_classes(train: ImageData, test: ImageData, settings: Settings) -> None:
+    if settings.num_classes not in (None, train.num_classes):
+        raise InputError(
+            f"{train.name} has {train.num_classes} classes, but --num_classes "
+            f"{settings.num_classes} was given: leave it out, or name other data"
+        )
+    numbered = all(name.isdecimal() for name in (*train.class_names, *test.class_names))
+    if numbered and len(test.labels) and test.labels.max() < train.num_classes:
+        return  # an .npz file has class numbers only, and a small one may lack the last
+    if test.class_names != train.class_names:
+        raise InputError(
+            f"the classes of {test.name} ({test.num_classes}) are not those of {train.name} "
+            f"({train.num_classes}): name a test set of the same classes"
+        )
+    if len(test.labels) and test.labels.min() < 0:
+        raise InputError(f"{test.name} has images without a label: accuracy needs labels")
+
+
+def _same_images(train: ImageData, test: ImageData) -> bool:
+    """Whether both parts are one whole set, which knows no parts."""
+    if train.name.startswith("npz:"):
+        return True
+    paths = getattr(train, "paths", None)
+    return paths is not None and paths == getattr(test, "paths", None)

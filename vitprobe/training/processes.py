@@ -1,0 +1,73 @@
+"""One process or several under torchrun: which part of a batch is whose, and what they add up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Processes:
+    """rank: of this process, 0 .. count - 1."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    def part(self, n: int) -> slice:
+        """This process's rows of n; parts differ by one row at most."""
+        return slice(self.rank * n // self.count, (self.rank + 1) * n // self.count)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, float64, in each of them."""
+        values = values.double()
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+def launched() -> bool:
+    """Whether torchrun started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def writes() -> bool:
+    """Whether this is the only process, or the first of torchrun's."""
+    return not launched() or os.environ["RANK"] == "0"
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Of several processes on one machine each takes the GPU of its number."""
+    if device.type == "cuda" and launched():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return device
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[Processes]:
+    """The process group of torchrun (NCCL on GPUs, else gloo), or one process alone."""
+    if not launched() or int(os.environ["WORLD_SIZE"]) == 1:
+        yield Processes()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()

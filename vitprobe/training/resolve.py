@@ -1,0 +1,156 @@
+"""Where a run's choices come from: option, `--config`, recipe, mode and data set, in this order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vitprobe.data.downloads import SETS
+from vitprobe.errors import InputError, did_you_mean
+from vitprobe.models import find_checkpoint, read_checkpoint
+from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
+from vitprobe.models.fit import weight_shapes
+from vitprobe.models.names import find_source
+from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
+from vitprobe.training.recipe import find_recipe
+from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of
+from vitprobe.training.toml import read_toml
+
+# The ViT of studies that pre-train on small images; of the data set that ships, see its recipe.
+PRETRAIN_VIT = {
+    "patch_size": 16,
+    "dim": 128,
+    "heads": 4,
+    "depth": 12,
+    "mlp_dim": 512,
+    "dropout": 0.1,
+}
+
+
+def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = None) -> Settings:
+    """All choices of a run from those that were made.
+
+    mode: a key of MODES, or None where `config` says it. options: long option name -> value;
+    None: not given. config: a TOML file of such names, and of the table `augment`.
+
+    Raises InputError for a name that no option has, a value that makes no sense, and choices that
+    contradict each other.
+    """
+    given = _of_config(config) | {k: v for k, v in options.items() if v is not None}
+    unknown = next((key for key in given if key not in NAMES), None)
+    if unknown:
+        where = f" in {config}" if config and unknown not in options else ""
+        near = did_you_mean(unknown, NAMES) or f": the options are {', '.join(NAMES)}"
+        raise InputError(f"unknown option {unknown!r}{where}{near}")
+    mode = _agreed_mode(mode, given.pop("mode", None))
+    given |= _data(given)
+    given |= _model(mode, given)
+    recipe_name = given.get("recipe") or _default_recipe(mode, given["dataset"], given["model"])
+    recipe = find_recipe(recipe_name)
+    unknown = next((key for key in recipe.values if key not in NAMES), None)
+    if unknown:
+        raise InputError(f"recipe {recipe_name}: unknown key {unknown!r}")
+    values = {"mode": mode, "recipe": recipe_name, "augment": recipe.augment}
+    values |= recipe.values | given
+    if given["dataset"] != "digits" and given["model"] == "vit":
+        usual = {"pretrain": PRETRAIN_VIT, "finetune": {"dropout": PRETRAIN_VIT["dropout"]}}
+        values = usual.get(mode, {}) | values
+    if given["model"] not in WITH_ARCHITECTURE:
+        # a recipe's `pool` is for those that have one; what the user asks for is refused later
+        values = {k: v for k, v in values.items() if k not in ARCHITECTURE or k in given}
+    values.setdefault("model_name", _default_name(values))
+    missing = [key for key in ("batch_size", "epochs", "optimizer", "lr") if key not in values]
+    if missing:
+        raise InputError(f"recipe {recipe_name} says nothing of {', '.join(missing)}")
+    if not re.fullmatch(r"[^/\0]+", values["model_name"]):
+        raise InputError(f"--model_name {values['model_name']!r} is no file name; see --output")
+    return Settings(**values)
+
+
+def _of_config(config: str | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    values = read_toml(config)
+    return {key.replace("-", "_"): value for key, value in values.items()}
+
+
+def _agreed_mode(positional: str | None, option: str | None) -> str:
+    """The mode, said once or twice."""
+    mode = positional or option
+    if mode is None:
+        raise InputError(f"which mode? vitprobe train {' | '.join(MODES)}")
+    one_of("mode", mode, MODES)
+    if positional and option and positional != option:
+        raise InputError(f"two modes, {positional!r} and {option!r}: give one")
+    return mode
+
+
+def _data(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`dataset` and `data_dir`; a folder alone says what it holds by its last part."""
+    dataset, folder = given.get("dataset"), given.get("data_dir")
+    if dataset or not folder:
+        return {"dataset": dataset or "digits"}
+    path = Path(folder).expanduser()
+    name = re.sub(r"[-_ ]", "", path.name.lower())
+    if path.suffix in (".zip", ".npz"):
+        return {"dataset": f"{path.suffix[1:]}:{folder}", "data_dir": None}
+    if name == "digits" or (name in SETS and not (path / "train").is_dir()):
+        return {"dataset": name, "data_dir": None if name == "digits" else folder}
+    if not path.is_dir():
+        raise InputError(
+            f"--data_dir {folder} is no folder, and {path.name!r} is none of digits, "
+            f"{', '.join(SETS)}: check the path or name the --dataset"
+        )
+    return {"dataset": f"imagefolder:{folder}", "data_dir": None}
+
+
+def _model(mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`model` and `checkpoint`: `--model NAME@WEIGHTS` and `--checkpoint` say the same thing."""
+    spec = parse_spec(given["model"]) if "model" in given else None
+    named = None if spec is None or spec.weights == RANDOM else spec.weights
+    checkpoint = given.get("checkpoint")
+    if named and checkpoint and named != checkpoint:
+        raise InputError(
+            f"two checkpoints, --model {given['model']} and --checkpoint {checkpoint}: give one"
+        )
+    checkpoint = checkpoint or named
+    if mode in TRAINED and not checkpoint:
+        raise InputError(
+            f"{mode} starts from trained weights: name them with --checkpoint FILE or --model "
+            "NAME@FILE (or NAME@pretrained)"
+        )
+    if mode not in TRAINED and checkpoint:
+        raise InputError(
+            f"{mode} starts from random weights, but {checkpoint} was given: use finetune or probe"
+        )
+    if checkpoint and checkpoint != PRETRAINED:
+        checkpoint = str(find_checkpoint(checkpoint))
+    name = spec.name if spec else None
+    if name is None and checkpoint not in (None, PRETRAINED):
+        held = read_checkpoint(checkpoint).metadata.get("settings")
+        name = held.get("model") if isinstance(held, Mapping) else None
+    return {"model": name or ("resnet18" if mode == "resnet" else "vit"), "checkpoint": checkpoint}
+
+
+def _default_recipe(mode: str, dataset: str, model: str) -> str:
+    if mode == "probe":
+        return "linear-probe"
+    if dataset != "digits":
+        return "adamw-augmented"
+    source = find_source(model)
+    weights = weight_shapes(source, 10, source.default_size(None))
+    batch_norm = any(key.endswith("running_mean") for key in weights)
+    return "digits-resnet" if batch_norm else "digits"
+
+
+def _default_name(values: Mapping[str, Any]) -> str:
+    """`vit-digits-scratch`: model, data set and mode; what else sets a run apart follows."""
+    kind, _, path = values["dataset"].partition(":")
+    parts = [values["model"], Path(path).stem or Path(path).name or kind, values["mode"]]
+    if values.get("fraction", 1.0) != 1.0:
+        parts.append(f"f{values['fraction']:g}")
+    if values.get("seed", 0) != 0:
+        parts.append(f"s{values['seed']}")
+    return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)

@@ -1,0 +1,159 @@
+"""Every choice of one training run, as plain values."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, get_args, get_type_hints
+
+from timm.optim import list_optimizers
+
+from vitprobe.errors import InputError, did_you_mean
+
+MODES = {
+    "pretrain": "a Vision Transformer from random weights, to be fine-tuned later",
+    "finetune": "all weights of a trained model, with a new classifier where classes differ",
+    "resnet": "a ResNet from random weights",
+    "scratch": "any model from random weights",
+    "probe": "only the classifier of a trained model; the rest stays frozen",
+}
+TRAINED = ("finetune", "probe")  # start from trained weights
+# torch's plain SGD is timm's `momentum`, and timm's `sgd` is Nesterov's.
+OPTIMIZERS = {"sgd": "momentum", "nesterov": "sgd"}
+SCHEDULERS = ("none", "cosine", "tanh", "poly", "step")
+ARCHITECTURE = ("patch_size", "dim", "heads", "depth", "mlp_dim", "dropout", "pool")
+# What may change between a run and its continuation: where it runs and where its files lie.
+FREE = ("checkpoint", "data_dir", "device", "workers", "output", "save_every", "compile")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run's choices; every long option of `vitprobe train` is a field.
+
+    mode: a key of MODES. model: a name, without weights. dataset, test_dataset: names as
+        `load_data` takes them; test_dataset None: the data set's own test part.
+    checkpoint: the trained weights that `finetune` and `probe` start from: a file, or
+        `pretrained`.
+    num_classes: None: the data set's. image_size: pixels; None: the checkpoint's, else the data
+        set's for our own models, the configuration's for timm's.
+    patch_size (pixels), dim, heads, depth, mlp_dim, dropout, pool (`cls` or `mean`): of a ViT;
+        None: the model's own.
+    recipe: where the fields from batch_size to augment come from. batch_size: images a step, of
+        all processes together. lr: the highest of the schedule. min_lr: the lowest, as a share of
+        lr. warmup: share of all steps in which the rate rises from lr / 100. clip_grad: largest
+        norm of all gradients together; 0: any. ema_decay: of averaged weights; 0: none. augment:
+        see AugmentOptions.
+    validation: share of the training images that chooses the best epoch. fraction: share of the
+        others that is trained on, the same in every class.
+    seed: of weights, subset, order and augmentation. precision: `fp32`, or `bf16` (autocast).
+    save_every: seconds between checkpoints; one is written after every epoch too.
+
+    Raises InputError for a value that makes no sense.
+    """
+
+    mode: str
+    model: str
+    dataset: str
+    recipe: str
+    batch_size: int
+    epochs: int
+    optimizer: str
+    lr: float
+    model_name: str
+    test_dataset: str | None = None
+    data_dir: str | None = None
+    checkpoint: str | None = None
+    num_classes: int | None = None
+    image_size: int | None = None
+    patch_size: int | None = None
+    dim: int | None = None
+    heads: int | None = None
+    depth: int | None = None
+    mlp_dim: int | None = None
+    dropout: float | None = None
+    pool: str | None = None
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    scheduler: str = "none"
+    min_lr: float = 0.0
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    clip_grad: float = 0.0
+    ema_decay: float = 0.0
+    augment: dict[str, Any] = field(default_factory=dict)
+    validation: float = 0.1
+    fraction: float = 1.0
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "fp32"
+    compile: bool = False
+    workers: int = 2
+    output: str = "checkpoints"
+    save_every: float = 60.0
+
+    def __post_init__(self):
+        for key, hint in get_type_hints(Settings).items():
+            object.__setattr__(self, key, _as(key, hint, getattr(self, key)))
+        one_of("mode", self.mode, MODES)
+        one_of("scheduler", self.scheduler, SCHEDULERS)
+        one_of("optimizer", self.optimizer, [*OPTIMIZERS, *list_optimizers()])
+        one_of("precision", self.precision, ("fp32", "bf16"))
+        if self.pool is not None:
+            one_of("pool", self.pool, ("cls", "mean"))
+        for key in ("batch_size", "epochs", "num_classes", "image_size", *ARCHITECTURE[:5]):
+            _within(key, getattr(self, key), 1)
+        for key in ("weight_decay", "clip_grad", "workers", "save_every"):
+            _within(key, getattr(self, key), 0)
+        for key in ("momentum", "dropout", "label_smoothing", "ema_decay", "min_lr", "warmup"):
+            _within(key, getattr(self, key), 0, 1)
+        _within("seed", self.seed, 0, 2**63 - 1)
+        if self.lr <= 0:
+            raise InputError(f"--lr must be above 0, got {self.lr}")
+
+    @property
+    def architecture(self) -> dict[str, int | float | str]:
+        """The options of a ViT that were given."""
+        given = {key: getattr(self, key) for key in ARCHITECTURE}
+        return {key: value for key, value in given.items() if value is not None}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Field -> plain value, as a checkpoint holds them."""
+        return asdict(self)
+
+
+NAMES = tuple(f.name for f in fields(Settings))
+
+
+def differing(old: Mapping[str, Any], new: Settings) -> str:
+    """The first choice in which a run and its continuation differ: `lr 0.001 and 0.01`; else ""."""
+    for key, value in new.as_dict().items():
+        if key not in FREE and old.get(key) != value:
+            return f"{key} {old.get(key)} and {value}"
+    return ""
+
+
+def one_of(key: str, value: str, options) -> None:
+    """Raise InputError unless the value is one of the options."""
+    if value not in options:
+        near = did_you_mean(str(value), options) or f": use one of {', '.join(options)}"
+        raise InputError(f"unknown {key} {value!r}{near}")
+
+
+def _within(key: str, value: float | None, low: float, high: float = math.inf) -> None:
+    if value is not None and not low <= value <= high:
+        span = f"from {low} to {high}" if high < math.inf else f"{low} or more"
+        raise InputError(f"--{key} must be {span}, got {value}")
+
+
+def _as(key: str, hint: Any, value: Any) -> Any:
+    """The value as its field's type; whole numbers pass for floats, nothing else is converted."""
+    kinds = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = tuple(getattr(kind, "__origin__", kind) for kind in kinds)
+    if type(value) in kinds:
+        return value
+    if type(value) is int and float in kinds:
+        return float(value)
+    wanted = " or ".join(kind.__name__ for kind in kinds if kind is not types.NoneType)
+    raise InputError(f"{key} must be of type {wanted}, got {value!r}")

@@ -1,0 +1,213 @@
+"""`vitprobe train`, from a run's choices to its files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitprobe.data import Transform
+from vitprobe.errors import InputError
+from vitprobe.models import choose_device
+from vitprobe.training.augment import Augment, AugmentOptions
+from vitprobe.training.evaluate import evaluate
+from vitprobe.training.feed import Feed
+from vitprobe.training.files import RunFiles
+from vitprobe.training.images import TrainingImages
+from vitprobe.training.loop import Loop, autocast
+from vitprobe.training.mix import Mix
+from vitprobe.training.parts import Parts, open_parts
+from vitprobe.training.processes import Processes, own_device, processes
+from vitprobe.training.report import Report
+from vitprobe.training.resolve import resolve
+from vitprobe.training.settings import Settings, differing
+from vitprobe.training.trainee import Trainee, new_trainee
+
+EVALUATED_TOGETHER = 128  # images, at least: without gradients they take less memory
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished run.
+
+    path: the checkpoint of the best epoch by validation; last: of the last. model_name: their
+    name. settings: every choice. history: a list for each column, one number an epoch (see
+    History). best_epoch: 1, 2, ... test_accuracy: of that epoch, in [0, 1]. parameters: of the
+    model. seconds: of this call.
+    """
+
+    path: Path
+    last: Path
+    model_name: str
+    settings: Settings
+    history: dict[str, list]
+    best_epoch: int
+    test_accuracy: float
+    parameters: int
+    seconds: float
+
+    @property
+    def spec(self) -> str:
+        """The model as every command takes it: `vit@checkpoints/vit-digits-scratch.pt`."""
+        return f"{self.settings.model}@{self.path}"
+
+
+def train(
+    mode: str | None = None,
+    *,
+    config: str | None = None,
+    resume: bool = False,
+    progress: bool = False,
+    command: str = "",
+    **options: Any,
+) -> TrainingResult:
+    """Train one model and keep the best epoch by validation.
+
+    mode: `pretrain`, `finetune`, `resnet`, `scratch` or `probe`.
+    options: the fields of `Settings`, which are the long options of `vitprobe train`; what is not
+        given follows `config` (a TOML file of the same names), the recipe, and what the recipe
+        leaves open the mode and the data set.
+    resume: go on where the run of this name stopped, bit for bit as if it had not (on a CPU); a
+        finished run is returned at once; where there is none, start.
+    progress: print what is done. command: as typed, for the record.
+
+    Under torchrun each process calls this; rank 0 writes. torch's random state is left as it was.
+    Files: `<output>/<model_name>.pt`, `.last.pt`, `.safetensors`, `.csv`, all written whole.
+
+    Raises InputError for wrong options, data or weights, a loss that is not finite, files that
+    cannot be written, and a checkpoint to resume that is damaged or was made with other settings.
+    """
+    settings = resolve(mode, options, config)
+    started = time.monotonic()
+    device = own_device(choose_device(settings.device))
+    files = RunFiles(settings.output, settings.model_name)
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, processes(device) as group:
+        loop, trainee = _run(settings, files, device, group, resume, progress, command)
+    best = loop.history.row(loop.history.best)
+    return TrainingResult(
+        path=files.best,
+        last=files.last,
+        model_name=settings.model_name,
+        settings=settings,
+        history=loop.history.columns,
+        best_epoch=best["epoch"],
+        test_accuracy=best["accuracy"],
+        parameters=trainee.parameters,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _run(
+    settings: Settings,
+    files: RunFiles,
+    device: torch.device,
+    group: Processes,
+    resume: bool,
+    progress: bool,
+    command: str,
+) -> tuple[Loop, Trainee]:
+    report = Report(progress and group.first)
+    if group.first:
+        files.check_writable()
+    state, note = files.read_last() if resume else (None, "")
+    if state is not None:
+        _check_same_run(state, settings, files)
+    elif group.first:
+        _say_overwritten(files, report)
+    parts = open_parts(settings)
+    trainee = new_trainee(settings, parts.train.data, device)
+    loop = _loop(settings, parts, trainee, files, device, group, report, command)
+    report.begin(settings, parts, trainee, note)
+    if state is not None:
+        loop.restore(state)
+        state = None  # as large as the run itself
+    if loop.finished:
+        report.line("note: this run is finished; nothing was left to do")
+    loop.run()
+    group.wait()
+    return loop, trainee
+
+
+def _loop(settings, parts: Parts, trainee: Trainee, files, device, group, report, command) -> Loop:
+    """The loop with its images, decoded here."""
+    transform = trainee.transform
+    train, validation, test = (
+        TrainingImages(
+            part.data,
+            part.rows,
+            transform.image_size,
+            device=device,
+            workers=settings.workers,
+            interpolation=transform.interpolation,
+            crop_pct=transform.crop_pct,
+        )
+        for part in (parts.train, parts.validation, parts.test)
+    )
+    options = AugmentOptions.of(settings.augment)
+    augment = Augment(options, transform.mean, transform.std)
+    plain = Augment(AugmentOptions(), transform.mean, transform.std)
+    mix = Mix(options, parts.train.data.num_classes) if options.mixes else None
+    feed = Feed(
+        train,
+        augment,
+        mix,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        processes=group,
+    )
+
+    def judge(model) -> tuple[float, float, float, float]:
+        judged = (
+            evaluate(
+                model,
+                images,
+                plain.only_normalised,
+                batch_size=max(settings.batch_size, EVALUATED_TOGETHER),
+                processes=group,
+                autocast=lambda: autocast(device, settings),
+            )
+            for images in (validation, test)
+        )
+        return tuple(value for pair in judged for value in pair)
+
+    about = _about(settings, parts, trainee, command)
+    return Loop(trainee.model, feed, judge, settings, files, group, report, about)
+
+
+def _about(settings: Settings, parts: Parts, trainee: Trainee, command: str) -> dict[str, Any]:
+    """What a checkpoint says of itself beside the run's state."""
+    transform: Transform = trainee.transform
+    return {
+        "model_name": settings.model_name,
+        "command": command,
+        "settings": settings.as_dict(),
+        "architecture": trainee.architecture,
+        "trained": trainee.trained,
+        "class_names": parts.class_names,
+        "image_size": list(transform.image_size),
+        "normalization": {"mean": list(transform.mean), "std": list(transform.std)},
+        "images": {
+            name: len(getattr(parts, name).rows) for name in ("train", "validation", "test")
+        },
+        "versions": {name: version(name) for name in ("vitprobe", "torch", "timm")},
+    }
+
+
+def _check_same_run(state: dict[str, Any], settings: Settings, files: RunFiles) -> None:
+    different = differing(state["settings"], settings)
+    if different:
+        raise InputError(
+            f"{files.last} was made with other settings ({different}): give the same ones to "
+            "--resume it, or another --model_name"
+        )
+
+
+def _say_overwritten(files: RunFiles, report: Report) -> None:
+    held = [path for path in (files.last, files.best) if path.exists()]
+    if held:
+        report.line(f"note: {held[0]} of an earlier run is replaced; --resume would go on with it")

@@ -1,0 +1,102 @@
+"""The model of a run: built or read, with the classifier that the data need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vitprobe.data import ImageData, Transform
+from vitprobe.errors import InputError
+from vitprobe.models import build_model, read_checkpoint
+from vitprobe.models.spec import PRETRAINED
+from vitprobe.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """model: on the device. transform: from an image to its input, all fields known.
+
+    trained: which weights are, in words. architecture: options of a ViT as built. note: a line.
+    """
+
+    model: nn.Module
+    transform: Transform
+    trained: str
+    architecture: dict
+    note: str
+
+    @property
+    def parameters(self) -> int:
+        return sum(weight.numel() for weight in self.model.parameters())
+
+
+def new_trainee(settings: Settings, data: ImageData, device: torch.device) -> Trainee:
+    """The settings' model for that data set, on the device, ready to be trained.
+
+    Of trained weights the classifier is kept where they were trained on the same classes, by name
+    and order, and all weights go on from there; else, and always for a probe, it is drawn anew.
+
+    Raises InputError for a model or weights that cannot be had, or do not fit.
+    """
+    new_head = settings.checkpoint is not None and not _same_classes(settings, data)
+    at = "" if settings.checkpoint is None else f"@{settings.checkpoint}"
+    model = build_model(
+        settings.model + at,
+        num_classes=data.num_classes,
+        image_size=settings.image_size,
+        fallback_image_size=data.image_size,
+        seed=settings.seed,
+        architecture=settings.architecture,
+        new_head=new_head,
+    )
+    transform: Transform = model.transform.filled(data.image_size, data.mean, data.std)
+    if transform.image_size is None:
+        raise InputError(f"the images of {data.name} differ in size: give --image_size")
+    trained = "all weights"
+    if settings.mode == "probe":
+        trained = _freeze_all_but_classifier(model, settings.model, data.num_classes)
+    return Trainee(
+        model.to(device),
+        transform,
+        trained,
+        dict(model.provenance.get("architecture", {})),
+        model.provenance["note"],
+    )
+
+
+def _same_classes(settings: Settings, data: ImageData) -> bool:
+    if settings.mode == "probe" or settings.checkpoint == PRETRAINED:
+        return False
+    return read_checkpoint(settings.checkpoint).metadata.get("class_names") == data.class_names
+
+
+def train_mode(model: nn.Module) -> None:
+    """Training mode; under a classifier that is trained alone norms and dropout work as in use."""
+    model.train(all(weight.requires_grad for weight in model.parameters()))
+
+
+def _freeze_all_but_classifier(model: nn.Module, name: str, classes: int) -> str:
+    heads = _classifiers(model, classes)
+    if not heads:
+        raise InputError(f"{name} has no linear classifier of {classes} classes to probe with")
+    model.requires_grad_(False)
+    for head in heads:
+        head.requires_grad_(True)
+    return "only the classifier"
+
+
+def _classifiers(model: nn.Module, classes: int) -> list[nn.Module]:
+    """timm's models name theirs; elsewhere it is the last layer with as many outputs as classes."""
+    if hasattr(model, "get_classifier"):
+        found = model.get_classifier()
+        return [
+            h for h in (found if isinstance(found, tuple) else (found,)) if isinstance(h, nn.Linear)
+        ]
+    layers = [
+        module
+        for module in model.modules()
+        if getattr(module, "out_features", getattr(module, "out_channels", None)) == classes
+    ]
+    return layers[-1:]
