@@ -7,7 +7,7 @@ from made_study import TEXT, FakeTrain, write
 from vitprobe.errors import InputError
 from vitprobe.training.diverged import Diverged
 from vitprobe.training.study import read_study
-from vitprobe.training.study_runs import check_sources, run_study, runs
+from vitprobe.training.study_runs import check_study, run_study, runs
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def test_any_other_error_ends_the_study(study, error):
         assert str(ended.value) == expected
 
 
-def test_sources_that_can_be_had(study):
-    assert check_sources(study) == 10
+def test_a_study_that_can_begin(study):
+    assert check_study(study) == 10
 
 
 @pytest.mark.parametrize(
@@ -145,15 +145,25 @@ def test_sources_that_can_be_had(study):
     [
         ('model = "resnet20"', 'model = "resnet21"', "unknown model 'resnet21'"),
         ('model = "resnet20"', 'model = "resnet20@none.pt"', "none.pt"),
-        ('model = "resnet20"', 'model = "resnet20@pretrained"', "is trained already"),
         ('dataset = "digits"\nlabel', 'dataset = "digit"\nlabel', "unknown data set 'digit'"),
         ('dataset = "digits"\nlabel', 'dataset = "imagefolder:no"\nlabel', "no"),
         ('dataset = "digits"\nseeds', 'dataset = "npz:none.npz"\nseeds', "none.npz"),
         ("seeds = [3", 'test_dataset = "npz:none.npz"\nseeds = [3', "none.npz"),
+        ("epochs = 7", 'epochs = "7"', "epochs must be of type int, got '7'"),
+        ("batch-size = 32", "patch_size = 8", "resnet20.*patch_size"),
+        ("patch_size = 8", "patch_size = 9", "9"),
+        ("[0.1,", "[0.0001,", "run mine-small_vit-none-f0.01-s3: .*0.0001"),
     ],
 )
-def test_sources_that_cannot_be_had_are_found_before_training(tmp_path, old, new, said):
+def test_what_cannot_begin_is_found_before_training(tmp_path, old, new, said):
     assert old in TEXT
     study = read_study(write(tmp_path, TEXT.replace(old, new, 1)))
     with pytest.raises(InputError, match=said):
-        check_sources(study)
+        check_study(study)
+
+
+def test_a_trained_model_is_not_pre_trained(tmp_path):
+    text = '[study]\ndataset="digits"\n[[model]]\nmodel="resnet18@pretrained"\n'
+    study = read_study(write(tmp_path, text + '[[pretraining]]\ndataset="digits"\n'))
+    with pytest.raises(InputError, match="pretrain starts from random weights, but pretrained"):
+        check_study(study)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from vitprobe.analyses.provenance import strings, versions
 from vitprobe.training.study import Study, chosen, read_study
-from vitprobe.training.study_runs import Outcome, Train, check_sources, run_study
+from vitprobe.training.study_runs import Outcome, Train, check_study, run_study
 
 DIMS = ("model", "pretraining", "fraction", "seed")
 CURVES = ("train_loss", "val_accuracy", "accuracy")
@@ -74,7 +74,7 @@ def compare_training(
         read = replace(read, pretraining=chosen(read.pretraining, pretraining, "--pretraining"))
     overrides = {"data_dir": data_dir, "epochs": epochs, "device": device}
     read = replace(read, overrides={k: v for k, v in overrides.items() if v is not None})
-    num_classes = check_sources(read)
+    num_classes = check_study(read)
     outcomes = list(run_study(read, train, output=output, progress=progress, report=report))
     return labelled(read, outcomes, num_classes)
 

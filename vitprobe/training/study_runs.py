@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vitprobe.data import load_data
 from vitprobe.errors import InputError
-from vitprobe.models.names import find_source
 from vitprobe.models.spec import RANDOM, parse_spec
 from vitprobe.training.diverged import Diverged
+from vitprobe.training.parts import Parts, open_parts
+from vitprobe.training.resolve import resolve
 from vitprobe.training.study import NONE, Entry, Study
+from vitprobe.training.trainee import new_trainee
 
 Train = Callable[..., Any]  # as vitprobe.training.train
 
@@ -58,33 +60,30 @@ def runs(study: Study) -> list[Run]:
     return ordered
 
 
-def check_sources(study: Study) -> int:
-    """See that all data sets and models can be had, before hours are spent on some of them.
+def check_study(study: Study) -> int:
+    """See that all runs can begin, before hours are spent on some of them.
+
+    Their choices are resolved, data sets opened and models built; nothing is written.
 
     Returns:
         The number of the target's classes; 0 where there are none.
 
     Raises:
-        InputError: one that cannot.
+        InputError: a data set or model that cannot be had, or an option that does not fit.
     """
-    sets = [entry for entry in study.pretraining if entry.name != NONE]
-    for entry in study.models:
-        spec = parse_spec(entry.name)
-        find_source(spec.name)
-        if spec.path is not None and not spec.path.is_file():
-            raise InputError(f"no such checkpoint: {spec.path}, of the model {entry.label}")
-        if sets and spec.weights != RANDOM:
-            raise InputError(
-                f"the model {entry.name} is trained already, and the study pre-trains it on "
-                f"{sets[0].label}: give its name alone, or no pre-training but none"
-            )
-    for entry in sets:
-        options = study.options | entry.options | study.overrides
-        load_data(entry.name, split="train", data_dir=options.get("data_dir"))
-    folder = (study.options | study.overrides).get("data_dir")
-    if study.test_dataset is not None:
-        load_data(study.test_dataset, split="test", data_dir=folder)
-    return load_data(study.dataset, split="train", data_dir=folder).num_classes
+    first = replace(study, seeds=study.seeds[:1], fractions=(min(study.fractions),))
+    opened: dict[tuple, Parts] = {}
+    for run in runs(first):
+        if run.fraction is not None and run.pretraining is not study.pretraining[0]:
+            continue  # for the target, a model is built once
+        with _named(run):
+            arguments = _arguments(study, run, None)
+            settings = resolve(arguments.pop("mode"), arguments)
+            key = settings.dataset, settings.test_dataset
+            if key not in opened:
+                opened[key] = open_parts(settings)
+            new_trainee(settings, opened[key].train.data, torch.device("cpu"))
+    return opened[study.dataset, study.test_dataset].train.data.num_classes
 
 
 def run_study(
@@ -162,10 +161,20 @@ def _arguments(study: Study, run: Run, start: Outcome | None) -> dict[str, Any]:
 
 def _trained(train: Train, run: Run, arguments: Mapping[str, Any]) -> Outcome:
     try:
-        return Outcome(run, train(**arguments))
+        with _named(run):
+            return Outcome(run, train(**arguments))
     except Diverged as error:
         return Outcome(run, reason=str(error))
     except torch.OutOfMemoryError as error:
         return Outcome(run, reason=f"out of memory: {str(error).splitlines()[0]}")
+
+
+@contextmanager
+def _named(run: Run):
+    """Errors say which run they are of."""
+    try:
+        yield
+    except Diverged:
+        raise
     except InputError as error:
         raise InputError(f"run {run.model_name}: {error}") from error
