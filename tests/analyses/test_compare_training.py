@@ -14,10 +14,10 @@ from vitprobe.training.diverged import Diverged
 BLANK = "mine-small_vit-pre-f10-s1"
 
 
-@pytest.fixture
-def result(tmp_path):
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
     train = FakeTrain({BLANK: Diverged("the loss is nan")})
-    return compare_training(write(tmp_path), output="out", train=train)
+    return compare_training(write(tmp_path_factory.mktemp("study")), output="out", train=train)
 
 
 def test_numbers_stand_at_their_places(result):

@@ -50,7 +50,7 @@ def test_files_table_and_lines(vitprobe_command, tmp_path, train):
 
 
 def test_options(vitprobe_command, tmp_path, train):
-    words = ("--config", write(tmp_path), "--dataset", "digits", "--data-dir", "d", "--epochs", "2")
+    words = ("--config", write(tmp_path), "--dataset", "digits", "--data_dir", "d", "--epochs", "2")
     words += ("--seeds", "4,2", "--device", "cpu", "--output", "runs", "--results", "tables")
     words += ("--models", "resnet20", "--pretraining", "none")
     ended = vitprobe_command("compare-training", *words)
@@ -72,6 +72,7 @@ def test_a_ready_study(vitprobe_command, train):
     assert train.calls[0]["model_name"] == "data-size-vit-none-f3-s0"
 
 
+@pytest.mark.slow
 def test_the_whole_of_small_data(vitprobe_command, train):
     """All its data but the target are left out: they would have to be downloaded."""
     words = ("--dataset", "digits", "--epochs", "2", "--pretraining", "none")

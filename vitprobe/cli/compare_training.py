@@ -1,5 +1,6 @@
 """`vitprobe compare-training`: accuracy of models after different training, as a table."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -125,6 +126,7 @@ def command(
                 else options.names("--pretraining", pretraining),
                 device=device,
                 output=output,
+                progress=sys.stdout.isatty(),
                 report=lambda line: typer.echo(line, err=True),
             )
     except KeyboardInterrupt:

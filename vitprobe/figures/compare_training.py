@@ -163,7 +163,7 @@ def _finish(axes: Axes, side: str, values: np.ndarray, dataset: xarray.Dataset) 
     known = values[np.isfinite(values)].tolist()
     chance = [1 / classes] if classes > 1 else []
     low, high = (min(known + chance), max(known + chance)) if known else (0.0, 1.0)
-    margin = 0.06 * (high - low) or 0.05
+    margin = max(0.06 * (high - low), 0.02)
     limits = max(low - margin, -0.02), min(high + margin, 1.02)
     axis = axes.xaxis if side == "x" else axes.yaxis
     (axes.set_xlim if side == "x" else axes.set_ylim)(limits)
