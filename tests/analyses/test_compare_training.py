@@ -133,3 +133,59 @@ def test_wrong_input_stops_before_training(tmp_path):
         with pytest.raises(InputError):
             compare_training(write(tmp_path), train=train, **wrong)
     assert not train.calls
+
+
+def test_real_training_and_again(tmp_path):
+    """With `vitprobe.training.train` itself; a second call reads what the first has trained."""
+    numbers = np.random.default_rng(0)
+    for name, examples in (("train", 60), ("test", 20)):
+        labels = np.arange(examples) % 2
+        images = numbers.integers(0, 100, (examples, 8, 8, 3)) + 100 * labels[:, None, None, None]
+        np.savez(tmp_path / name, images=images.astype(np.uint8), labels=labels)
+    study = write(
+        tmp_path,
+        f"""
+        [study]
+        dataset = "npz:{tmp_path}/train.npz"
+        test_dataset = "npz:{tmp_path}/test.npz"
+        [train]
+        recipe = "adam-plain"
+        epochs = 2
+        batch_size = 10
+        workers = 0
+        device = "cpu"
+        patch_size = 4
+        dim = 16
+        depth = 1
+        heads = 2
+        mlp_dim = 16
+        [[model]]
+        model = "vit"
+        [[model]]
+        model = "vit"
+        label = "wild"
+        optimizer = "sgd"
+        lr = 1e30
+        [[pretraining]]
+        dataset = "none"
+        [[pretraining]]
+        dataset = "npz:{tmp_path}/train.npz"
+        epochs = 1
+        """,
+    )
+    output = tmp_path / "runs"
+    first = compare_training(study, output=output)
+    values = first["accuracy"].values[:, :, 0, 0]
+    assert np.isfinite(values[0]).all() and np.isnan(values[1]).all()
+    scratch, tuned = first["reason"].values[1, :, 0, 0]
+    assert scratch.startswith("the loss is nan at step 2 of epoch 1")
+    assert tuned.startswith("pre-training: the loss is nan")
+    assert (first["epochs"].values[0] == 2).all() and first["parameters"].values[0] > 1000
+    assert json.loads(first["settings"].values[0, 1, 0, 0])["mode"] == "finetune"
+    written = {path: path.stat().st_mtime_ns for path in output.glob("mine-vit*.pt")}
+    assert len(written) == 6
+    again = compare_training(study, output=output)
+    xarray.testing.assert_identical(first, again)
+    assert written == {path: path.stat().st_mtime_ns for path in output.glob("mine-vit*.pt")}
+    with pytest.raises(InputError, match=r"mine-vit-none-f100-s0.*other settings \(epochs 2 and 3"):
+        compare_training(study, output=output, epochs=3)
