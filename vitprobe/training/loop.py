@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from vitprobe.errors import InputError
+from vitprobe.training.diverged import Diverged
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step
 from vitprobe.training.files import FORMAT, RunFiles
 from vitprobe.training.history import Board, History
@@ -62,7 +62,7 @@ class Loop:
         return self.epoch == self.settings.epochs
 
     def run(self) -> History:
-        """Every epoch that is still to come. Raises InputError where the loss is not finite."""
+        """Every epoch that is still to come. Raises Diverged where the loss is not finite."""
         board = Board(self.files, self.epoch) if self.processes.first else None
         while not self.finished:
             self._run_epoch()
@@ -192,7 +192,7 @@ class Loop:
             return
         ago, loss = bad
         step = self.step - ago
-        raise InputError(
+        raise Diverged(
             f"the loss is {loss} at step {step} of epoch {self.epoch + 1} (step "
             f"{self.epoch * self.feed.steps + step} of the run): try an --lr below "
             f"{self.settings.lr:g}, or --precision fp32; {self.files.good()}"
