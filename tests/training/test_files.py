@@ -75,10 +75,19 @@ def test_a_failed_write_keeps_what_was_there(files, monkeypatch, error):
     assert len(list(files.folder.iterdir())) == 1
 
 
-def test_a_full_device_is_said():
+def test_a_full_device_is_said(files, monkeypatch):
     # /dev/full takes no byte: what a full disk does, without filling one
-    with open("/dev/full", "wb") as file, pytest.raises(OSError, match="No space left"):
-        torch.save({"x": torch.zeros(100_000)}, file)
+    files.write_last(state(epoch=3))
+    opened = open
+    monkeypatch.setattr("builtins.open", lambda path, mode: opened("/dev/full", mode))
+    for write in (
+        lambda: files.write_last(state(x=torch.zeros(100_000))),
+        lambda: files.write_table({"epoch": [1]}),
+    ):
+        with pytest.raises(InputError, match="No space left on device; the last good"):
+            write()
+    monkeypatch.undo()
+    assert files.read_last()[0]["epoch"] == 3
 
 
 def test_a_damaged_last_checkpoint_gives_way_to_the_best(files):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vitprobe.training.augment import Augment
 from vitprobe.training.images import TrainingImages
 from vitprobe.training.processes import Processes
 
@@ -16,7 +15,7 @@ from vitprobe.training.processes import Processes
 def evaluate(
     model: nn.Module,
     images: TrainingImages,
-    normalized: Callable[[Tensor], Tensor],
+    plain: Augment,
     *,
     batch_size: int,
     processes: Processes,
@@ -24,18 +23,19 @@ def evaluate(
 ) -> tuple[float, float]:
     """(mean cross entropy in nats, share of right answers), each process judging its part.
 
-    normalized: uint8 images (b, 3, H, W) -> the model's input.
+    plain: an Augment without options, which only normalises.
     The model is in eval mode inside and in its former mode outside.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     part = processes.part(len(images))
+    nothing = torch.empty(batch_size, 0)
     order = torch.arange(part.start, part.stop).split(batch_size)
     sums = torch.zeros(2, dtype=torch.float64, device=next(model.parameters()).device)
     try:
         for pixels, labels in images.batches([rows for rows in order if len(rows)]):
             with autocast():
-                logits = model(normalized(pixels))
+                logits = model(plain(pixels, nothing[: len(pixels)]))
             sums += judged(logits.float(), labels)
     finally:
         for module, training in modes:

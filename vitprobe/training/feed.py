@@ -66,16 +66,16 @@ class Feed:
         part = self.processes.part(n)
         if part.start == part.stop:  # more processes than images: taken along, but not counted
             part = slice(0, 1)
-        rows = torch.arange(part.start, part.stop)
-        return rows if self.mix is None else torch.cat([(rows[:1] - 1) % n, rows])
+        if self.mix is None:
+            return torch.arange(part.start, part.stop)
+        return self.mix.partner_rows(part.start, part.stop, n)
 
     def _varied(
         self, n: int, rows: Tensor, images: Tensor, labels: Tensor, random
     ) -> TrainingBatch:
-        draws = self.augment.draw(n, images.shape[-2:], random)
-        images, targets = self.augment(images, draws[rows]), labels
+        images, targets = self.augment(images, self.augment.draw(n, random)[rows]), labels
         if self.mix is not None:
-            images, targets = self.mix(images, labels, self.mix.draw(images.shape[-2:], random))
+            images, targets = self.mix(images, labels, self.mix.draw(random))
         part = self.processes.part(n)
         share = (part.stop - part.start) / n * self.processes.count
         return TrainingBatch(images, targets, n, share)

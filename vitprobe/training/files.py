@@ -110,10 +110,19 @@ class RunFiles:
                 os.fsync(file.fileno())
             os.replace(scratch, path)
         except (OSError, RuntimeError) as error:  # torch's writer has errors of its own
-            reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
-            raise InputError(f"cannot write {path}: {reason}; {self.good()}") from error
+            raise InputError(f"cannot write {path}: {_reason(error)}; {self.good()}") from error
         finally:
             scratch.unlink(missing_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    """The system's word for it, which torch's writer hides behind a failure of its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__context__
+    return str(error).strip().splitlines()[0]
 
 
 # What the weights alone need to be used again.

@@ -43,8 +43,8 @@ def find_recipe(name: str) -> Recipe:
         return _read(shipped[name])
     if name.endswith(".toml"):
         return _read(Path(name).expanduser())
-    near = did_you_mean(name, shipped) or f": use one of {', '.join(sorted(shipped))}"
-    raise InputError(f"unknown recipe {name!r}{near}, or the path of a .toml file")
+    ways = f": use one of {', '.join(sorted(shipped))}, or the path of a .toml file"
+    raise InputError(f"unknown recipe {name!r}{did_you_mean(name, shipped) or ways}")
 
 
 def _read(path: Path) -> Recipe:

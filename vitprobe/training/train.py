@@ -13,7 +13,8 @@ import torch
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
 from vitprobe.models import choose_device
-from vitprobe.training.augment import Augment, AugmentOptions
+from vitprobe.training.augment import Augment
+from vitprobe.training.augment_options import AugmentOptions
 from vitprobe.training.evaluate import evaluate
 from vitprobe.training.feed import Feed
 from vitprobe.training.files import RunFiles
@@ -148,7 +149,7 @@ def _loop(settings, parts: Parts, trainee: Trainee, files, device, group, report
         )
         for part in (parts.train, parts.validation, parts.test)
     )
-    options = AugmentOptions.of(settings.augment)
+    options = AugmentOptions.from_table(settings.augment)
     augment = Augment(options, transform.mean, transform.std)
     plain = Augment(AugmentOptions(), transform.mean, transform.std)
     mix = Mix(options, parts.train.data.num_classes) if options.mixes else None
@@ -166,7 +167,7 @@ def _loop(settings, parts: Parts, trainee: Trainee, files, device, group, report
             evaluate(
                 model,
                 images,
-                plain.only_normalised,
+                plain,
                 batch_size=max(settings.batch_size, EVALUATED_TOGETHER),
                 processes=group,
                 autocast=lambda: autocast(device, settings),
