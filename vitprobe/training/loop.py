@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from timm.layers import convert_sync_batchnorm
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from vitprobe.errors import InputError
@@ -107,7 +109,7 @@ class Loop:
         at = self.epoch * self.feed.steps + self.step
         rate = self.schedule.set(at)
         seed_step(self.settings.seed, self.epoch, self.step, self.processes.rank)
-        with autocast(self.device, self.settings):
+        with autocast(self.device, self.settings), _enough_images(batch.whole, self.processes):
             logits = self.forward(batch.images)
             loss = F.cross_entropy(
                 logits, batch.targets, label_smoothing=self.settings.label_smoothing
@@ -231,6 +233,32 @@ def common_statistics(model: nn.Module, processes: Processes) -> nn.Module:
     """The same weights; on several GPUs batch norm takes its statistics over all processes."""
     on_gpu = next(model.parameters()).device.type == "cuda"
     return convert_sync_batchnorm(model) if on_gpu and processes.count > 1 else model
+
+
+def apart(model: nn.Module, processes: Processes) -> str:
+    """A note where batch norm cannot do so, since gloo has no common statistics; else ""."""
+    trained = all(weight.requires_grad for weight in model.parameters())
+    norms = any(isinstance(module, _BatchNorm) for module in model.modules())
+    if processes.count == 1 or next(model.parameters()).is_cuda or not (trained and norms):
+        return ""
+    return (
+        f"on CPUs batch norm takes its statistics over each process's images (1/{processes.count} "
+        "of a batch), so that the number of processes matters"
+    )
+
+
+@contextmanager
+def _enough_images(count: int, processes: Processes) -> Iterator[None]:
+    """Batch norm's complaint of a single value in the words of the options."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"this model's batch norm needs two images at a time: a batch of {count} for "
+            f"{processes.count} process(es) is too small; give another --batch_size"
+        ) from error
 
 
 def autocast(device: torch.device, settings: Settings):
