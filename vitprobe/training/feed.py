@@ -13,6 +13,7 @@ from vitprobe.training.augment import Augment
 from vitprobe.training.images import TrainingImages
 from vitprobe.training.mix import Mix
 from vitprobe.training.processes import Processes
+from vitprobe.training.rng import seed_all
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def generator(*numbers: int) -> torch.Generator:
 
 
 def seed_step(*numbers: int) -> None:
-    """Seed torch's own generators (dropout, stochastic depth) by these numbers."""
-    torch.manual_seed(_seed(*numbers))
+    """Seed all that a model may draw from (dropout, stochastic depth) by these numbers."""
+    seed_all(_seed(*numbers))
 
 
 def _seed(*numbers: int) -> int:

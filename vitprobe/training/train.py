@@ -27,6 +27,7 @@ from vitprobe.training.parts import Parts, open_parts
 from vitprobe.training.processes import Processes, own_device, processes
 from vitprobe.training.report import Report
 from vitprobe.training.resolve import resolve
+from vitprobe.training.rng import own_random_state
 from vitprobe.training.settings import Settings, differing
 from vitprobe.training.trainee import Trainee, new_trainee
 
@@ -78,7 +79,7 @@ def train(
         finished run is returned at once; where there is none, start.
     progress: print what is done. command: as typed, for the record.
 
-    Under torchrun each process calls this; rank 0 writes. torch's random state is left as it was.
+    Under torchrun each process calls this; rank 0 writes. All random states are left as they were.
     Files: `<output>/<model_name>.pt`, `.last.pt`, `.safetensors`, `.csv`, all written whole.
 
     Raises InputError for wrong options, data or weights, a loss that is not finite, files that
@@ -89,9 +90,8 @@ def train(
     started = time.monotonic()
     device = own_device(choose_device(settings.device))
     files = RunFiles(settings.output, settings.model_name)
-    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     try:
-        with forked, processes(device) as group:
+        with own_random_state(device), processes(device) as group:
             history, parameters = _run(settings, files, device, group, resume, progress, command)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"interrupted; {files.good()}: --resume goes on") from stop
