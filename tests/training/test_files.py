@@ -42,7 +42,7 @@ def test_what_was_written_is_read(files):
 def test_the_weights_alone_say_what_they_are(files):
     weights = {"a.weight": torch.randn(2, 3).t(), "a.steps": torch.tensor(4)}
     about = state(architecture={"heads": 4}, normalization={"mean": [0.5] * 3, "std": [0.25] * 3})
-    files.write_best(about | {"model_state_dict": weights}, weights)
+    files.write_best(about | {"model_state_dict": weights})
     with safe_open(files.weights, framework="pt") as file:
         assert torch.equal(file.get_tensor("a.weight"), weights["a.weight"])
         metadata = file.metadata()
@@ -91,7 +91,7 @@ def test_a_full_device_is_said(files, monkeypatch):
 
 
 def test_a_damaged_last_checkpoint_gives_way_to_the_best(files):
-    files.write_best(state(epoch=2, model_state_dict={}), {})
+    files.write_best(state(epoch=2, model_state_dict={}))
     files.write_last(state(epoch=5, x=torch.randn(1000)))
     data = files.last.read_bytes()
     files.last.write_bytes(data[: len(data) // 2])

@@ -3,14 +3,18 @@
 `head_subsets.py` is `vitprobe head-subsets`.
 """
 
+import os
 import pkgutil
 import sys
+import time
 from importlib import import_module
 
 import typer
 
 import vitprobe
 from vitprobe.errors import InputError, did_you_mean
+
+OTHERS_WAIT = 5.0  # seconds
 
 app = typer.Typer(
     help="How a vision model sees, layer by layer, and how two of them differ.",
@@ -66,5 +70,9 @@ def main() -> None:
 
 
 def _refuse(line: str) -> None:
+    if os.environ.get("RANK", "0") != "0":
+        # Under torchrun the first process has most likely said the same, and then this one is
+        # ended before it does.
+        time.sleep(OTHERS_WAIT)
     typer.echo(f"vitprobe: {line}", err=True)
     sys.exit(2)

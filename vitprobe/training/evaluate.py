@@ -31,12 +31,14 @@ def evaluate(
     part = processes.part(len(images))
     nothing = torch.empty(batch_size, 0)
     order = torch.arange(part.start, part.stop).split(batch_size)
-    sums = torch.zeros(2, dtype=torch.float64, device=next(model.parameters()).device)
+    weight = next(model.parameters())
+    dtype, sums = weight.dtype, torch.zeros(2, dtype=torch.float64, device=weight.device)
     try:
         for pixels, labels in images.batches([rows for rows in order if len(rows)]):
             with autocast():
-                logits = model(plain(pixels, nothing[: len(pixels)]))
-            sums += judged(logits.float(), labels)
+                logits = model(plain(pixels, nothing[: len(pixels)]).to(dtype))
+            # of bfloat16 logits the loss is taken in float32
+            sums += judged(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels)
     finally:
         for module, training in modes:
             module.training = training

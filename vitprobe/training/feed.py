@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,11 +13,13 @@ from vitprobe.training.augment import Augment
 from vitprobe.training.images import TrainingImages
 from vitprobe.training.mix import Mix
 from vitprobe.training.processes import Processes
+from vitprobe.training.rng import seed_all
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """images: float (b, 3, H, W), normalised. targets: int64 (b,), or float (b, classes).
+    """images: (b, 3, H, W), normalised. targets: int64 (b,), or (b, classes). Both in the feed's
+    dtype.
 
     whole: images in the batch of all processes. share: this process's part of it, times the number
     of processes: what its mean loss counts in the mean over processes.
@@ -33,8 +34,9 @@ class TrainingBatch:
 class Feed:
     """Batches that (seed, epoch, step) alone decide: nothing of them needs to be kept.
 
-    Each epoch takes every image once, in a new permutation; the last batch may be short. Several
-    processes each get their part of the same batches, varied as in one process.
+    Each epoch takes every image once, in a new permutation; the last batch may be short, but a
+    single image joins the batch before it, since batch norm may need two. Several processes each
+    get their part of the same batches, varied as in one process.
     """
 
     def __init__(
@@ -46,20 +48,28 @@ class Feed:
         batch_size: int,
         seed: int,
         processes: Processes,
+        dtype: torch.dtype = torch.float32,
     ):
+        self.dtype = dtype
         self.images, self.augment, self.mix = images, augment, mix
         self.batch_size, self.seed, self.processes = batch_size, seed, processes
-        self.steps = math.ceil(len(images) / batch_size)
+        self.steps = len(self._split(torch.arange(len(images))))
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[TrainingBatch]:
         """The batches of an epoch (0, 1, ...) from step `first` of it."""
         order = torch.randperm(len(self.images), generator=generator(self.seed, epoch))
-        batches = order.split(self.batch_size)[first:]
+        batches = self._split(order)[first:]
         rows = [self._rows(len(batch)) for batch in batches]
         mine = [batch[r] for batch, r in zip(batches, rows, strict=True)]
         found = zip(batches, rows, self.images.batches(mine), strict=True)
         for step, (batch, r, (images, labels)) in enumerate(found, start=first):
             yield self._varied(len(batch), r, images, labels, generator(self.seed, epoch, step))
+
+    def _split(self, order: Tensor) -> list[Tensor]:
+        *batches, last = order.split(self.batch_size)
+        if batches and len(last) == 1 < self.batch_size:
+            last = torch.cat([batches.pop(), last])
+        return [*batches, last]
 
     def _rows(self, n: int) -> Tensor:
         """The rows that this process needs of a batch of n: one at least, and those to mix with."""
@@ -77,8 +87,10 @@ class Feed:
         if self.mix is not None:
             images, targets = self.mix(images, labels, self.mix.draw(random))
         part = self.processes.part(n)
+        if targets.is_floating_point():
+            targets = targets.to(self.dtype)
         share = (part.stop - part.start) / n * self.processes.count
-        return TrainingBatch(images, targets, n, share)
+        return TrainingBatch(images.to(self.dtype), targets, n, share)
 
 
 def generator(*numbers: int) -> torch.Generator:
@@ -87,9 +99,12 @@ def generator(*numbers: int) -> torch.Generator:
 
 
 def seed_step(*numbers: int) -> None:
-    """Seed torch's own generators (dropout, stochastic depth) by these numbers."""
-    torch.manual_seed(_seed(*numbers))
+    """Seed all that a model may draw from (dropout, stochastic depth) by these numbers."""
+    seed_all(_seed(*numbers))
 
 
 def _seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    # a spawn key, since NumPy takes (1,) and (1, 0) for the same entropy
+    first, *others = numbers
+    sequence = np.random.SeedSequence(first, spawn_key=others)
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)

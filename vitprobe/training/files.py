@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 import os
@@ -24,6 +25,7 @@ class RunFiles:
 
     def __init__(self, folder: str | Path, model_name: str):
         self.folder = Path(folder).expanduser()
+        self._good: Path | None = None
         base = self.folder / model_name
         self.best, self.last, self.weights, self.table, self.board = (
             base.with_name(base.name + end)
@@ -31,9 +33,15 @@ class RunFiles:
         )
 
     def check_writable(self) -> None:
-        """Make the folder and try it. Raises InputError where that fails."""
+        """Make the folder and try it; what a killed run left half written goes away.
+
+        Raises InputError where that fails.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for path in (self.best, self.last, self.weights, self.table):
+                for scratch in self.folder.glob(f".{glob.escape(path.name)}.*.part"):
+                    scratch.unlink()
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
         except OSError as error:
@@ -43,20 +51,24 @@ class RunFiles:
             ) from error
 
     def good(self) -> str:
-        """What a reader of an error wants to know: which checkpoint is whole, if any."""
-        held = next((path for path in (self.last, self.best) if path.exists()), None)
-        return f"the last good checkpoint is {held}" if held else "no checkpoint was written yet"
+        """What a reader of an error wants to know: which checkpoint of this run is whole."""
+        if self._good is None:
+            return "no checkpoint was written yet"
+        return f"the last good checkpoint is {self._good}"
 
     def write_last(self, state: Mapping[str, Any]) -> None:
         """Where to go on from."""
         self._write(self.last, lambda file: torch.save(dict(state), file))
+        self._good = self.last
 
-    def write_best(self, state: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+    def write_best(self, state: Mapping[str, Any]) -> None:
         """The best epoch so far: all of the run's state, and the weights alone."""
+        weights = state["model_state_dict"]
         plain = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         about = {key: state[key] for key in ABOUT if key in state}
         metadata = {"format": "pt"} | {key: json.dumps(value) for key, value in about.items()}
         self._write(self.best, lambda file: torch.save(dict(state), file))
+        self._good = self._good or self.best
         self._write(
             self.weights, lambda file: file.write(safetensors.torch.save(plain, metadata=metadata))
         )
@@ -79,7 +91,9 @@ class RunFiles:
         notes = []
         for path in found:
             try:
-                return read_state(path), "; ".join([*notes, f"going on from {path}"])
+                state = read_state(path)
+                self._good = path
+                return state, "; ".join([*notes, f"going on from {path}"])
             except InputError as error:
                 notes.append(str(error))
         if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from vitprobe.training.files import RunFiles
@@ -41,7 +42,10 @@ class History:
         Nothing of the test images has a say in it.
         """
         ranks = zip(self.columns["val_accuracy"], self.columns["val_loss"], strict=True)
-        keyed = [(-accuracy, loss, i) for i, (accuracy, loss) in enumerate(ranks)]
+        keyed = [
+            (-accuracy, math.inf if math.isnan(loss) else loss, i)
+            for i, (accuracy, loss) in enumerate(ranks)
+        ]
         return min(keyed)[2]
 
     def __len__(self) -> int:

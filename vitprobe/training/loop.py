@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from vitprobe.errors import InputError
 from vitprobe.training.diverged import Diverged
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step
 from vitprobe.training.files import FORMAT, RunFiles
@@ -23,7 +27,7 @@ from vitprobe.training.rng import rng_state, set_rng_state
 from vitprobe.training.settings import Settings
 from vitprobe.training.trainee import train_mode
 
-CHECK_EVERY = 50  # steps between two looks at the losses on a GPU, each of which waits for it
+LOOK_EVERY = 50  # steps between two looks at the losses on a GPU, each of which waits for it
 SAVING_SHARE = 0.02  # of the time, at most, goes into the checkpoints within an epoch
 
 
@@ -46,6 +50,7 @@ class Loop:
         report: Report,
         about: dict[str, Any],
     ):
+        model = common_statistics(model, processes)
         self.model, self.feed, self.judge, self.settings = model, feed, judge, settings
         self.files, self.processes, self.report, self.about = files, processes, report, about
         self.device = next(model.parameters()).device
@@ -54,7 +59,7 @@ class Loop:
         self.average = new_average(model, settings)
         self.forward = parallel(model, settings, processes)
         self.history = History()
-        self.epoch, self.step, self.losses = 0, 0, Losses(self.device)
+        self.epoch, self.step, self.losses = 0, 0, Losses(processes)
         self.seconds, self._saved_at, self._saving = 0.0, time.monotonic(), 0.0
 
     @property
@@ -78,19 +83,16 @@ class Loop:
         for batch in self.feed.epoch(self.epoch, self.step):
             rate = self.train_step(batch)
             self.step += 1
-            if self.device.type == "cpu" or self.step % CHECK_EVERY == 0:
-                self._check_losses()
             self.report.step(self.epoch, self.step, self.feed.steps)
             self.seconds = time.monotonic() - started
-            if self.step < self.feed.steps and self._save_is_due():
-                self._check_losses()
-                self._timed(self._save_last)
+            self._between_steps()
         self._check_losses()
-        loss, count = self.processes.sum(self.losses.sums).tolist()
+        self._check_weights()
+        self.processes.share(self.judged_model.buffers())
         val_loss, val_accuracy, test_loss, accuracy = self.judge(self.judged_model)
         self.history.add(
             epoch=self.epoch + 1,
-            train_loss=loss / count,
+            train_loss=self.losses.mean,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             test_loss=test_loss,
@@ -98,7 +100,7 @@ class Loop:
             lr=rate,
             seconds=round(time.monotonic() - started, 3),
         )
-        self.epoch, self.step, self.losses = self.epoch + 1, 0, Losses(self.device)
+        self.epoch, self.step, self.losses = self.epoch + 1, 0, Losses(self.processes)
         self.seconds = 0.0
         self._timed(self._save_epoch)
         self.report.epoch(self.history.row(), self.settings.epochs)
@@ -108,7 +110,7 @@ class Loop:
         at = self.epoch * self.feed.steps + self.step
         rate = self.schedule.set(at)
         seed_step(self.settings.seed, self.epoch, self.step, self.processes.rank)
-        with autocast(self.device, self.settings):
+        with autocast(self.device, self.settings), _enough_images(batch.whole, self.processes):
             logits = self.forward(batch.images)
             loss = F.cross_entropy(
                 logits, batch.targets, label_smoothing=self.settings.label_smoothing
@@ -122,7 +124,7 @@ class Loop:
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.model, step=at)
-        self.losses.add(loss.detach(), batch.whole / self.processes.count)
+        self.losses.add(loss.detach(), batch.whole)
         return rate
 
     @property
@@ -133,18 +135,18 @@ class Loop:
     def state(self) -> dict[str, Any]:
         """All that is needed to go on: tensors and plain values, which load as data."""
         history = self.history.columns
-        average = self.average and self.average.module.state_dict()
+        raw = None if self.average is None else self.model.state_dict()
         return {
             "format": FORMAT,
             **self.about,
             "epoch": self.epoch,
             "step": self.step,
             "finished": self.finished,
-            "model_state_dict": self.model.state_dict(),
+            "model_state_dict": self.judged_model.state_dict(),
+            "raw_state_dict": raw,  # what the steps change, where that is averaged
             "optimizer_state_dict": self.optimizer.state_dict(),
-            "ema_state_dict": average,
             "rng": rng_state(),
-            "losses": self.losses.sums,
+            "losses": [self.losses.total, self.losses.images],
             "seconds": self.seconds,
             "history": {name: list(values) for name, values in history.items()},
             **{key: list(history[key]) for key in ("train_loss", "test_loss", "accuracy")},
@@ -152,14 +154,25 @@ class Loop:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a `state` of the same settings."""
-        self.model.load_state_dict(state["model_state_dict"])
-        self.optimizer.load_state_dict(state["optimizer_state_dict"])
+        self.judged_model.load_state_dict(state["model_state_dict"])
         if self.average is not None:
-            self.average.module.load_state_dict(state["ema_state_dict"])
+            self.model.load_state_dict(state["raw_state_dict"])
+        self.optimizer.load_state_dict(state["optimizer_state_dict"])
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        self.losses.sums.copy_(state["losses"])
+        self.losses = Losses(self.processes, *state["losses"])
         self.history = History(state["history"])
         set_rng_state(state["rng"])
+
+    def _between_steps(self) -> None:
+        """Look at the losses and save, where it is time to. The losses are known then, so that
+        the first process can save without the others."""
+        due = self._save_is_due()
+        often = self.device.type == "cpu" or (due and self.processes.count == 1)
+        if often or self.step % LOOK_EVERY == 0:
+            self._check_losses()
+            if due and self.step < self.feed.steps:
+                self._check_weights()
+                self._timed(self._save_last)
 
     def _save_is_due(self) -> bool:
         since = time.monotonic() - self._saved_at
@@ -175,8 +188,7 @@ class Loop:
             return
         state = self.state()
         if self.history.best == len(self.history) - 1:
-            weights = self.judged_model.state_dict()
-            self.files.write_best(state | {"model_state_dict": weights}, weights)
+            self.files.write_best(state)
         self.files.write_table(self.history.columns)
         self.files.write_last(state)
 
@@ -187,26 +199,67 @@ class Loop:
         self._saving = self._saved_at - started
 
     def _check_losses(self) -> None:
-        bad = self.losses.first_bad()
-        if bad is None:
-            return
-        ago, loss = bad
-        step = self.step - ago
+        bad = self.losses.look()
+        if bad is not None:
+            ago, loss = bad
+            self._refuse(f"the loss is {loss}", self.step - ago)
+
+    def _check_weights(self) -> None:
+        """A finite loss may still have had gradients that are not: such weights are not saved."""
+        for name, weight in self.model.named_parameters():
+            if not weight.isfinite().all():
+                self._refuse(f"weights are not finite any more ({name})", self.step)
+
+    def _refuse(self, what: str, step: int) -> None:
+        other = "" if self.settings.precision == "fp32" else ", or --precision fp32"
         raise Diverged(
-            f"the loss is {loss} at step {step} of epoch {self.epoch + 1} (step "
+            f"{what} at step {step} of epoch {self.epoch + 1} (step "
             f"{self.epoch * self.feed.steps + step} of the run): try an --lr below "
-            f"{self.settings.lr:g}, or --precision fp32; {self.files.good()}"
+            f"{self.settings.lr:g}{other}; {self.files.good()}"
         )
 
 
 def parallel(model: nn.Module, settings: Settings, processes: Processes) -> nn.Module:
-    """The model as it is run: in several processes with its gradients averaged; compiled."""
+    """The model as it is run: compiled; in several processes with its gradients averaged."""
     device = next(model.parameters()).device
-    if processes.count > 1:
-        model = DistributedDataParallel(
-            model, device_ids=[device] if device.type == "cuda" else None
-        )
-    return torch.compile(model) if settings.compile else model
+    run = torch.compile(model) if settings.compile else model
+    if processes.count == 1:
+        return run
+    # static_graph: weights that the output does not depend on are found once, in the first step
+    ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(run, device_ids=ids, static_graph=True)
+
+
+def common_statistics(model: nn.Module, processes: Processes) -> nn.Module:
+    """The same weights; on several GPUs batch norm takes its statistics over all processes."""
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    return convert_sync_batchnorm(model) if on_gpu and processes.count > 1 else model
+
+
+def apart(model: nn.Module, processes: Processes) -> str:
+    """A note where batch norm cannot do so, since gloo has no common statistics; else ""."""
+    trained = all(weight.requires_grad for weight in model.parameters())
+    norms = any(isinstance(module, _BatchNorm) for module in model.modules())
+    if processes.count == 1 or next(model.parameters()).is_cuda or not (trained and norms):
+        return ""
+    return (
+        f"on CPUs batch norm takes its statistics over each process's images (1/{processes.count} "
+        "of a batch), so that the number of processes matters"
+    )
+
+
+@contextmanager
+def _enough_images(count: int, processes: Processes) -> Iterator[None]:
+    """Batch norm's complaint of a single value in the words of the options."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"this model's batch norm needs two images at a time: a batch of {count} for "
+            f"{processes.count} process(es) is too small; give another --batch_size"
+        ) from error
 
 
 def autocast(device: torch.device, settings: Settings):

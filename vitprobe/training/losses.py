@@ -1,30 +1,49 @@
-"""The losses of an epoch: their sum, and the first that is not finite, without waiting on a GPU."""
+"""The training losses of an epoch, summed and looked at without a wait for a GPU at every step."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
+from vitprobe.training.processes import Processes
+
 
 class Losses:
-    """sums: float64 (2,) on the device: the losses times their counts, and the counts."""
+    """total: sum of the steps' mean losses times their images; images: how many these are.
 
-    def __init__(self, device: torch.device):
-        self.sums = torch.zeros(2, dtype=torch.float64, device=device)
-        self._unchecked: list[Tensor] = []
+    Both are of all processes together, and of the steps until the last `look`.
+    """
 
-    def add(self, loss: Tensor, count: float) -> None:
-        """A step's mean loss over `count` images."""
-        self.sums[0] += loss.double() * count
-        self.sums[1] += count
-        self._unchecked.append(loss)
+    def __init__(self, processes: Processes, total: float = 0.0, images: int = 0):
+        self.processes, self.total, self.images = processes, total, images
+        self._steps: list[tuple[Tensor, int]] = []
 
-    def first_bad(self) -> tuple[int, float] | None:
-        """Of the steps since the last call the first whose loss is not finite: how many steps ago
-        (0: the last one), and the loss; None where all are finite. Waits for the device."""
-        steps, self._unchecked = self._unchecked, []
-        if bool(self.sums.isfinite().all()):
+    def add(self, loss: Tensor, images: int) -> None:
+        """A step's loss, the mean over its `images`; of several processes each gives a loss of
+        which the mean over processes is that mean."""
+        self._steps.append((loss, images))
+
+    def look(self) -> tuple[int, float] | None:
+        """Sum up the steps since the last call; all processes call this after the same steps.
+
+        Returns the first whose loss is not finite: how many steps ago (0: the last one), and the
+        loss; None where all are finite. Waits for the device.
+        """
+        if not self._steps:
             return None
-        values = torch.stack(steps).tolist()
-        bad = next(i for i, value in enumerate(values) if not abs(value) < float("inf"))
-        return len(values) - 1 - bad, values[bad]
+        losses, images = zip(*self._steps, strict=True)
+        self._steps = []
+        means = (self.processes.sum(torch.stack(losses)) / self.processes.count).tolist()
+        for i, (loss, n) in enumerate(zip(means, images, strict=True)):
+            if not math.isfinite(loss):
+                return len(means) - 1 - i, loss
+            self.total += loss * n
+            self.images += n
+        return None
+
+    @property
+    def mean(self) -> float:
+        """Over the images so far; NaN before the first."""
+        return self.total / self.images if self.images else math.nan

@@ -38,6 +38,11 @@ class Parts:
     note: str
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Images of each part."""
+        return {key: len(getattr(self, key).rows) for key in ("train", "validation", "test")}
+
+    @property
     def class_names(self) -> list[str]:
         return self.train.data.class_names
 

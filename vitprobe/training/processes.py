@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from vitprobe.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Processes:
         if self.count > 1:
             dist.all_reduce(values)
         return values
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Give every process the first one's values."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -60,7 +68,10 @@ def own_device(device: torch.device) -> torch.device:
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
-    """The process group of torchrun (NCCL on GPUs, else gloo), or one process alone."""
+    """The process group of torchrun (NCCL on GPUs, else gloo), or one process alone.
+
+    Raises InputError where another process ended while this one waited for it.
+    """
     if not launched() or int(os.environ["WORLD_SIZE"]) == 1:
         yield Processes()
         return
@@ -69,5 +80,12 @@ def processes(device: torch.device) -> Iterator[Processes]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    except RuntimeError as error:
+        if "gloo" not in str(error) and not isinstance(error, dist.DistError):
+            raise
+        raise InputError(
+            "another process of this run has ended, and its own message says why; --resume goes on "
+            "from the last checkpoint"
+        ) from error
+    # Not after an error: the others would see a lost connection before they are told its cause.
+    dist.destroy_process_group()

@@ -38,7 +38,7 @@ class Report:
             f"{row['accuracy']:6.1%}   lr {row['lr']:.2e}   {row['seconds']:.1f} s"
         )
 
-    def begin(self, settings: Settings, parts: Parts, trainee: Trainee, note: str) -> None:
+    def begin(self, settings: Settings, parts: Parts, trainee: Trainee, *notes: str) -> None:
         """What is going to be trained, on what, and how."""
         size = " x ".join(str(side) for side in trainee.transform.image_size)
         mean, std = (
@@ -60,6 +60,6 @@ class Report:
             f"recipe    {settings.recipe}: {settings.optimizer}, lr {settings.lr:g}, batch "
             f"{settings.batch_size}, {settings.epochs} epochs, seed {settings.seed}"
         )
-        for text in (parts.note, note):
+        for text in (parts.note, *notes):
             if text:
                 self.line(f"note: {text}")

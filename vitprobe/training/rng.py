@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+
+
+def seed_all(number: int) -> None:
+    """Seed all of torch's generators, NumPy's and Python's global ones. number: 0 .. 2**63 - 1."""
+    torch.manual_seed(number)
+    np.random.seed(number % 2**32)
+    random.seed(number)
+
+
+@contextmanager
+def own_random_state(device: torch.device) -> Iterator[None]:
+    """Whatever is drawn inside, all the generators are outside as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def rng_state() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -18,13 +19,15 @@ from vitprobe.training.augment_options import AugmentOptions
 from vitprobe.training.evaluate import evaluate
 from vitprobe.training.feed import Feed
 from vitprobe.training.files import RunFiles
+from vitprobe.training.history import History
 from vitprobe.training.images import TrainingImages
-from vitprobe.training.loop import Loop, autocast
+from vitprobe.training.loop import Loop, apart, autocast
 from vitprobe.training.mix import Mix
 from vitprobe.training.parts import Parts, open_parts
 from vitprobe.training.processes import Processes, own_device, processes
 from vitprobe.training.report import Report
 from vitprobe.training.resolve import resolve
+from vitprobe.training.rng import own_random_state
 from vitprobe.training.settings import Settings, differing
 from vitprobe.training.trainee import Trainee, new_trainee
 
@@ -76,29 +79,32 @@ def train(
         finished run is returned at once; where there is none, start.
     progress: print what is done. command: as typed, for the record.
 
-    Under torchrun each process calls this; rank 0 writes. torch's random state is left as it was.
+    Under torchrun each process calls this; rank 0 writes. All random states are left as they were.
     Files: `<output>/<model_name>.pt`, `.last.pt`, `.safetensors`, `.csv`, all written whole.
 
     Raises InputError for wrong options, data or weights, a loss that is not finite, files that
-    cannot be written, and a checkpoint to resume that is damaged or was made with other settings.
+    cannot be written, and a checkpoint to resume that is damaged or was made with other settings
+    or images. Ctrl-C: KeyboardInterrupt, whose text names the last checkpoint.
     """
     settings = resolve(mode, options, config)
     started = time.monotonic()
     device = own_device(choose_device(settings.device))
     files = RunFiles(settings.output, settings.model_name)
-    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with forked, processes(device) as group:
-        loop, trainee = _run(settings, files, device, group, resume, progress, command)
-    best = loop.history.row(loop.history.best)
+    try:
+        with own_random_state(device), processes(device) as group:
+            history, parameters = _run(settings, files, device, group, resume, progress, command)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"interrupted; {files.good()}: --resume goes on") from stop
+    best = history.row(history.best)
     return TrainingResult(
         path=files.best,
         last=files.last,
         model_name=settings.model_name,
         settings=settings,
-        history=loop.history.columns,
+        history=history.columns,
         best_epoch=best["epoch"],
         test_accuracy=best["accuracy"],
-        parameters=trainee.parameters,
+        parameters=parameters,
         seconds=time.monotonic() - started,
     )
 
@@ -111,7 +117,8 @@ def _run(
     resume: bool,
     progress: bool,
     command: str,
-) -> tuple[Loop, Trainee]:
+) -> tuple[History, int]:
+    """The history, and how many parameters the model has."""
     report = Report(progress and group.first)
     if group.first:
         files.check_writable()
@@ -122,16 +129,19 @@ def _run(
         _say_overwritten(files, report)
     parts = open_parts(settings)
     trainee = new_trainee(settings, parts.train.data, device)
+    report.begin(settings, parts, trainee, note, apart(trainee.model, group))
+    if state is not None:
+        _check_same_images(state, parts, files)
+        if state["finished"]:
+            report.line("note: this run is finished; nothing was left to do")
+            return History(state["history"]), trainee.parameters
     loop = _loop(settings, parts, trainee, files, device, group, report, command)
-    report.begin(settings, parts, trainee, note)
     if state is not None:
         loop.restore(state)
         state = None  # as large as the run itself
-    if loop.finished:
-        report.line("note: this run is finished; nothing was left to do")
     loop.run()
     group.wait()
-    return loop, trainee
+    return loop.history, trainee.parameters
 
 
 def _loop(settings, parts: Parts, trainee: Trainee, files, device, group, report, command) -> Loop:
@@ -160,6 +170,7 @@ def _loop(settings, parts: Parts, trainee: Trainee, files, device, group, report
         batch_size=settings.batch_size,
         seed=settings.seed,
         processes=group,
+        dtype=next(trainee.model.parameters()).dtype,
     )
 
     def judge(model) -> tuple[float, float, float, float]:
@@ -192,9 +203,7 @@ def _about(settings: Settings, parts: Parts, trainee: Trainee, command: str) -> 
         "class_names": parts.class_names,
         "image_size": list(transform.image_size),
         "normalization": {"mean": list(transform.mean), "std": list(transform.std)},
-        "images": {
-            name: len(getattr(parts, name).rows) for name in ("train", "validation", "test")
-        },
+        "images": parts.sizes,
         "versions": {name: version(name) for name in ("vitprobe", "torch", "timm")},
     }
 
@@ -206,6 +215,19 @@ def _check_same_run(state: dict[str, Any], settings: Settings, files: RunFiles) 
             f"{files.last} was made with other settings ({different}): give the same ones to "
             "--resume it, or another --model_name"
         )
+
+
+def _check_same_images(state: dict[str, Any], parts: Parts, files: RunFiles) -> None:
+    for what, old, new in (
+        ("classes", state["class_names"], parts.class_names),
+        ("numbers of images", state["images"], parts.sizes),
+    ):
+        if old != new:
+            old, new = (shorten(str(x), 100) for x in (old, new))
+            raise InputError(
+                f"{files.last} was made with other {what} ({old}, now {new}): --resume needs the "
+                "same images; or give another --model_name"
+            )
 
 
 def _say_overwritten(files: RunFiles, report: Report) -> None:

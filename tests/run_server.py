@@ -1,0 +1,179 @@
+"""Runs of the command in children of a process that has imported everything: quick to start, and
+each a process of its own that can be killed.
+
+As a script it takes one JSON request a line and answers with one JSON line; `RunServer` is its
+other end.
+"""
+
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """code: exit code, or minus the signal. events: what the run reported, in order: `step E S`
+    before that step of the run, and `open|write|replace FILE` after that was done to a file."""
+
+    code: int
+    out: str
+    err: str
+    events: list[str] = field(repr=False)
+
+
+class RunServer:
+    """A server of its own for each number of threads."""
+
+    def __init__(self, threads: int = 1):
+        env = os.environ | {
+            "OMP_NUM_THREADS": str(threads),
+            "OMP_WAIT_POLICY": "passive",  # threads that wait leave the cores to others
+            "COLUMNS": "200",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+
+    def __call__(self, *words, cwd, **how) -> Run:
+        """`vitprobe WORDS`, in the folder `cwd`.
+
+        events: end it after so many events and `after` seconds more, by `signal` (SIGKILL).
+        die_at: (event, n): it kills itself by SIGKILL at the n-th such event (0, 1, ...).
+        file_limit: (event, bytes): from that event on no file can grow beyond so many bytes.
+        nan_at: the step of the run in which the first weight becomes NaN.
+        """
+        request = {"words": [str(word) for word in words], "cwd": str(cwd), **how}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return Run(**json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve() -> None:
+    """Answer requests until stdin ends."""
+    import vitprobe.cli._train_summary  # noqa: F401
+    import vitprobe.training  # noqa: F401
+
+    with suppress(ImportError):
+        import torch.utils.tensorboard  # noqa: F401
+
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line))), flush=True)
+
+
+def _answer(request: dict) -> dict:
+    read, write = os.pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            _redirect(out, err)
+            _run(request, write)
+        os.close(write)
+        events = _events(read, child, request)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return {"code": code, "out": out.read_text(), "err": err.read_text(), "events": events}
+
+
+def _events(read: int, child: int, request: dict) -> list[str]:
+    """Read until the child ends; end it where that is asked for."""
+    text, wanted = b"", request.get("events")
+    with selectors.DefaultSelector() as selector:
+        selector.register(read, selectors.EVENT_READ)
+        while True:
+            selector.select()
+            chunk = os.read(read, 65536)
+            if not chunk:
+                break
+            text += chunk
+            if wanted is not None and text.count(b"\n") >= wanted:
+                wanted = None
+                time.sleep(request.get("after", 0.0))
+                os.kill(child, request.get("signal", signal.SIGKILL))
+    os.close(read)
+    return text.decode().splitlines()
+
+
+def _redirect(out: Path, err: Path) -> None:
+    for path, number in ((out, 1), (err, 2)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, number)
+
+
+def _run(request: dict, pipe: int) -> None:
+    """What the child does; it does not return."""
+    from vitprobe.cli import main
+
+    os.chdir(request["cwd"])
+    sys.argv = ["vitprobe", *request["words"]]
+    code = 1
+    try:
+        _instrument(request, pipe)
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _instrument(request: dict, pipe: int) -> None:
+    import torch
+
+    from vitprobe.training import files, loop
+
+    loop.SAVING_SHARE = 1.0  # saves as often as --save_every says
+    die_at, limit, seen = request.get("die_at"), request.get("file_limit"), []
+
+    def tell(event: str) -> None:
+        os.write(pipe, f"{event}\n".encode())
+        seen.append(event)
+        if die_at and event == die_at[0] and seen.count(event) == die_at[1] + 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if limit and event == limit[0]:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit[1], resource.RLIM_INFINITY))
+
+    step, write_file = loop.Loop.train_step, files.RunFiles._write
+
+    def told_step(self, batch):
+        tell(f"step {self.epoch} {self.step}")
+        if request.get("nan_at") == self.epoch * self.feed.steps + self.step:
+            with torch.no_grad():
+                next(self.model.parameters()).fill_(float("nan"))
+        return step(self, batch)
+
+    def told_write(self, path, write):
+        def told(file):
+            tell(f"open {path.name}")
+            write(file)
+            tell(f"write {path.name}")
+
+        write_file(self, path, told)
+        tell(f"replace {path.name}")
+
+    loop.Loop.train_step, files.RunFiles._write = told_step, told_write
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,180 @@
+"""A run that was killed and resumed ends as one that was not: bit for bit, on the CPU."""
+
+import csv
+import random
+import signal
+
+import pytest
+import torch
+from run_server import RunServer
+from safetensors.torch import load_file
+
+KILLS = 20
+
+
+def ending(folder):
+    """All that a finished run of the name `run` left, but the seconds that it took."""
+    states = [torch.load(folder / f"run{end}", weights_only=True) for end in (".pt", ".last.pt")]
+    for state in states:
+        del state["seconds"], state["history"]["seconds"], state["command"]
+        del state["settings"]["output"], state["settings"]["save_every"]
+    with open(folder / "run.csv") as file:
+        table = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    return {"best": states[0], "last": states[1], "csv": table} | load_file(
+        folder / "run.safetensors"
+    )
+
+
+def assert_same(one, other, where=""):
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype and torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert list(one) == list(other), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for i, pair in enumerate(zip(one, other, strict=True)):
+            assert_same(*pair, f"{where}/{i}")
+    else:
+        assert one == other, where
+
+
+@pytest.fixture(scope="module")
+def whole(vitprobe_run, tmp_path_factory):
+    """whole(words): the ending of the uninterrupted run, run once."""
+    known = {}
+
+    def of(words):
+        key = tuple(words[3:])  # without the recipe's path
+        if key not in known:
+            folder = tmp_path_factory.mktemp("whole")
+            run = vitprobe_run(*words, "--output", folder, "--save_every", 1000, cwd=folder)
+            assert run.code == 0, run.err
+            known[key] = ending(folder)
+        return known[key]
+
+    return of
+
+
+def fits(whole, words, folder):
+    """Whether two endings are the same, apart from the recipe's path, which tests differ in."""
+    expected, found = whole(words), ending(folder)
+    for result in (expected, found):
+        for state in ("best", "last"):
+            result[state]["settings"].pop("recipe", None)
+    assert_same(expected, found)
+    assert not list(folder.glob(".*"))  # no scratch files
+
+
+def test_killed_twenty_times(vitprobe_run, tiny, whole, tmp_path):
+    words, chance = [*tiny, "--epochs", 12], random.Random(0)
+    last = []
+    for _ in range(KILLS):
+        run = vitprobe_run(
+            *words,
+            *("--resume", "--output", tmp_path / "out"),
+            cwd=tmp_path,
+            events=chance.randint(1, 24),
+            after=chance.random() * 0.01,
+        )
+        assert run.code == -signal.SIGKILL, run
+        last.append(run.events[-1])
+    places = {" ".join(event.split()[:2]) for event in last}
+    steps = {event for event in last if event.startswith("step")}
+    assert len(places) >= 5 and len(steps) >= 5, last  # of several epochs, and within them
+    assert any(not event.startswith("step") for event in last), last  # and while files are written
+    run = vitprobe_run(*words, "--resume", "--output", tmp_path / "out", cwd=tmp_path)
+    assert run.code == 0 and "going on from" in run.out, run
+    fits(whole, words, tmp_path / "out")
+
+
+@pytest.mark.parametrize("file", ["run.pt", "run.safetensors", "run.csv", "run.last.pt"])
+@pytest.mark.parametrize("doing", ["open", "write"])
+def test_killed_between_the_files_of_an_epoch(vitprobe_run, tiny, whole, tmp_path, file, doing):
+    words = [*tiny, "--save_every", 1000, "--output", tmp_path / "out"]
+    run = vitprobe_run(*words, cwd=tmp_path, die_at=(f"{doing} {file}", 1))
+    assert run.code == -signal.SIGKILL and run.events[-1] == f"{doing} {file}"
+    run = vitprobe_run(*words, "--resume", cwd=tmp_path)
+    assert run.code == 0, run.err
+    fits(whole, tiny, tmp_path / "out")
+
+
+def test_two_threads(tiny, tmp_path):
+    server = RunServer(threads=2)
+    try:
+        outputs = [tmp_path / "whole", tmp_path / "cut"]
+        assert server(*tiny, "--output", outputs[0], cwd=tmp_path).code == 0
+        for events in (4, 13):
+            run = server(*tiny, "--output", outputs[1], "--resume", cwd=tmp_path, events=events)
+            assert run.code == -signal.SIGKILL
+        assert server(*tiny, "--output", outputs[1], "--resume", cwd=tmp_path).code == 0
+    finally:
+        server.close()
+    assert_same(*map(ending, outputs))
+
+
+@pytest.fixture
+def finished(vitprobe_run, tiny, tmp_path):
+    """Words of a run, and the folder where it was finished."""
+    words = [*tiny, "--output", tmp_path / "out"]
+    assert vitprobe_run(*words, cwd=tmp_path).code == 0
+    return words, tmp_path / "out"
+
+
+def test_a_finished_run_is_left_as_it_is(vitprobe_run, finished, tmp_path):
+    words, folder = finished
+
+    def files():
+        found = [path for path in folder.iterdir() if path.is_file()]
+        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+    before = files()
+    run = vitprobe_run(*words, "--resume", cwd=tmp_path)
+    assert run.code == 0 and run.events == []
+    assert "this run is finished" in run.out and "test accuracy" in run.out
+    assert files() == before and len(before) == 4
+
+
+def test_resuming_nothing_starts(vitprobe_run, tiny, whole, tmp_path):
+    words = [*tiny, "--output", tmp_path / "out"]
+    run = vitprobe_run(*words, "--resume", cwd=tmp_path)
+    assert run.code == 0 and run.events[0] == "step 0 0" and "going on" not in run.out
+    fits(whole, tiny, tmp_path / "out")
+
+
+def test_a_truncated_last_checkpoint_gives_way_to_the_best(vitprobe_run, tiny, whole, tmp_path):
+    words = [*tiny, "--output", tmp_path / "out"]
+    run = vitprobe_run(*words, cwd=tmp_path, die_at=("step 1 6", 0))
+    assert run.code == -signal.SIGKILL
+    best, last = tmp_path / "out" / "run.pt", tmp_path / "out" / "run.last.pt"
+    last.write_bytes(last.read_bytes()[:-2000])
+    run = vitprobe_run(*words, "--resume", cwd=tmp_path)
+    assert run.code == 0, run.err
+    assert f"cannot read {last}: it is truncated" in run.out and f"going on from {best}" in run.out
+    assert run.events[0] == "step 1 0"  # where the first epoch, the best so far, ended
+    fits(whole, tiny, tmp_path / "out")
+
+
+def test_other_settings_are_refused(vitprobe_run, finished, tmp_path):
+    words, folder = finished
+    run = vitprobe_run(*words, "--lr", 0.5, "--resume", cwd=tmp_path)
+    assert (run.code, run.out) == (2, "")
+    assert f"{folder / 'run.last.pt'} was made with other settings (lr 0.01 and 0.5)" in run.err
+    assert run.err.count("\n") == 1
+    run = vitprobe_run(*words, "--resume", "--save_every", 5, "--workers", 0, cwd=tmp_path)
+    assert run.code == 0  # what does not matter for the result may change
+
+
+def test_ctrl_c(vitprobe_run, tiny, whole, tmp_path):
+    words = [*tiny, "--output", tmp_path / "out"]
+    run = vitprobe_run(*words, cwd=tmp_path, events=35, signal=signal.SIGINT)
+    last = tmp_path / "out" / "run.last.pt"
+    assert run.code == 130
+    message = f"vitprobe: interrupted; the last good checkpoint is {last}: --resume goes on"
+    assert run.err.strip() == message
+    assert vitprobe_run(*words, "--resume", cwd=tmp_path).code == 0
+    fits(whole, tiny, tmp_path / "out")
+    run = vitprobe_run(*words, cwd=tmp_path, events=1, signal=signal.SIGINT)  # anew
+    assert run.code == 130 and "interrupted; " in run.err
