@@ -79,13 +79,8 @@ class Loop:
 
     def _run_epoch(self) -> None:
         started = time.monotonic() - self.seconds
-        train_mode(self.model)
-        for batch in self.feed.epoch(self.epoch, self.step):
-            rate = self.train_step(batch)
-            self.step += 1
-            self.report.step(self.epoch, self.step, self.feed.steps)
+        for rate in self.steps():
             self.seconds = time.monotonic() - started
-            self._between_steps()
         self._check_losses()
         self._check_weights()
         self.processes.share(self.judged_model.buffers())
@@ -104,6 +99,17 @@ class Loop:
         self.seconds = 0.0
         self._timed(self._save_epoch)
         self.report.epoch(self.history.row(), self.settings.epochs)
+
+    def steps(self) -> Iterator[float]:
+        """The steps that are left of this epoch, and all that is done between them: each gives its
+        learning rate."""
+        train_mode(self.model)
+        for batch in self.feed.epoch(self.epoch, self.step):
+            rate = self.train_step(batch)
+            self.step += 1
+            self.report.step(self.epoch, self.step, self.feed.steps)
+            yield rate
+            self._between_steps()
 
     def train_step(self, batch: TrainingBatch) -> float:
         """Forward, backward and one step of the optimiser; returns the learning rate."""
