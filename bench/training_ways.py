@@ -36,12 +36,12 @@ def built(options: dict) -> Loop:
     return new_loop(settings, parts, trainee, files, device, Processes(), Report(False), "")
 
 
-def endless(loop: Loop) -> Iterator[float]:
+def endless(loop: Loop) -> Iterator[int]:
     """Full batches only: the last of an epoch is shorter."""
     while True:
-        for rate in loop.steps():
-            if loop.step < loop.feed.steps:
-                yield rate
+        for step in loop.steps():
+            if step < loop.feed.steps:
+                yield step
         loop.epoch, loop.step = loop.epoch + 1, 0
 
 

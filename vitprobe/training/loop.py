@@ -79,7 +79,7 @@ class Loop:
 
     def _run_epoch(self) -> None:
         started = time.monotonic() - self.seconds
-        for rate in self.steps():
+        for _ in self.steps():
             self.seconds = time.monotonic() - started
         self._check_losses()
         self._check_weights()
@@ -92,7 +92,7 @@ class Loop:
             val_accuracy=val_accuracy,
             test_loss=test_loss,
             accuracy=accuracy,
-            lr=rate,
+            lr=self.optimizer.param_groups[0]["lr"],
             seconds=round(time.monotonic() - started, 3),
         )
         self.epoch, self.step, self.losses = self.epoch + 1, 0, Losses(self.processes)
@@ -100,21 +100,21 @@ class Loop:
         self._timed(self._save_epoch)
         self.report.epoch(self.history.row(), self.settings.epochs)
 
-    def steps(self) -> Iterator[float]:
-        """The steps that are left of this epoch, and all that is done between them: each gives its
-        learning rate."""
+    def steps(self) -> Iterator[int]:
+        """The steps that are left of this epoch, and all that is done between them; each gives the
+        number of those done."""
         train_mode(self.model)
         for batch in self.feed.epoch(self.epoch, self.step):
-            rate = self.train_step(batch)
+            self.train_step(batch)
             self.step += 1
             self.report.step(self.epoch, self.step, self.feed.steps)
-            yield rate
+            yield self.step
             self._between_steps()
 
-    def train_step(self, batch: TrainingBatch) -> float:
-        """Forward, backward and one step of the optimiser; returns the learning rate."""
+    def train_step(self, batch: TrainingBatch) -> None:
+        """Forward, backward and one step of the optimiser."""
         at = self.epoch * self.feed.steps + self.step
-        rate = self.schedule.set(at)
+        self.schedule.set(at)
         seed_step(self.settings.seed, self.epoch, self.step, self.processes.rank)
         with autocast(self.device, self.settings), _enough_images(batch.whole, self.processes):
             logits = self.forward(batch.images)
@@ -131,7 +131,6 @@ class Loop:
         if self.average is not None:
             self.average.update(self.model, step=at)
         self.losses.add(loss.detach(), batch.whole)
-        return rate
 
     @property
     def judged_model(self) -> nn.Module:
