@@ -20,6 +20,7 @@ _HOMES = {
     "maps": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "survey": "vitprobe.taps",
+    "train": "vitprobe.training",
 }
 __all__ = list(_HOMES)
 

@@ -58,12 +58,19 @@ def new_trainee(settings: Settings, data: ImageData, device: torch.device) -> Tr
     if settings.mode == "probe":
         trained = _freeze_all_but_classifier(model, settings.model, data.num_classes)
     return Trainee(
-        model.to(device),
+        model.to(device, memory_format=_layout(model)),
         transform,
         trained,
         dict(model.provenance.get("architecture", {})),
         model.provenance["note"],
     )
+
+
+def _layout(model: nn.Module) -> torch.memory_format:
+    """Channels last, in which 2-D convolutions are quicker (ResNet-18 on 2 CPU cores: 1.15 times,
+    with bf16 on GPUs more); as it is for models with 3-D ones, whose weights cannot be."""
+    volumes = any(weight.ndim == 5 for weight in model.parameters())
+    return torch.preserve_format if volumes else torch.channels_last
 
 
 def _same_classes(settings: Settings, data: ImageData) -> bool:
