@@ -23,7 +23,7 @@ SGD = {"optimizer": "sgd", "lr": 0.05, "weight_decay": 1e-3, "scheduler": "none"
 ADAMW = {"optimizer": "adamw", "lr": 1e-3, "clip_grad": 0.5, "ema_decay": 0.5}
 VARIED = {"recipe": "deit"}  # mixing, RandAugment, erasing, label smoothing
 OWN = "user_training_models:"
-RUNS = {  # name -> dtype and options; 108 images to train on, 22 of them with the fraction
+RUNS = {  # name -> dtype and options; 110 images to train on, 22 with the fraction
     "sgd": ("float32", {**TINY, **SGD, "batch_size": 25}),
     "adamw": ("float64", {"model": OWN + "double_vit", **VARIED, **ADAMW, "batch_size": 7}),
     "single": (

@@ -4,7 +4,6 @@ import random
 import signal
 
 import pytest
-import torch
 from run_server import RunServer
 from training_runs import assert_same, ending
 
