@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
+    "compare_training": "vitprobe.analyses",
     "head_subsets": "vitprobe.analyses",
     "load_data": "vitprobe.data",
     "load_model": "vitprobe.models",

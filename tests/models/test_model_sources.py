@@ -108,6 +108,14 @@ def test_short_names_of_timm_s_models(alias, model):
     }
 
 
+def test_hybrids_of_timm_s_are_found_by_name():
+    """A ResNet's stages before a transformer; the stem is `patch_embed.backbone`."""
+    with torch.device("meta"):
+        model = find_source("vit_tiny_r_s16_p8_224").build(10, (96, 96))
+    assert model.patch_embed.grid_size == (3, 3) and model.head.out_features == 10
+    assert isinstance(find_source("vit_base_r50_s16_224"), type(find_source("mini-vit")))
+
+
 def test_a_torchvision_model_has_its_weights_transform():
     model = load_model("torchvision:squeezenet1_1")
     assert model.provenance["num_classes"] == 1000 and model.transform.image_size == (224, 224)
@@ -193,6 +201,8 @@ def test_a_user_s_module_that_does_not_import(user_module, tmp_path):
         ("ResNet18", "'resnet18'"),
         ("resnet-20", "'resnet20'"),
         ("minivit", "'mini-vit'"),
+        ("vit-zhu", "'vit-zhu2023'"),
+        ("lambda-resnet50", "'lambda_resnet50'"),
         ("vit_tiny_patch16_244", "'vit_tiny_patch16_224'"),
         ("torchvision:resnet_18", "'resnet18'"),
         ("vit_tiny_patch16_224.augreg_in21", "'vit_tiny_patch16_224.augreg_in21k'"),
@@ -205,7 +215,7 @@ def test_near_names(name, near):
 
 
 def test_far_names_and_files(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="unknown model 'qqqqqqqq': use one of vit, resnet18"):
+    with pytest.raises(InputError, match="unknown model 'qqqqqqqq': use one of vit, vit-zhu2023, "):
         load_model("qqqqqqqq")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "best.pth").write_bytes(b"")

@@ -12,6 +12,10 @@ from vitprobe.models.zoo import OWN
 # He's paper, table 6, gives 0.27, 0.46, 0.66 and 0.85 M for the CIFAR nets.
 COUNTS = {
     ("vit", 10): 1_205_898,
+    ("vit-zhu2023", 10): 1_199_306,
+    ("lambda_resnet26", 100): 8_274_020,
+    ("lambda_resnet38", 100): 10_148_516,
+    ("lambda_resnet50", 100): 13_144_068,
     ("resnet18", 10): 11_173_962,
     ("resnet18", 100): 11_220_132,
     ("resnet34", 100): 21_328_292,

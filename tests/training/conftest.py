@@ -1,7 +1,8 @@
-"""Small runs of the command that start quickly and can be killed."""
+"""Images that augmentation is tried on; small runs that start quickly and can be killed."""
 
 import numpy as np
 import pytest
+import torch
 from run_server import RunServer
 
 from vitprobe.data import load_data
@@ -39,3 +40,14 @@ def tiny(few_digits, tmp_path):
     run = f"train scratch --recipe {recipe} --save_every 0.02 -mn run --device cpu"
     data = f"--dataset npz:{few_digits}/train.npz --test_dataset npz:{few_digits}/test.npz"
     return f"{run} {data} {vit}".split()
+
+
+@pytest.fixture
+def noise():
+    """noise(n, height, width) -> uint8 (n, 3, height, width), the same for the same sizes."""
+
+    def make(n, height=32, width=32):
+        generator = torch.Generator().manual_seed(n)
+        return torch.randint(0, 256, (n, 3, height, width), dtype=torch.uint8, generator=generator)
+
+    return make

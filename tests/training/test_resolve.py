@@ -139,6 +139,11 @@ def test_trained_weights_for_those_modes_that_start_from_them(checkpoint):
         ("scratch", {"epochs": 2.5}, "epochs must be of type int, got 2.5"),
         ("scratch", {"model_name": "a/b"}, "is no file name"),
         ("scratch", {"seed": -1}, "--seed must be from 0"),
+        (
+            "scratch",
+            {"augment": {"flips": 0.5}},
+            "unknown augmentation 'flips'; did you mean 'flip'",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_one_line(mode, options, said):

@@ -2,7 +2,8 @@
 
 from vitprobe.analyses.attention import attention
 from vitprobe.analyses.cka import cka
+from vitprobe.analyses.compare_training import compare_training
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.maps import maps
 
-__all__ = ["attention", "cka", "head_subsets", "maps"]
+__all__ = ["attention", "cka", "compare_training", "head_subsets", "maps"]

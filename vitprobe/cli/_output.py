@@ -13,14 +13,14 @@ from vitprobe.errors import InputError
 Writer = Callable[[xr.Dataset, Path], None]
 
 
-def check_folder(folder: str) -> Path:
+def check_folder(folder: str, option: str = "--output") -> Path:
     """The folder, tried for writing before any work is done; it is made when there is a result.
 
     Raises:
         InputError: it, or the nearest folder above it that exists, cannot be written to.
     """
     if not folder.strip():
-        raise InputError("--output is empty: name a folder, or . for this one")
+        raise InputError(f"{option} is empty: name a folder, or . for this one")
     path = Path(folder)
     try:
         nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
@@ -28,15 +28,15 @@ def check_folder(folder: str) -> Path:
             pass
     except OSError as error:
         raise InputError(
-            f"cannot write to --output {folder}: {error.strerror or error}; name another folder"
+            f"cannot write to {option} {folder}: {error.strerror or error}; name another folder"
         ) from None
     return path
 
 
 def stem(dataset: xr.Dataset) -> str:
-    """`cka-vit-resnet18`: the analysis and its models, in characters that any file system takes."""
+    """`cka-vit-resnet18`: analysis and models, or study, in characters any file system takes."""
     parts = [dataset.attrs["analysis"]]
-    for key in ("model", "model_a", "model_b"):
+    for key in ("study", "model", "model_a", "model_b"):
         if key not in dataset.attrs:
             continue
         name, _, weights = dataset.attrs[key].partition("@")

@@ -88,14 +88,10 @@ def build_model(
         if parsed.weights == PRETRAINED:
             source = source.for_pretrained().configured(given, None)
             model, note = _pretrained(source, size)
-            size = size or source.default_size(fallback_image_size)
+            num_classes = (new_head and num_classes) or source.default_classes
             if new_head:
-                num_classes = num_classes or source.default_classes
                 replace_head(model, built(source, num_classes, size), new_head_keys(source))
-            else:
-                num_classes = source.default_classes
-                head = "with their own" if getattr(model, "num_classes", None) != 0 else "without a"
-                note += f" {head} classifier"
+            size = size or source.default_size(fallback_image_size)
         elif parsed.weights == RANDOM:
             source = source.configured(given, None)
             size = size or source.default_size(fallback_image_size)
@@ -109,11 +105,14 @@ def build_model(
                 source, checkpoint, num_classes, size, fallback_image_size, new_head
             )
             model = built(source, num_classes, size)
-            head_keys = new_head_keys(source) if new_head else ()
-            load_weights(model, checkpoint, source.name, but=head_keys)
+            but = new_head_keys(source) if new_head else ()
+            load_weights(model, checkpoint, source.name, but)
             note = f"{source.name}: weights of {parsed.path}"
     if new_head and parsed.weights != RANDOM:
-        note += f" with a new classifier (seed {seed})"
+        note += f", but a new classifier (seed {seed})"
+    elif parsed.weights == PRETRAINED:
+        has_head = getattr(model, "num_classes", None) != 0
+        note += f" {'with their own' if has_head else 'without a'} classifier"
     note += f"; {source.remark}" if source.remark else ""
     model.eval()
     return described(model, parsed, source, checkpoint, num_classes, size, note)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from torch import nn
+from vit_pytorch.vit_for_small_dataset import ViT
 
 from vitprobe.models.architecture import Told, check_heads, stored_options
 from vitprobe.models.checkpoints import Checkpoint
@@ -39,8 +40,6 @@ def vit_small_data(
     Images (B, 3, image_size, image_size) -> (B, num_classes).
     Raises InputError for another image size, and heads that do not divide dim.
     """
-    from vit_pytorch.vit_for_small_dataset import ViT  # here: nothing else needs the package
-
     check_patches(NAME, (image_size, image_size), (patch_size, patch_size))
     check_heads(NAME, dim, heads)
     return ViT(

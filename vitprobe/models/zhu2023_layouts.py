@@ -34,8 +34,8 @@ def in_native_layout(checkpoint: Checkpoint) -> Checkpoint:
     state = {_native(key, checkpoint.state): value for key, value in checkpoint.state.items()}
     if len(state) != len(checkpoint.state):
         raise InputError(
-            f"checkpoint {checkpoint.path} mixes layouts of {NAME}, so that two of its keys are one "
-            "weight: save the weights of one model"
+            f"checkpoint {checkpoint.path} mixes layouts of {NAME}: two of its keys are the same "
+            "weight; save the weights of one model"
         )
     for key in ("cls_token", "pos_embedding"):
         if key in state and state[key].ndim == 2:

@@ -52,9 +52,11 @@ class Augment:
         if options.rand_augment:  # grouped by operation in main memory
             magnitude = options.rand_augment[1]
             images = rand_augment(images, draws[:, columns["rand_augment"]], magnitude)
-        if images.device.type == "cuda":
-            draws = draws.pin_memory().to(images.device, non_blocking=True)
-            self._scale, self._shift = self._scale.to(draws.device), self._shift.to(draws.device)
+        device = images.device
+        if device.type == "cuda":
+            draws = draws.pin_memory().to(device, non_blocking=True)
+        if self._scale.device != device:
+            self._scale, self._shift = self._scale.to(device), self._shift.to(device)
         x = images
         if options.jitter:
             factors = 1 + options.jitter * (2 * draws[:, columns["jitter"]] - 1)

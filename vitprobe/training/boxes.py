@@ -57,10 +57,10 @@ def erase(x: torch.Tensor, boxes: Boxes) -> torch.Tensor:
     """Writes 0 into each image's box, in place. x: float (b, C, H, W)."""
     rows = torch.arange(x.shape[2], device=x.device)
     columns = torch.arange(x.shape[3], device=x.device)
-    within_rows = _within(rows, boxes.top, boxes.height) & boxes.chosen[:, None]
-    within_columns = _within(columns, boxes.left, boxes.width)
-    mask = within_rows[:, None, :, None] & within_columns[:, None, None, :]
-    return x.masked_fill_(mask, 0)
+    in_rows = _within(rows, boxes.top, boxes.height) & boxes.chosen[:, None]
+    in_columns = _within(columns, boxes.left, boxes.width)
+    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    return x.mul_(inside.logical_not().to(x.dtype))  # masked_fill_ takes ten times as long
 
 
 def _within(places: torch.Tensor, start: torch.Tensor, length: torch.Tensor) -> torch.Tensor:

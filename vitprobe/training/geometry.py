@@ -33,6 +33,10 @@ class Geometry:
             "scale": 1,
         }
         self._used = {name: width for name, width in widths.items() if getattr(options, name)}
+        if self._used and self._copies:
+            self._used.setdefault(
+                "crop", 2
+            )  # by no padding, where only mirror images are asked for
         self.width = sum(self._used.values())
 
     def __call__(self, x: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
@@ -43,17 +47,15 @@ class Geometry:
         height, width = x.shape[2:]
         flipped = drawn["flip"][:, 0] < self.options.flip if "flip" in drawn else None
         if self._copies:
-            if "crop" in drawn:
-                x = cut(x, *self._crop(drawn, height, width))
-            return x if flipped is None else torch.where(flipped.view(-1, 1, 1, 1), x.flip(3), x)
+            return copied(x, *self._crop(drawn, height, width), flipped)
         theta = self._theta(drawn, flipped, height, width)
         return sampled(x.float(), theta, edges=bool(self.options.resized_crop))
 
     def _crop(self, drawn, height: int, width: int):
         """First row and column of the cut in the padded image, int64 (b,); the padding, pixels."""
         padding = round(self.options.crop * height), round(self.options.crop * width)
-        across = zip(drawn["crop"].unbind(1), padding, strict=True)
-        top, left = ((number * (2 * pixels + 1)).long() for number, pixels in across)
+        both = zip(drawn["crop"].unbind(1), padding, strict=True)
+        top, left = ((number * (2 * pixels + 1)).long() for number, pixels in both)
         return top, left, padding
 
     def _theta(self, drawn, flipped, height: int, width: int) -> torch.Tensor:
@@ -120,16 +122,18 @@ def _off_the_edge(places: torch.Tensor, last: float) -> torch.Tensor:
     return torch.where(places.abs() <= 1, places.clamp(-last, last), places)
 
 
-def cut(
-    x: torch.Tensor, top: torch.Tensor, left: torch.Tensor, padding: tuple[int, int]
-) -> torch.Tensor:
-    """Each image, padded with 0, cut to its own size at `top` and `left`, int64 (b,).
+def copied(x: torch.Tensor, top, left, padding: tuple[int, int], flipped) -> torch.Tensor:
+    """Each image, padded with 0, cut to its size at `top` and `left`, then mirrored where asked.
 
-    x: (b, C, H, W) of any dtype; padding: rows above and below, columns left and right.
+    x: (b, C, H, W) of any dtype; top, left: int64 (b,); padding: rows above and below, columns left
+    and right; flipped: bool (b,), or None.
     """
     height, width = x.shape[2:]
+    columns = torch.arange(width, device=x.device)
+    if flipped is not None:
+        columns = torch.where(flipped[:, None], width - 1 - columns, columns)
+    columns = columns + left[:, None]
     rows = torch.arange(height, device=x.device) + top[:, None]
-    columns = torch.arange(width, device=x.device) + left[:, None]
     padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     places = (rows * padded.shape[3])[:, :, None] + columns[:, None]
     places = places.view(len(x), 1, -1).expand(-1, x.shape[1], -1)

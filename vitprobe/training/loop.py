@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from vitprobe.errors import InputError
+from vitprobe.training.diverged import Diverged
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step
 from vitprobe.training.files import FORMAT, RunFiles
 from vitprobe.training.history import Board, History
@@ -66,7 +67,7 @@ class Loop:
         return self.epoch == self.settings.epochs
 
     def run(self) -> History:
-        """Every epoch that is still to come. Raises InputError where the loss is not finite."""
+        """Every epoch that is still to come. Raises Diverged where the loss is not finite."""
         board = Board(self.files, self.epoch) if self.processes.first else None
         while not self.finished:
             self._run_epoch()
@@ -78,13 +79,8 @@ class Loop:
 
     def _run_epoch(self) -> None:
         started = time.monotonic() - self.seconds
-        train_mode(self.model)
-        for batch in self.feed.epoch(self.epoch, self.step):
-            rate = self.train_step(batch)
-            self.step += 1
-            self.report.step(self.epoch, self.step, self.feed.steps)
+        for _ in self.steps():
             self.seconds = time.monotonic() - started
-            self._between_steps()
         self._check_losses()
         self._check_weights()
         self.processes.share(self.judged_model.buffers())
@@ -96,7 +92,7 @@ class Loop:
             val_accuracy=val_accuracy,
             test_loss=test_loss,
             accuracy=accuracy,
-            lr=rate,
+            lr=self.optimizer.param_groups[0]["lr"],
             seconds=round(time.monotonic() - started, 3),
         )
         self.epoch, self.step, self.losses = self.epoch + 1, 0, Losses(self.processes)
@@ -104,10 +100,21 @@ class Loop:
         self._timed(self._save_epoch)
         self.report.epoch(self.history.row(), self.settings.epochs)
 
-    def train_step(self, batch: TrainingBatch) -> float:
-        """Forward, backward and one step of the optimiser; returns the learning rate."""
+    def steps(self) -> Iterator[int]:
+        """The steps that are left of this epoch, and all that is done between them; each gives the
+        number of those done."""
+        train_mode(self.model)
+        for batch in self.feed.epoch(self.epoch, self.step):
+            self.train_step(batch)
+            self.step += 1
+            self.report.step(self.epoch, self.step, self.feed.steps)
+            yield self.step
+            self._between_steps()
+
+    def train_step(self, batch: TrainingBatch) -> None:
+        """Forward, backward and one step of the optimiser."""
         at = self.epoch * self.feed.steps + self.step
-        rate = self.schedule.set(at)
+        self.schedule.set(at)
         seed_step(self.settings.seed, self.epoch, self.step, self.processes.rank)
         with autocast(self.device, self.settings), _enough_images(batch.whole, self.processes):
             logits = self.forward(batch.images)
@@ -124,7 +131,6 @@ class Loop:
         if self.average is not None:
             self.average.update(self.model, step=at)
         self.losses.add(loss.detach(), batch.whole)
-        return rate
 
     @property
     def judged_model(self) -> nn.Module:
@@ -169,8 +175,8 @@ class Loop:
         often = self.device.type == "cpu" or (due and self.processes.count == 1)
         if often or self.step % LOOK_EVERY == 0:
             self._check_losses()
-            if due and self.step < self.feed.steps:
-                self._check_weights()
+            # of spoilt weights the next loss tells, to all processes
+            if due and self.step < self.feed.steps and not self._spoilt_weight():
                 self._timed(self._save_last)
 
     def _save_is_due(self) -> bool:
@@ -204,14 +210,19 @@ class Loop:
             self._refuse(f"the loss is {loss}", self.step - ago)
 
     def _check_weights(self) -> None:
-        """A finite loss may still have had gradients that are not: such weights are not saved."""
-        for name, weight in self.model.named_parameters():
-            if not weight.isfinite().all():
-                self._refuse(f"weights are not finite any more ({name})", self.step)
+        bad = self._spoilt_weight()
+        if bad:
+            self._refuse(f"weights are not finite any more ({bad})", self.step)
+
+    def _spoilt_weight(self) -> str:
+        """The first weight that is not finite, or "". A finite loss may still have had gradients
+        that are not: such weights are not saved."""
+        weights = self.model.named_parameters()
+        return next((name for name, weight in weights if not weight.isfinite().all()), "")
 
     def _refuse(self, what: str, step: int) -> None:
         other = "" if self.settings.precision == "fp32" else ", or --precision fp32"
-        raise InputError(
+        raise Diverged(
             f"{what} at step {step} of epoch {self.epoch + 1} (step "
             f"{self.epoch * self.feed.steps + step} of the run): try an --lr below "
             f"{self.settings.lr:g}{other}; {self.files.good()}"

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from timm.optim import list_optimizers
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.training.augment_options import AugmentOptions
 
 MODES = {
     "pretrain": "a Vision Transformer from random weights, to be fine-tuned later",
@@ -109,6 +110,7 @@ class Settings:
         for key in ("momentum", "dropout", "label_smoothing", "ema_decay", "min_lr", "warmup"):
             _within(key, getattr(self, key), 0, 1)
         _within("seed", self.seed, 0, 2**63 - 1)
+        AugmentOptions.from_table(self.augment)
         if self.lr <= 0:
             raise InputError(f"--lr must be above 0, got {self.lr}")
 

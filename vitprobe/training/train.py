@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from vitprobe.data import Transform
+from vitprobe.data import CorruptImage, Transform
 from vitprobe.errors import InputError
 from vitprobe.models import choose_device
 from vitprobe.training.augment import Augment
@@ -95,6 +95,10 @@ def train(
             history, parameters = _run(settings, files, device, group, resume, progress, command)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"interrupted; {files.good()}: --resume goes on") from stop
+    except CorruptImage as bad:  # its own text names an option that training does not have
+        raise InputError(
+            f"unreadable image {bad.path} ({bad.reason}): repair or remove it"
+        ) from bad
     best = history.row(history.best)
     return TrainingResult(
         path=files.best,
@@ -135,7 +139,7 @@ def _run(
         if state["finished"]:
             report.line("note: this run is finished; nothing was left to do")
             return History(state["history"]), trainee.parameters
-    loop = _loop(settings, parts, trainee, files, device, group, report, command)
+    loop = new_loop(settings, parts, trainee, files, device, group, report, command)
     if state is not None:
         loop.restore(state)
         state = None  # as large as the run itself
@@ -144,8 +148,17 @@ def _run(
     return loop.history, trainee.parameters
 
 
-def _loop(settings, parts: Parts, trainee: Trainee, files, device, group, report, command) -> Loop:
-    """The loop with its images, decoded here."""
+def new_loop(
+    settings: Settings,
+    parts: Parts,
+    trainee: Trainee,
+    files: RunFiles,
+    device: torch.device,
+    group: Processes,
+    report: Report,
+    command: str,
+) -> Loop:
+    """The loop before its first step; its images are decoded here."""
     transform = trainee.transform
     train, validation, test = (
         TrainingImages(
