@@ -15,7 +15,8 @@ from vitprobe.training.loop import Loop
 from vitprobe.training.processes import Processes
 from vitprobe.training.report import Report
 from vitprobe.training.resolve import resolve
-from vitprobe.training.train import _loop, new_trainee, open_parts
+from vitprobe.training.train import new_loop as training_loop
+from vitprobe.training.train import new_trainee, open_parts
 
 STEPS = 3  # the first of them is within the warm-up, where there is one
 KINDS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -53,7 +54,7 @@ def new_loop(recipe: Recipe, few_digits, tmp_path, **options) -> Loop:
     parts, device = open_parts(settings), torch.device("cpu")
     trainee = new_trainee(settings, parts.train.data, device)
     files, report = RunFiles(tmp_path, "run"), Report(False)
-    return _loop(settings, parts, trainee, files, device, Processes(), report, "")
+    return training_loop(settings, parts, trainee, files, device, Processes(), report, "")
 
 
 def rate(values, at, steps):
