@@ -18,7 +18,7 @@ def vitprobe_run():
 
 @pytest.fixture(scope="session")
 def few_digits(tmp_path_factory):
-    """Folder with 120 digits in train.npz, classes in mixed order, and 40 in test.npz."""
+    """Folder with 120 digits of mixed classes in train.npz, and 40 in test.npz."""
     folder = tmp_path_factory.mktemp("few-digits")
     for split, count in (("train", 120), ("test", 40)):
         data = load_data("digits", split=split)

@@ -175,8 +175,8 @@ class Loop:
         often = self.device.type == "cpu" or (due and self.processes.count == 1)
         if often or self.step % LOOK_EVERY == 0:
             self._check_losses()
-            if due and self.step < self.feed.steps:
-                self._check_weights()
+            # of spoilt weights the next loss tells, to all processes
+            if due and self.step < self.feed.steps and not self._spoilt_weight():
                 self._timed(self._save_last)
 
     def _save_is_due(self) -> bool:
@@ -210,10 +210,15 @@ class Loop:
             self._refuse(f"the loss is {loss}", self.step - ago)
 
     def _check_weights(self) -> None:
-        """A finite loss may still have had gradients that are not: such weights are not saved."""
-        for name, weight in self.model.named_parameters():
-            if not weight.isfinite().all():
-                self._refuse(f"weights are not finite any more ({name})", self.step)
+        bad = self._spoilt_weight()
+        if bad:
+            self._refuse(f"weights are not finite any more ({bad})", self.step)
+
+    def _spoilt_weight(self) -> str:
+        """The first weight that is not finite, or "". A finite loss may still have had gradients
+        that are not: such weights are not saved."""
+        weights = self.model.named_parameters()
+        return next((name for name, weight in weights if not weight.isfinite().all()), "")
 
     def _refuse(self, what: str, step: int) -> None:
         other = "" if self.settings.precision == "fp32" else ", or --precision fp32"

@@ -53,8 +53,8 @@ def open_parts(settings: Settings) -> Parts:
     A set without a test part of its own (`npz:`, a folder of classes) and no `test_dataset`:
     a fifth of it, in every class, is put aside first, the same for every seed.
 
-    Raises InputError for data that cannot be had, has no labels, or whose classes differ from the
-    test's or from `num_classes`.
+    Raises InputError for data that cannot be had, has no labels, a single class or too few images,
+    or whose classes differ from the test's or from `num_classes`.
     """
     train = load_data(settings.dataset, split="train", data_dir=settings.data_dir)
     asked = settings.test_dataset or settings.dataset
@@ -76,9 +76,20 @@ def open_parts(settings: Settings) -> Parts:
         seed=settings.seed,
     )
     rows = torch.from_numpy(rows)
-    return Parts(
+    parts = Parts(
         Part(train, rows[chosen]), Part(train, rows[validation]), Part(test, test_rows), note
     )
+    _check_enough(parts)
+    return parts
+
+
+def _check_enough(parts: Parts) -> None:
+    name = parts.train.data.name
+    if len(np.unique(parts.train.labels)) < 2:
+        raise InputError(f"{name} has images of one class only: a classifier needs two or more")
+    empty = next((key for key, count in parts.sizes.items() if not count), None)
+    if empty:
+        raise InputError(f"{name} has too few images: none is left for {empty} (got {parts.sizes})")
 
 
 def _check_classes(train: ImageData, test: ImageData, settings: Settings) -> None:

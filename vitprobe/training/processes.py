@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -77,15 +78,24 @@ def processes(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if not dist.is_initialized():
+        # once for all runs of this process: a second group would look for the first one's addresses
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
-    except RuntimeError as error:
-        if "gloo" not in str(error) and not isinstance(error, dist.DistError):
+    except BaseException as error:
+        # The others would see a lost connection before they are told its cause.
+        atexit.unregister(_leave)
+        lost = "gloo" in str(error) or isinstance(error, dist.DistError)
+        if not (lost and isinstance(error, RuntimeError)):
             raise
         raise InputError(
             "another process of this run has ended, and its own message says why; --resume goes on "
             "from the last checkpoint"
         ) from error
-    # Not after an error: the others would see a lost connection before they are told its cause.
-    dist.destroy_process_group()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
