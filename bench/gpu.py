@@ -36,6 +36,7 @@ MODULES = {  # section -> the file in on_gpu/ that does it, and its seconds
     "attention": ("attention", 45),
     "attention_end_to_end": ("attention_whole", 30),
     "end_to_end": ("whole", 90),
+    "training": ("training", 60),
 }
 BUILD_SECONDS, CHECK_SECONDS = 120, 110
 GRACE = 15  # more than its budget before a section is stopped: it minds the budget itself

@@ -47,6 +47,7 @@ def gpu_tables(values: dict) -> dict[str, Table]:
         ),
         "vitprobe.attention end to end": whole(rows.get("attention_end_to_end", [])),
         "End to end": whole(rows.get("end_to_end", [])),
+        "A training step, ms": training(rows.get("training", [])),
         "Targets": [
             ["", "kernel", "measured", "target"],
             *(
@@ -62,6 +63,14 @@ def gpu_tables(values: dict) -> dict[str, Table]:
 def whole(rows) -> Table:
     """Seconds of a batch, a line for each way."""
     return [["", "seconds for a batch"], *([row["way"], seconds(row)] for row in rows)]
+
+
+def training(rows) -> Table:
+    """A line for each model: bare loop, vitprobe's, and the ratio of the same turn."""
+    names = ("bare_ms", "vitprobe_ms", "ratio")
+    measured = [row for row in rows if "ratio" in row]
+    lines = ([row["case"], *(cell(row[name]) for name in names)] for row in measured)
+    return [["", "bare", "vitprobe", "vitprobe / bare"], *lines]
 
 
 def ways(rows) -> Table:

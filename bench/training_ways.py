@@ -16,15 +16,27 @@ from vitprobe.training.train import new_loop
 from vitprobe.training.trainee import new_trainee
 
 
-def ways(folder: str, **options) -> dict[str, Callable[[], None]]:
+def ways(folder: str, count: int = 1, **options) -> dict[str, Callable[[], None]]:
     """`bare`: forward, backward, step on images that are there already. `vitprobe`: the loop, with
     its batches drawn and augmented, its records and its timed checkpoints.
 
-    Both train a model of their own from the same weights; options are those of `vitprobe train`.
+    Each call does `count` steps and, on a GPU, waits for them. Both train a model of their own
+    from the same weights; options are those of `vitprobe train`.
     """
     options = {"device": "cpu", "output": folder} | options
     steps = endless(built(options))
-    return {"bare": bare_step(options), "vitprobe": lambda: next(steps)}
+    each = {"bare": bare_step(options), "vitprobe": lambda: next(steps)}
+    return {name: repeated(step, count, options["device"]) for name, step in each.items()}
+
+
+def repeated(step: Callable[[], object], count: int, device: str) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(count):
+            step()
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    return run
 
 
 def built(options: dict) -> Loop:
@@ -59,7 +71,5 @@ def bare_step(options: dict) -> Callable[[], None]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if images.is_cuda:
-            torch.cuda.synchronize()
 
     return step

@@ -46,6 +46,7 @@ def test_every_section_runs_without_a_gpu(tmp_path):
         "attention",
         "attention_end_to_end",
         "end_to_end",
+        "training",
     }
     assert values["checks"]["pytest -m cuda, simple kernels"]["skipped"] > 50
     assert values["checks"]["pytest, operators on the CPU"]["passed"] > 0
@@ -70,6 +71,9 @@ def test_every_section_runs_without_a_gpu(tmp_path):
     peer = importlib.util.find_spec("cka") is not None
     assert ("pytorch-cka" in ways) == peer
     assert not [name for name, row in ways.items() if "failed" in row]
+
+    (row,) = values["sections"]["training"]["rows"]
+    assert row["vitprobe_ms"][1] > 0 and row["ratio"][0] <= row["ratio"][2]
 
     assert values["dry_run"] and {row["met"] for row in values["targets"]} == {None}
     assert set((ROOT / "bench").rglob("*.json")) == before  # no results of a GPU that is not there

@@ -65,6 +65,7 @@ def targets(sections: dict, dry_run: bool = False) -> Rows:
     found += _attention(sections.get("attention", {}).get("rows", []))
     found += _attention_whole(sections.get("attention_end_to_end", {}))
     found += _whole(sections.get("end_to_end", {}))
+    found += _training(sections.get("training", {}).get("rows", []))
     if dry_run:
         for row in found:
             row |= {"met": None, "why": "a dry run measures nothing"}
@@ -201,4 +202,17 @@ def _whole(section: dict) -> Rows:
             missing = section.get("pytorch_cka") == "not installed"
             why = "pytorch-cka is not installed" if missing else "not measured"
             found.append(_target(what, target, kernel, None, None, why))
+    return found
+
+
+def _training(rows: Rows) -> Rows:
+    """A step of `vitprobe train` over the bare loop's, medians of the turns."""
+    what, found = "a training step: time over the bare loop's", []
+    for row in rows or [{"case": "-", "why": "not measured"}]:
+        name = f"{what}, {row['case']}"
+        if "ratio" in row:
+            ratio = row["ratio"][1]
+            found.append(_target(name, "<= 1.05", "-", round(ratio, 3), ratio <= 1.05))
+        else:
+            found.append(_target(name, "<= 1.05", "-", None, None, row["why"]))
     return found
