@@ -16,6 +16,8 @@ from user_training_models import Normed
 
 from vitprobe import cli
 from vitprobe.training import train
+from vitprobe.training.loop import apart, common_statistics
+from vitprobe.training.processes import Processes
 
 TESTS = Path(__file__).resolve().parents[1]
 TINY = {"model": "vit", "dim": 16, "depth": 1, "heads": 2, "mlp_dim": 32, "patch_size": 8}
@@ -174,3 +176,18 @@ def test_a_process_that_fails_alone_says_so_after_a_while(monkeypatch, capsys):
             cli.main()
         assert "unknown command 'tarin'" in capsys.readouterr().err
     assert waits == [cli.OTHERS_WAIT]
+
+
+@pytest.mark.cuda
+def test_on_gpus_batch_norm_takes_common_statistics():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU")
+    model = Normed().cuda()
+    weights, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    assert common_statistics(model, Processes()) is model
+    assert isinstance(model.body[1], torch.nn.BatchNorm2d)
+    common = common_statistics(model, Processes(0, 2))
+    assert isinstance(common.body[1], torch.nn.SyncBatchNorm)
+    assert all(weights[key] is value for key, value in common.named_parameters())
+    assert all(buffers[key] is value for key, value in common.named_buffers())
+    assert apart(common, Processes(0, 2)) == ""

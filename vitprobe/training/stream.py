@@ -33,12 +33,19 @@ class Stream:
         )
 
     def batches(self, order: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-        """One batch for each tensor of positions; raises CorruptImage."""
+        """One batch for each tensor of positions; raises CorruptImage, and then ends for good."""
         self._order.batches = [part.tolist() for part in order]
+        error = None
         for images in self._loader:
             if isinstance(images, InputError):
-                raise images
+                error = images
+                break
             yield images
+        if error is not None:
+            # The workers are told to end now: the garbage collector may take their queues first,
+            # and then it waits five seconds for each of them.
+            del self._loader
+            raise error
 
 
 class _Order:
