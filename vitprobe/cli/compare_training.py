@@ -108,6 +108,7 @@ def command(
     from vitprobe.cli._output import check_folder, save
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.figures import plot, save_png
+    from vitprobe.training.processes import writes
 
     check_folder(output)
     folder = check_folder(results, "--results")
@@ -133,6 +134,8 @@ def command(
         raise InputError(
             f"interrupted: what is trained so far is in {output}, and the same command goes on"
         ) from None
+    if not writes():  # under torchrun the first process does
+        return
     writers = {
         ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
         ".csv": write_csv,

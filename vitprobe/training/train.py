@@ -226,7 +226,7 @@ def _check_same_run(state: dict[str, Any], settings: Settings, files: RunFiles) 
     if different:
         raise InputError(
             f"{files.last} was made with other settings ({different}): give the same ones to "
-            "--resume it, or another --model_name"
+            "--resume it, or another --model_name or --output"
         )
 
 
