@@ -22,6 +22,6 @@ def print_summary(result: TrainingResult) -> None:
         f"test accuracy {result.test_accuracy:.1%}",
     )
     say(console, "seconds", f"{result.seconds:.1f}")
-    for path in (result.path, result.last):
+    for path in result.files:
         say(console, "wrote", str(path))
     say(console, "use", f"vitprobe cka --models {result.spec}")

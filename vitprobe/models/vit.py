@@ -73,7 +73,7 @@ def _place(model: VisionTransformer, side: int) -> None:
     """Start the learnt positions as 2-D sines and cosines (as MoCo v3's, arXiv 2104.02057).
 
     timm's draw of 0.02 is a thirtieth of what a patch of a small image contributes: such a network
-    is blind to places for its first epochs (digits: 30 % after six epochs, instead of 90 %).
+    is blind to places for its first epochs (digits: 30 % after six epochs, instead of 75 %).
     """
     grid = build_sincos2d_pos_embed(
         [side, side], dim=model.embed_dim, temperature=WAVELENGTH, interleave_sin_cos=False

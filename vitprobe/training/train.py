@@ -38,14 +38,15 @@ EVALUATED_TOGETHER = 128  # images, at least: without gradients they take less m
 class TrainingResult:
     """A finished run.
 
-    path: the checkpoint of the best epoch by validation; last: of the last. model_name: their
-    name. settings: every choice. history: a list for each column, one number an epoch (see
-    History). best_epoch: 1, 2, ... test_accuracy: of that epoch, in [0, 1]. parameters: of the
-    model. seconds: of this call.
+    path: the checkpoint of the best epoch by validation; last: of the last; files: these, the
+        weights alone and the table. model_name: their name. settings: every choice.
+    history: a list for each column, one number an epoch (see History). best_epoch: 1, 2, ...
+    test_accuracy: of that epoch, in [0, 1]. parameters: of the model. seconds: of this call.
     """
 
     path: Path
     last: Path
+    files: tuple[Path, ...]
     model_name: str
     settings: Settings
     history: dict[str, list]
@@ -103,6 +104,7 @@ def train(
     return TrainingResult(
         path=files.best,
         last=files.last,
+        files=(files.best, files.last, files.weights, files.table),
         model_name=settings.model_name,
         settings=settings,
         history=history.columns,
