@@ -8,14 +8,14 @@ other end.
 import json
 import os
 import resource
-import selectors
 import signal
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 
@@ -50,8 +50,10 @@ class RunServer:
     def __call__(self, *words, cwd, **how) -> Run:
         """`vitprobe WORDS`, in the folder `cwd`.
 
-        events: end it after so many events and `after` seconds more, by `signal` (SIGKILL).
-        die_at: (event, n): it kills itself by SIGKILL at the n-th such event (0, 1, ...).
+        events: a thread of its own ends it after so many events and `after` seconds more, wherever
+            it is by then.
+        die_at: (event, n): it ends at the n-th such event (0, 1, ...).
+        signal: by which it ends (SIGKILL).
         file_limit: (event, bytes): from that event on no file can grow beyond so many bytes.
         nan_at: the step of the run in which the first weight becomes NaN.
         """
@@ -86,29 +88,16 @@ def _answer(request: dict) -> dict:
             _redirect(out, err)
             _run(request, write)
         os.close(write)
-        events = _events(read, child, request)
+        events = _events(read)
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
         return {"code": code, "out": out.read_text(), "err": err.read_text(), "events": events}
 
 
-def _events(read: int, child: int, request: dict) -> list[str]:
-    """Read until the child ends; end it where that is asked for."""
-    text, wanted = b"", request.get("events")
-    with selectors.DefaultSelector() as selector:
-        selector.register(read, selectors.EVENT_READ)
-        while True:
-            selector.select()
-            chunk = os.read(read, 65536)
-            if not chunk:
-                break
-            text += chunk
-            if wanted is not None and text.count(b"\n") >= wanted:
-                wanted = None
-                time.sleep(request.get("after", 0.0))
-                os.kill(child, request.get("signal", signal.SIGKILL))
-    os.close(read)
-    return text.decode().splitlines()
+def _events(read: int) -> list[str]:
+    """What the child reports until it ends."""
+    with os.fdopen(read, "rb") as pipe:
+        return pipe.read().decode().splitlines()
 
 
 def _redirect(out: Path, err: Path) -> None:
@@ -144,12 +133,15 @@ def _instrument(request: dict, pipe: int) -> None:
 
     loop.SAVING_SHARE = 1.0  # saves as often as --save_every says
     die_at, limit, seen = request.get("die_at"), request.get("file_limit"), []
+    end = partial(os.kill, os.getpid(), request.get("signal", signal.SIGKILL))
 
     def tell(event: str) -> None:
         os.write(pipe, f"{event}\n".encode())
         seen.append(event)
         if die_at and event == die_at[0] and seen.count(event) == die_at[1] + 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
+        if len(seen) == request.get("events"):
+            threading.Timer(request.get("after", 0.0), end).start()
         if limit and event == limit[0]:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit[1], resource.RLIM_INFINITY))

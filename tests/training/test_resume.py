@@ -38,7 +38,7 @@ def fits(whole, words, folder):
 
 
 def test_killed_twenty_times(vitprobe_run, tiny, whole, tmp_path):
-    words, chance = [*tiny, "--epochs", 12], random.Random(0)
+    words, chance = [*tiny, "--epochs", 30], random.Random(0)
     last = []
     for _ in range(KILLS):
         run = vitprobe_run(
@@ -75,8 +75,9 @@ def test_two_threads(tiny, tmp_path):
     try:
         outputs = [tmp_path / "whole", tmp_path / "cut"]
         assert server(*tiny, "--output", outputs[0], cwd=tmp_path).code == 0
-        for events in (4, 13):
-            run = server(*tiny, "--output", outputs[1], "--resume", cwd=tmp_path, events=events)
+        for step in ("step 0 4", "step 1 5"):
+            words = [*tiny, "--output", outputs[1], "--resume"]
+            run = server(*words, cwd=tmp_path, die_at=(step, 0))
             assert run.code == -signal.SIGKILL
         assert server(*tiny, "--output", outputs[1], "--resume", cwd=tmp_path).code == 0
     finally:
@@ -138,12 +139,13 @@ def test_other_settings_are_refused(vitprobe_run, finished, tmp_path):
 
 def test_ctrl_c(vitprobe_run, tiny, whole, tmp_path):
     words = [*tiny, "--output", tmp_path / "out"]
-    run = vitprobe_run(*words, cwd=tmp_path, events=35, signal=signal.SIGINT)
+    run = vitprobe_run(*words, cwd=tmp_path, die_at=("step 1 6", 0), signal=signal.SIGINT)
     last = tmp_path / "out" / "run.last.pt"
     assert run.code == 130
     message = f"vitprobe: interrupted; the last good checkpoint is {last}: --resume goes on"
     assert run.err.strip() == message
     assert vitprobe_run(*words, "--resume", cwd=tmp_path).code == 0
     fits(whole, tiny, tmp_path / "out")
-    run = vitprobe_run(*words, cwd=tmp_path, events=1, signal=signal.SIGINT)  # anew
+    words += ["--save_every", 1000]  # anew, and before anything is saved
+    run = vitprobe_run(*words, cwd=tmp_path, die_at=("step 0 3", 0), signal=signal.SIGINT)
     assert run.code == 130 and "interrupted; " in run.err
