@@ -40,6 +40,9 @@ def test_elsewhere_pretraining_has_the_recipe_and_the_network_of_the_studies():
     assert (resnet.model, resnet.recipe, resnet.epochs) == ("resnet18", "adamw-augmented", 100)
     assert resnet.architecture == {}
     assert resolve("scratch", {"dataset": "cifar10"}).architecture == {}
+    zhu = {"model": "vit-zhu2023"}
+    assert resolve("scratch", zhu | {"dataset": "svhn"}).architecture == {"patch_size": 4}
+    assert resolve("scratch", zhu | {"dataset": "cifar10"}).architecture == {}
 
 
 def test_an_option_beats_the_config_and_the_config_the_recipe(tmp_path):

@@ -57,6 +57,8 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
     if given["dataset"] != "digits" and given["model"] == "vit":
         usual = {"pretrain": PRETRAIN_VIT, "finetune": {"dropout": PRETRAIN_VIT["dropout"]}}
         values = usual.get(mode, {}) | values
+    if (given["model"], given["dataset"]) == ("vit-zhu2023", "svhn") and mode not in TRAINED:
+        values = {"patch_size": 4} | values  # as its authors do
     if given["model"] not in WITH_ARCHITECTURE:
         # a recipe's `pool` is for those that have one; what the user asks for is refused later
         values = {k: v for k, v in values.items() if k not in ARCHITECTURE or k in given}
