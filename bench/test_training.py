@@ -1,6 +1,10 @@
 """A step of `vitprobe train` beside the bare loop: loading, augmentation, records and checkpoints
 must not make it wait."""
 
+import csv
+import subprocess
+import sys
+
 import pytest
 from interleave import interleave, quartiles
 from training_ways import ways
@@ -31,4 +35,32 @@ def test_against_a_bare_loop(compared, rounds, tmp_path, name):
         ratio_of="vitprobe / bare",
         ratio=quartiles([our / their for our, their in zip(ours, bare, strict=True)]),
         target="<= 1.05",
+    )
+
+
+@pytest.mark.parametrize("model", ["vit", "resnet18"])
+def test_digits(compared, tmp_path, model):
+    """The runs of docs/tour.md."""
+    line = f"train scratch --model {model} --dataset digits"
+    # In an empty folder: the package that runs is the installed one.
+    command = [sys.executable, "-m", "vitprobe", *line.split(), "--device", "cpu"]
+
+    def run():
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    seconds = interleave({"wall time": run}, 1, warm_up=0)["wall time"]
+    with open(tmp_path / "checkpoints" / f"{model}-digits-scratch.csv") as file:
+        best = max(csv.DictReader(file), key=lambda row: float(row["val_accuracy"]))
+    accuracy = 100 * float(best["accuracy"])
+    assert accuracy >= 95
+    compared(
+        table="Training on digits, from the start of the command to its files",
+        name=f"vitprobe {line}",
+        unit="s",
+        rounds=1,
+        values={"wall time": quartiles(seconds)},
+        ratio_of="test accuracy, %",
+        ratio=[accuracy] * 3,
+        target="<= 210 s, >= 95 %",
     )
