@@ -61,7 +61,7 @@ def test_a_recipe_can_be_a_file_and_must_be_complete(tmp_path):
     with pytest.raises(InputError, match="says nothing of optimizer, lr"):
         resolve("scratch", {"recipe": str(own)})
     own.write_text("batch_sizes = 4\n")
-    with pytest.raises(InputError, match="unknown key 'batch_sizes'"):
+    with pytest.raises(InputError, match="'batch_sizes' is no key of a recipe"):
         resolve("scratch", {"recipe": str(own)})
     with pytest.raises(InputError, match="no such file"):
         resolve("scratch", {"recipe": "other.toml"})

@@ -142,12 +142,19 @@ def _agreed(
             f"({sizes.because}), but {size[0]} px were asked for: use {sizes.usual}, or other "
             f"weights"
         )
-    size = size or source.default_size(fallback)
+    size = size or _stored_size(checkpoint) or source.default_size(fallback)
     if sizes and not (size and sizes.low <= size[0] <= sizes.high):
         size = (sizes.usual, sizes.usual)
     if new_head and num_classes:
         return num_classes, size
     return classes or num_classes or source.default_classes, size
+
+
+def _stored_size(checkpoint: Checkpoint) -> Frame | None:
+    """The images that our own training showed, in pixels, where the file says so."""
+    held = checkpoint.metadata.get("image_size")
+    whole = isinstance(held, list) and len(held) == 2
+    return tuple(held) if whole and all(type(side) is int and side > 0 for side in held) else None
 
 
 def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:

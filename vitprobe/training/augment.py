@@ -10,6 +10,7 @@ from vitprobe.training.augment_options import AugmentOptions
 from vitprobe.training.boxes import ERASED, TRIES, erase, random_boxes
 from vitprobe.training.colour import jitter
 from vitprobe.training.geometry import Geometry
+from vitprobe.training.memory import sent
 from vitprobe.training.rand_augment import rand_augment
 
 
@@ -53,8 +54,7 @@ class Augment:
             magnitude = options.rand_augment[1]
             images = rand_augment(images, draws[:, columns["rand_augment"]], magnitude)
         device = images.device
-        if device.type == "cuda":
-            draws = draws.pin_memory().to(device, non_blocking=True)
+        draws = sent(draws, device)
         if self._scale.device != device:
             self._scale, self._shift = self._scale.to(device), self._shift.to(device)
         x = images

@@ -50,6 +50,11 @@ class RunFiles:
                 "folder"
             ) from error
 
+    def holds(self, path: str | Path) -> bool:
+        """Whether that file is one that this run writes."""
+        own = (self.best, self.last, self.weights)
+        return Path(path).expanduser().resolve() in [each.resolve() for each in own]
+
     def good(self) -> str:
         """What a reader of an error wants to know: which checkpoint of this run is whole."""
         if self._good is None:

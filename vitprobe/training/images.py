@@ -10,7 +10,7 @@ import torch
 
 from vitprobe.data import ImageData, Transform
 from vitprobe.data.images import ArrayImages
-from vitprobe.training.memory import default_limit, fits_on_gpu
+from vitprobe.training.memory import default_limit, fits_on_gpu, sent
 from vitprobe.training.stream import Stream
 
 CHUNK = 512  # images decoded between two reports of progress
@@ -69,7 +69,7 @@ class TrainingImages:
         if not len(order):
             return
         positions = torch.cat(tuple(order))
-        labels = _sent(self.labels[positions], self._device).split([len(part) for part in order])
+        labels = sent(self.labels[positions], self._device).split([len(part) for part in order])
         yield from zip(self._gathered(order, positions), labels, strict=True)
 
     def _gathered(self, order, positions: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -77,7 +77,7 @@ class TrainingImages:
             for images in self._stream.batches(order):
                 yield images.to(self._device, non_blocking=True)
         elif self._on_gpu:
-            for part in _sent(positions, self._device).split([len(part) for part in order]):
+            for part in sent(positions, self._device).split([len(part) for part in order]):
                 yield self._images.index_select(0, part)
         else:
             source = self._images.numpy()
@@ -89,10 +89,6 @@ class TrainingImages:
                 # NumPy: torch would start its threads for this (see Transform._table)
                 np.take(source, part.numpy(), axis=0, out=images.numpy(), mode="clip")
                 yield images.to(self._device, non_blocking=True)
-
-
-def _sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def _decoded(data, rows: np.ndarray, transform: Transform, progress) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from timm.layers import convert_sync_batchnorm
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
@@ -103,7 +103,7 @@ class Loop:
     def steps(self) -> Iterator[int]:
         """The steps that are left of this epoch, and all that is done between them; each gives the
         number of those done."""
-        train_mode(self.model)
+        train_mode(self.model, self.settings)
         for batch in self.feed.epoch(self.epoch, self.step):
             self.train_step(batch)
             self.step += 1
@@ -117,7 +117,7 @@ class Loop:
         self.schedule.set(at)
         seed_step(self.settings.seed, self.epoch, self.step, self.processes.rank)
         with autocast(self.device, self.settings), _enough_images(batch.whole, self.processes):
-            logits = self.forward(batch.images)
+            logits = logits_of(self.forward(batch.images))
             loss = F.cross_entropy(
                 logits, batch.targets, label_smoothing=self.settings.label_smoothing
             )
@@ -235,9 +235,10 @@ def parallel(model: nn.Module, settings: Settings, processes: Processes) -> nn.M
     run = torch.compile(model) if settings.compile else model
     if processes.count == 1:
         return run
-    # static_graph: weights that the output does not depend on are found once, in the first step
+    # static_graph: weights that the output does not depend on are found once, in the first step;
+    # a compiled model is cut into graphs of its own
     ids = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(run, device_ids=ids, static_graph=True)
+    return DistributedDataParallel(run, device_ids=ids, static_graph=not settings.compile)
 
 
 def common_statistics(model: nn.Module, processes: Processes) -> nn.Module:
@@ -246,9 +247,18 @@ def common_statistics(model: nn.Module, processes: Processes) -> nn.Module:
     return convert_sync_batchnorm(model) if on_gpu and processes.count > 1 else model
 
 
-def apart(model: nn.Module, processes: Processes) -> str:
+def logits_of(output) -> Tensor:
+    """The model's answer; the first, where a network in training mode gives auxiliary ones too."""
+    first = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(first, Tensor) or first.ndim != 2:
+        kind = type(output).__name__
+        raise InputError(f"this model gives {kind}, where a tensor (images, classes) is needed")
+    return first
+
+
+def apart(model: nn.Module, settings: Settings, processes: Processes) -> str:
     """A note where batch norm cannot do so, since gloo has no common statistics; else ""."""
-    trained = all(weight.requires_grad for weight in model.parameters())
+    trained = settings.mode != "probe"
     norms = any(isinstance(module, _BatchNorm) for module in model.modules())
     if processes.count == 1 or next(model.parameters()).is_cuda or not (trained and norms):
         return ""

@@ -12,13 +12,23 @@ SHARE = 4  # one part in so many of what is free
 
 
 def default_limit() -> int:
-    """Bytes of images that main memory takes: 4 GiB, and at most a quarter of what is free."""
-    return min(MOST, _available() // SHARE)
+    """Bytes of images that main memory takes: 4 GiB, and at most a quarter of what is free.
+
+    Of torchrun's processes on this machine each gets its part.
+    """
+    return min(MOST, _available() // SHARE) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def fits_on_gpu(device: torch.device, nbytes: int) -> bool:
     """Whether a GPU has room for so much: up to a quarter of its free memory."""
     return nbytes <= torch.cuda.mem_get_info(device)[0] // SHARE
+
+
+def sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The same on the device; a copy to a GPU does not wait for it."""
+    if device.type == "cuda" and x.numel() and not x.is_cuda:
+        return x.pin_memory().to(device, non_blocking=True)
+    return x.to(device)
 
 
 def _available() -> int:

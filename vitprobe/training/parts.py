@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -62,7 +63,13 @@ def open_parts(settings: Settings) -> Parts:
     _check_classes(train, test, settings)
     rows, note = np.arange(len(train)), ""
     test_rows = torch.arange(len(test))
-    if settings.test_dataset is None and _same_images(train, test):
+    same = _same_images(train, test)
+    if same and settings.test_dataset is not None:
+        raise InputError(
+            f"--test_dataset {settings.test_dataset} holds the very images of {train.name} that "
+            "are trained on: name others, or leave it out"
+        )
+    if same:
         kept, test_rows = split_rows(train.labels, validation=HELD_OUT, fraction=1.0, seed=0)
         rows = kept.numpy()
         note = (
@@ -98,21 +105,21 @@ def _check_classes(train: ImageData, test: ImageData, settings: Settings) -> Non
             f"{train.name} has {train.num_classes} classes, but --num_classes "
             f"{settings.num_classes} was given: leave it out, or name other data"
         )
-    numbered = all(name.isdecimal() for name in (*train.class_names, *test.class_names))
-    if numbered and len(test.labels) and test.labels.max() < train.num_classes:
+    if len(test.labels) and test.labels.min() < 0:
+        raise InputError(f"{test.name} has images without a label: accuracy needs labels")
+    numbers = [str(number) for number in range(train.num_classes)]
+    if train.class_names == numbers and test.class_names == numbers[: test.num_classes]:
         return  # an .npz file has class numbers only, and a small one may lack the last
     if test.class_names != train.class_names:
         raise InputError(
             f"the classes of {test.name} ({test.num_classes}) are not those of {train.name} "
             f"({train.num_classes}): name a test set of the same classes"
         )
-    if len(test.labels) and test.labels.min() < 0:
-        raise InputError(f"{test.name} has images without a label: accuracy needs labels")
 
 
 def _same_images(train: ImageData, test: ImageData) -> bool:
     """Whether both parts are one whole set, which knows no parts."""
-    if train.name.startswith("npz:"):
-        return True
+    if train.name.startswith("npz:") and test.name.startswith("npz:"):
+        return Path(train.name[4:]).resolve() == Path(test.name[4:]).resolve()
     paths = getattr(train, "paths", None)
     return paths is not None and paths == getattr(test, "paths", None)

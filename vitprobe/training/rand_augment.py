@@ -6,6 +6,7 @@ import torch
 from torchvision.transforms import v2
 
 from vitprobe.training.augment_options import MAGNITUDES
+from vitprobe.training.memory import sent
 
 _TORCHVISION = v2.RandAugment(num_magnitude_bins=MAGNITUDES)
 OPERATIONS = tuple(_TORCHVISION._AUGMENTATION_SPACE)
@@ -30,12 +31,12 @@ def _step(images: torch.Tensor, kinds: torch.Tensor, magnitude: int) -> torch.Te
     """Images in the order of their kind (2 * operation + reverse), each kind at once, and back."""
     kinds, order = kinds.sort(stable=True)
     values, counts = kinds.unique_consecutive(return_counts=True)
-    groups = images[order.to(images.device)].split(counts.tolist())
+    groups = images[sent(order, images.device)].split(counts.tolist())
     done = [
         _applied(group, *divmod(kind, 2), magnitude)
         for kind, group in zip(values.tolist(), groups, strict=True)
     ]
-    return torch.cat(done)[order.argsort().to(images.device)]
+    return torch.cat(done)[sent(order.argsort(), images.device)]
 
 
 def _applied(images: torch.Tensor, operation: int, reverse: int, magnitude: int) -> torch.Tensor:

@@ -48,6 +48,6 @@ def find_recipe(name: str) -> Recipe:
 
 
 def _read(path: Path) -> Recipe:
-    values = read_toml(path)
+    values = {key.replace("-", "_"): value for key, value in read_toml(path).items()}
     about, augment = values.pop("about", ""), values.pop("augment", {})
     return Recipe(path.stem, str(about), path.read_text(encoding="utf-8"), values, augment)

@@ -18,6 +18,7 @@ from vitprobe.training.recipe import find_recipe
 from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of
 from vitprobe.training.toml import read_toml
 
+NO_RECIPES = ("mode", "model", "dataset", "recipe", "checkpoint")  # what a recipe is for
 # The ViT of studies that pre-train on small images; of the data set that ships, see its recipe.
 PRETRAIN_VIT = {
     "patch_size": 16,
@@ -49,9 +50,9 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
     given |= _model(mode, given)
     recipe_name = given.get("recipe") or _default_recipe(mode, given["dataset"], given["model"])
     recipe = find_recipe(recipe_name)
-    unknown = next((key for key in recipe.values if key not in NAMES), None)
+    unknown = next((key for key in recipe.values if key not in NAMES or key in NO_RECIPES), None)
     if unknown:
-        raise InputError(f"recipe {recipe_name}: unknown key {unknown!r}")
+        raise InputError(f"recipe {recipe_name}: {unknown!r} is no key of a recipe")
     values = {"mode": mode, "recipe": recipe_name, "augment": recipe.augment}
     values |= recipe.values | given
     if given["dataset"] != "digits" and given["model"] == "vit":
@@ -59,9 +60,16 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
         values = usual.get(mode, {}) | values
     if (given["model"], given["dataset"]) == ("vit-zhu2023", "svhn") and mode not in TRAINED:
         values = {"patch_size": 4} | values  # as its authors do
-    if given["model"] not in WITH_ARCHITECTURE:
-        # a recipe's `pool` is for those that have one; what the user asks for is refused later
-        values = {k: v for k, v in values.items() if k not in ARCHITECTURE or k in given}
+    if given["model"] not in WITH_ARCHITECTURE or mode in TRAINED:
+        # a recipe's `pool` is for new networks that have one; what the user asks for is checked
+        # later. Dropout is no part of a checkpoint.
+        values = {
+            k: v
+            for k, v in values.items()
+            if k not in ARCHITECTURE
+            or k in given
+            or (k == "dropout" and given["model"] in WITH_ARCHITECTURE)
+        }
     values.setdefault("model_name", _default_name(values))
     missing = [key for key in ("batch_size", "epochs", "optimizer", "lr") if key not in values]
     if missing:
@@ -133,6 +141,8 @@ def _model(mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if name is None and checkpoint not in (None, PRETRAINED):
         held = read_checkpoint(checkpoint).metadata.get("settings")
         name = held.get("model") if isinstance(held, Mapping) else None
+    if mode == "resnet" and name is not None and not _has_batch_norm(name):
+        raise InputError(f"resnet trains a ResNet, and {name} is none: use scratch")
     return {"model": name or ("resnet18" if mode == "resnet" else "vit"), "checkpoint": checkpoint}
 
 
@@ -141,10 +151,13 @@ def _default_recipe(mode: str, dataset: str, model: str) -> str:
         return "linear-probe"
     if dataset != "digits":
         return "adamw-augmented"
+    return "digits-resnet" if _has_batch_norm(model) else "digits"
+
+
+def _has_batch_norm(model: str) -> bool:
     source = find_source(model)
     weights = weight_shapes(source, 10, source.default_size(None))
-    batch_norm = any(key.endswith("running_mean") for key in weights)
-    return "digits-resnet" if batch_norm else "digits"
+    return any(key.endswith("running_mean") for key in weights)
 
 
 def _default_name(values: Mapping[str, Any]) -> str:

@@ -99,7 +99,8 @@ class Settings:
             object.__setattr__(self, key, _as(key, hint, getattr(self, key)))
         one_of("mode", self.mode, MODES)
         one_of("scheduler", self.scheduler, SCHEDULERS)
-        one_of("optimizer", self.optimizer, [*OPTIMIZERS, *list_optimizers()])
+        second_order = {"adahessian"}  # needs gradients of gradients
+        one_of("optimizer", self.optimizer, [*OPTIMIZERS, *{*list_optimizers()} - second_order])
         one_of("precision", self.precision, ("fp32", "bf16"))
         if self.pool is not None:
             one_of("pool", self.pool, ("cls", "mean"))

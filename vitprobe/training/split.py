@@ -44,7 +44,8 @@ def split_rows(
         if not kept:
             raise InputError(
                 f"a fraction of {fraction} leaves no image of class {labels[rows[0]]}, which has "
-                f"{len(rest)} beside those for validation: take {0.5 / len(rest):.2g} or more"
+                f"{len(rest)} beside those for validation: take "
+                f"{math.ceil(500 / len(rest)) / 1000} or more"
             )
         validated.append(rows[:aside])
         trained.append(rest[:kept])

@@ -73,17 +73,20 @@ def check_study(study: Study) -> int:
     """
     first = replace(study, seeds=study.seeds[:1], fractions=(min(study.fractions),))
     opened: dict[tuple, Parts] = {}
+    classes = 0
     for run in runs(first):
         if run.fraction is not None and run.pretraining is not study.pretraining[0]:
             continue  # for the target, a model is built once
         with _named(run):
             arguments = _arguments(study, run, None)
             settings = resolve(arguments.pop("mode"), arguments)
-            key = settings.dataset, settings.test_dataset
+            key = settings.dataset, settings.test_dataset, settings.data_dir, settings.fraction
             if key not in opened:
                 opened[key] = open_parts(settings)
             new_trainee(settings, opened[key].train.data, torch.device("cpu"))
-    return opened[study.dataset, study.test_dataset].train.data.num_classes
+        if run.fraction is not None:  # on the target
+            classes = opened[key].train.data.num_classes
+    return classes
 
 
 def run_study(

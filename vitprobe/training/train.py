@@ -16,6 +16,7 @@ from vitprobe.errors import InputError
 from vitprobe.models import choose_device
 from vitprobe.training.augment import Augment
 from vitprobe.training.augment_options import AugmentOptions
+from vitprobe.training.diverged import OutOfMemory
 from vitprobe.training.evaluate import evaluate
 from vitprobe.training.feed import Feed
 from vitprobe.training.files import RunFiles
@@ -96,6 +97,11 @@ def train(
             history, parameters = _run(settings, files, device, group, resume, progress, command)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"interrupted; {files.good()}: --resume goes on") from stop
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"out of GPU memory ({str(error).splitlines()[0]}): try a smaller --batch_size than "
+            f"{settings.batch_size}; {files.good()}"
+        ) from error
     except CorruptImage as bad:  # its own text names an option that training does not have
         raise InputError(
             f"unreadable image {bad.path} ({bad.reason}): repair or remove it"
@@ -133,12 +139,19 @@ def _run(
         _check_same_run(state, settings, files)
     elif group.first:
         _say_overwritten(files, report)
+    if settings.checkpoint and files.holds(settings.checkpoint):
+        raise InputError(
+            f"{settings.checkpoint} is what this run starts from, and would be replaced by it: "
+            "give another --model_name or --output"
+        )
     parts = open_parts(settings)
     trainee = new_trainee(settings, parts.train.data, device)
-    report.begin(settings, parts, trainee, note, apart(trainee.model, group))
+    report.begin(settings, parts, trainee, note, apart(trainee.model, settings, group))
     if state is not None:
-        _check_same_images(state, parts, files)
+        _check_same_start(state, parts, trainee, files)
         if state["finished"]:
+            if not files.best.exists():
+                raise InputError(f"this run is finished, but its {files.best} is gone: train anew")
             report.line("note: this run is finished; nothing was left to do")
             return History(state["history"]), trainee.parameters
     loop = new_loop(settings, parts, trainee, files, device, group, report, command)
@@ -215,6 +228,7 @@ def _about(settings: Settings, parts: Parts, trainee: Trainee, command: str) -> 
         "settings": settings.as_dict(),
         "architecture": trainee.architecture,
         "trained": trainee.trained,
+        "start_sha256": trainee.start_sha256,
         "class_names": parts.class_names,
         "image_size": list(transform.image_size),
         "normalization": {"mean": list(transform.mean), "std": list(transform.std)},
@@ -232,8 +246,9 @@ def _check_same_run(state: dict[str, Any], settings: Settings, files: RunFiles) 
         )
 
 
-def _check_same_images(state: dict[str, Any], parts: Parts, files: RunFiles) -> None:
+def _check_same_start(state: dict[str, Any], parts: Parts, trainee: Trainee, files) -> None:
     for what, old, new in (
+        ("weights to start from", state["start_sha256"], trainee.start_sha256),
         ("classes", state["class_names"], parts.class_names),
         ("numbers of images", state["images"], parts.sizes),
     ):

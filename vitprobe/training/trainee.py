@@ -18,12 +18,14 @@ from vitprobe.training.settings import Settings
 class Trainee:
     """model: on the device. transform: from an image to its input, all fields known.
 
-    trained: which weights are, in words. architecture: options of a ViT as built. note: a line.
+    trained: which weights are, in words. start_sha256: of the weights' file that it starts from,
+    or "". architecture: options of a ViT as built. note: a line.
     """
 
     model: nn.Module
     transform: Transform
     trained: str
+    start_sha256: str
     architecture: dict
     note: str
 
@@ -54,13 +56,15 @@ def new_trainee(settings: Settings, data: ImageData, device: torch.device) -> Tr
     transform: Transform = model.transform.filled(data.image_size, data.mean, data.std)
     if transform.image_size is None:
         raise InputError(f"the images of {data.name} differ in size: give --image_size")
-    trained = "all weights"
+    frozen = sum(not weight.requires_grad for weight in model.parameters())
+    trained = f"all weights but {frozen} that the model freezes itself" if frozen else "all weights"
     if settings.mode == "probe":
         trained = _freeze_all_but_classifier(model, settings.model, data.num_classes)
     return Trainee(
         model.to(device, memory_format=_layout(model)),
         transform,
         trained,
+        "" if settings.checkpoint is None else model.provenance["weights_sha256"],
         dict(model.provenance.get("architecture", {})),
         model.provenance["note"],
     )
@@ -76,12 +80,17 @@ def _layout(model: nn.Module) -> torch.memory_format:
 def _same_classes(settings: Settings, data: ImageData) -> bool:
     if settings.mode == "probe" or settings.checkpoint == PRETRAINED:
         return False
-    return read_checkpoint(settings.checkpoint).metadata.get("class_names") == data.class_names
+    held = read_checkpoint(settings.checkpoint).metadata
+    if held.get("class_names") != data.class_names:
+        return False
+    numbers = all(name.isdecimal() for name in data.class_names)  # which are no names
+    earlier = held.get("settings") or {}
+    return not numbers or earlier.get("dataset") == settings.dataset
 
 
-def train_mode(model: nn.Module) -> None:
+def train_mode(model: nn.Module, settings: Settings) -> None:
     """Training mode; under a classifier that is trained alone norms and dropout work as in use."""
-    model.train(all(weight.requires_grad for weight in model.parameters()))
+    model.train(settings.mode != "probe")
 
 
 def _freeze_all_but_classifier(model: nn.Module, name: str, classes: int) -> str:
