@@ -50,8 +50,8 @@ class RunServer:
     def __call__(self, *words, cwd, **how) -> Run:
         """`vitprobe WORDS`, in the folder `cwd`.
 
-        events: a thread of its own ends it after so many events and `after` seconds more, wherever
-            it is by then.
+        events: (kind, n): a thread of its own ends it after n events of that kind (`step`, or a
+            file's `open`, `write`, `replace`) and `after` seconds more, wherever it is by then.
         die_at: (event, n): it ends at the n-th such event (0, 1, ...).
         signal: by which it ends (SIGKILL).
         file_limit: (event, bytes): from that event on no file can grow beyond so many bytes.
@@ -140,7 +140,8 @@ def _instrument(request: dict, pipe: int) -> None:
         seen.append(event)
         if die_at and event == die_at[0] and seen.count(event) == die_at[1] + 1:
             end()
-        if len(seen) == request.get("events"):
+        kind, count = request.get("events") or ("", 0)
+        if event.startswith(kind) and count == sum(one.startswith(kind) for one in seen):
             threading.Timer(request.get("after", 0.0), end).start()
         if limit and event == limit[0]:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -40,19 +40,20 @@ def fits(whole, words, folder):
 def test_killed_twenty_times(vitprobe_run, tiny, whole, tmp_path):
     words, chance = [*tiny, "--epochs", 30], random.Random(0)
     last = []
-    for _ in range(KILLS):
+    for i in range(KILLS):
+        kind = ("step", "open", "step", "replace")[i % 4]
         run = vitprobe_run(
             *words,
             *("--resume", "--output", tmp_path / "out"),
             cwd=tmp_path,
-            events=chance.randint(1, 24),
-            after=chance.random() * 0.01,
+            events=(kind, chance.randint(1, 9)),
+            after=chance.random() * 0.004,
         )
         assert run.code == -signal.SIGKILL, run
         last.append(run.events[-1])
     places = {" ".join(event.split()[:2]) for event in last}
     steps = {event for event in last if event.startswith("step")}
-    assert len(places) >= 5 and len(steps) >= 5, last  # of several epochs, and within them
+    assert len(places) >= 5 and len(steps) >= 3, last  # of several epochs, and within them
     assert any(not event.startswith("step") for event in last), last  # and while files are written
     run = vitprobe_run(*words, "--resume", "--output", tmp_path / "out", cwd=tmp_path)
     assert run.code == 0 and "going on from" in run.out, run

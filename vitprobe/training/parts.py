@@ -105,7 +105,7 @@ def _check_classes(train: ImageData, test: ImageData, settings: Settings) -> Non
             f"{train.name} has {train.num_classes} classes, but --num_classes "
             f"{settings.num_classes} was given: leave it out, or name other data"
         )
-    if len(test.labels) and test.labels.min() < 0:
+    if (test.labels < 0).any() and not (train.labels < 0).any():  # of those, split_rows speaks
         raise InputError(f"{test.name} has images without a label: accuracy needs labels")
     numbers = [str(number) for number in range(train.num_classes)]
     if train.class_names == numbers and test.class_names == numbers[: test.num_classes]:
