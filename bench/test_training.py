@@ -9,6 +9,8 @@ import pytest
 from interleave import interleave, quartiles
 from training_ways import ways
 
+from vitprobe.training.history import COLUMNS, History
+
 COMPARED = {  # rounds
     "vit, batch 32, affine maps": (60, {"model": "vit"}),
     "vit, batch 32, all of adamw-augmented": (60, {"model": "vit", "recipe": "adamw-augmented"}),
@@ -51,8 +53,7 @@ def test_digits(compared, tmp_path, model):
 
     seconds = interleave({"wall time": run}, 1, warm_up=0)["wall time"]
     with open(tmp_path / "checkpoints" / f"{model}-digits-scratch.csv") as file:
-        best = max(csv.DictReader(file), key=lambda row: float(row["val_accuracy"]))
-    accuracy = 100 * float(best["accuracy"])
+        accuracy = 100 * chosen(list(csv.DictReader(file)))
     assert accuracy >= 95
     compared(
         table="Training on digits, from the start of the command to its files",
@@ -64,3 +65,9 @@ def test_digits(compared, tmp_path, model):
         ratio=[accuracy] * 3,
         target="<= 210 s, >= 95 %",
     )
+
+
+def chosen(rows: list[dict]) -> float:
+    """The test accuracy of the epoch that is kept."""
+    history = History({name: [float(row[name]) for row in rows] for name in COLUMNS})
+    return history.row(history.best)["accuracy"]
