@@ -112,6 +112,7 @@ def _run(request: dict, pipe: int) -> None:
 
     os.chdir(request["cwd"])
     sys.argv = ["vitprobe", *request["words"]]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     code = 1
     try:
         _instrument(request, pipe)

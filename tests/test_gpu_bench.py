@@ -205,6 +205,7 @@ def test_rates_and_targets():
                 {"way": "pytorch-cka", "seconds_per_batch": 1.5},
             ]
         },
+        "training": {"rows": [{"case": "vit", "ratio": [0.99, 1.031, 1.1]}]},
     }
     add_rates(sections)
     first = sections["gram"]["rows"][0]["ways"]
@@ -225,6 +226,7 @@ def test_rates_and_targets():
         (f"centered_gram against {MATMUL}, n <= 512", "fast"): (0.5, False),
         (f"centered_gram against {WHOLE} tf32, n <= 1024", "fast tf32"): (3.125, True),
         (f"centered_gram against {MATMUL} tf32, n <= 512", "fast tf32"): (0.781, False),
+        ("a training step", "-"): (1.031, True),
         ("many small sites", "grouped"): (4.0, True),
         ("attention_statistics, D = 64", "simple"): (4.0, False),
         ("attention_statistics, D = 64", "fast"): (1.2, False),
