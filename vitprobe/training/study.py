@@ -118,8 +118,8 @@ def _path(name: str) -> Path:
     if name.endswith(".toml"):
         return Path(name).expanduser()
     ready = ready_studies()
-    near = did_you_mean(name, ready) or f": use {' or '.join(ready)}"
-    raise InputError(f"unknown study {name!r}{near}, or the path of a .toml file")
+    ways = f": use {' or '.join(ready)}, or the path of a .toml file"
+    raise InputError(f"unknown study {name!r}{did_you_mean(name, ready) or ways}")
 
 
 class _Reader:
