@@ -284,15 +284,9 @@ def test_torchvision_s_pretrained_weights_keep_their_classifier(tmp_path, monkey
     assert "with their own classifier" in model.provenance["note"]
 
 
-def test_timm_s_pretrained_weights_keep_their_classifier(tmp_path, monkeypatch):
+def test_timm_s_pretrained_weights_keep_their_classifier(timm_resnet18):
     """timm reads them itself, here from a file that its configuration is made to name."""
-    create = timm.create_model
-    expected = create("resnet18", num_classes=1000)
-    torch.save(expected.state_dict(), tmp_path / "w.pth")
-    overlay = {"file": str(tmp_path / "w.pth"), "hf_hub_id": None, "url": ""}
-    monkeypatch.setattr(
-        timm, "create_model", lambda *a, **k: create(*a, **k, pretrained_cfg_overlay=overlay)
-    )
+    expected = timm_resnet18
     model = load_model("resnet18@pretrained", num_classes=10)
     assert model.conv1.kernel_size == (7, 7) and torch.equal(model.fc.weight, expected.fc.weight)
     assert model.provenance["num_classes"] == 1000 and model.provenance["image_size"] == 224

@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-import timm
 import torch
 import torchvision
 
@@ -76,14 +75,8 @@ def test_other_misfits_are_errors_all_the_same(tmp_path):
         build_model(f"resnet20@{tmp_path / 'w.pt'}", new_head=True)
 
 
-def test_timm_s_pretrained_weights(tmp_path, monkeypatch):
-    create = timm.create_model
-    expected = create("resnet18", num_classes=1000)
-    torch.save(expected.state_dict(), tmp_path / "w.pth")
-    overlay = {"file": str(tmp_path / "w.pth"), "hf_hub_id": None, "url": ""}
-    monkeypatch.setattr(
-        timm, "create_model", lambda *a, **k: create(*a, **k, pretrained_cfg_overlay=overlay)
-    )
+def test_timm_s_pretrained_weights(timm_resnet18):
+    expected = timm_resnet18
     model = build_model("resnet18@pretrained", num_classes=10, new_head=True)
     assert changed(expected, model) == HEADS["resnet18"]
     assert model.provenance["num_classes"] == model.num_classes == 10

@@ -9,6 +9,8 @@ from torch import nn
 from vitprobe.errors import InputError
 from vitprobe.models import load_model
 from vitprobe.training import train
+from vitprobe.training.diverged import Diverged
+from vitprobe.training.loop import Loop
 from vitprobe.training.parts import open_parts
 from vitprobe.training.resolve import resolve
 
@@ -163,3 +165,13 @@ def test_resnet_trains_resnets():
     with pytest.raises(InputError, match="resnet trains a ResNet, and vit is none"):
         resolve("resnet", {"model": "vit"})
     assert resolve("resnet", {"model": "lambda_resnet26"}).model == "lambda_resnet26"
+
+
+def test_too_little_memory_is_one_line(digits_of, monkeypatch):
+    def fail(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nDetails")
+
+    monkeypatch.setattr(Loop, "train_step", fail)
+    with pytest.raises(Diverged, match="out of GPU memory .*smaller --batch_size than 32") as error:
+        train("scratch", **TINY, **digits_of)
+    assert "\n" not in str(error.value)

@@ -12,7 +12,6 @@ from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.inputs import (
     ModelLike,
     Subject,
-    choose_device,
     failed,
     make_subject,
     moved,
@@ -24,6 +23,7 @@ from vitprobe.analyses.provenance import as_attribute, device_name, model_facts,
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
 from vitprobe.data import ImageData, Transform, load_data
 from vitprobe.errors import InputError
+from vitprobe.models import choose_device
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
 from vitprobe.taps.tokens import has_class_token

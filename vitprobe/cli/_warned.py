@@ -33,7 +33,7 @@ def require_kernels(device: str) -> None:
     Raises:
         InputError: asked for CUDA by name, and its kernels are missing.
     """
-    from vitprobe.analyses.inputs import choose_device
+    from vitprobe.models import choose_device
     from vitprobe.ops import kernel_status
 
     if device == "auto" or choose_device(device).type != "cuda":

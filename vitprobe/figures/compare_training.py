@@ -18,6 +18,7 @@ from vitprobe.figures.style import (
     add_axes,
     fit_canvas,
     new_figure,
+    side_legend,
     text_measure,
 )
 from vitprobe.figures.tiles import heading
@@ -184,18 +185,7 @@ def _legend(drawn: Figure, left: float, looks: list[_Look], title: str) -> None:
     axes.set_axis_off()
     for look in looks:
         axes.plot([], [], **look.style, label=look.label)
-    legend = axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(0, 1),
-        borderaxespad=0,
-        frameon=False,
-        fontsize=7,
-        title=title,
-        title_fontsize=8,
-        alignment="left",
-    )
-    for text in [*legend.get_texts(), legend.get_title()]:
-        text.set(**PLAIN)
+    side_legend(axes, title)
 
 
 def _labels(dataset: xarray.Dataset, dim: str, measure: Measure) -> list[str]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
-from vitprobe.figures.style import PLAIN, add_axes, fit_canvas, new_figure, text_measure
+from vitprobe.figures.style import add_axes, fit_canvas, new_figure, side_legend, text_measure
 from vitprobe.figures.tiles import heading
 
 PANEL = (2.5, 2.2)  # inches
@@ -82,18 +82,7 @@ def _add_legend(drawn: Figure, names: list[str], colours, width: float, title: s
     axes.set_axis_off()
     for name, colour in list(zip(names, colours, strict=True))[::step]:
         axes.plot([], [], color=colour, marker="o", markersize=3, linewidth=1, label=name)
-    legend = axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(0, 1),
-        borderaxespad=0,
-        frameon=False,
-        fontsize=7,
-        title=title,
-        title_fontsize=8,
-        alignment="left",
-    )
-    for text in [*legend.get_texts(), legend.get_title()]:
-        text.set(**PLAIN)
+    side_legend(axes, title)
 
 
 def _texts(attrs: dict) -> tuple[list[str], list[str]]:

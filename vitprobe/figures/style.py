@@ -90,6 +90,22 @@ def add_line(axes: Axes, line: str, above: float, style: dict) -> float:
     return above + 1.45 * style["fontsize"]
 
 
+def side_legend(axes: Axes, title: str) -> None:
+    """The legend of what is drawn in `axes`, hung from their upper left corner; names are text."""
+    legend = axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0,
+        frameon=False,
+        fontsize=7,
+        title=title,
+        title_fontsize=8,
+        alignment="left",
+    )
+    for text in [*legend.get_texts(), legend.get_title()]:
+        text.set(**PLAIN)
+
+
 def fit_canvas(figure: Figure, margin: float = 0.1) -> None:
     """Cut the canvas to what is drawn plus a margin (inches); axes keep their size in inches."""
     boxes = []
