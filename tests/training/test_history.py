@@ -1,6 +1,10 @@
 """What is recorded, and which epoch is the best."""
 
-from vitprobe.training.history import COLUMNS, History
+import sys
+from types import SimpleNamespace
+
+from vitprobe.training.files import RunFiles
+from vitprobe.training.history import COLUMNS, Board, History
 
 
 def recorded(*rows) -> History:
@@ -27,3 +31,38 @@ def test_one_number_an_epoch():
     assert len(history) == 2
     assert history.columns["epoch"] == [1, 2]
     assert all(len(values) == 2 for values in history.columns.values())
+
+
+class Writer:
+    """What stands in for TensorBoard's."""
+
+    def __init__(self, folder, purge_step):
+        self.made, self.scalars = (folder, purge_step), []
+        Writer.last = self
+
+    def add_scalar(self, name, value, step):
+        self.scalars.append((name, value, step))
+
+    def flush(self):
+        pass
+
+    close = flush
+
+
+def test_tensorboard_gets_every_epoch_where_it_is_installed(tmp_path, monkeypatch):
+    stand_in = SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stand_in)
+    board = Board(RunFiles(tmp_path, "run"), epochs_done=2)
+    assert Writer.last.made == (str(tmp_path / "run.tensorboard"), 3)  # a resumed run's next epoch
+    board.add(recorded((0.5, 1.0, 0.9)).row())
+    assert ("accuracy", 0.9, 1) in Writer.last.scalars
+    assert {name for name, _, _ in Writer.last.scalars} == set(COLUMNS) - {"epoch"}
+    board.close()
+
+
+def test_nothing_is_written_where_tensorboard_is_not(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # the import fails
+    board = Board(RunFiles(tmp_path, "run"), epochs_done=0)
+    board.add(recorded((0.5, 1.0, 0.9)).row())
+    board.close()
+    assert list(tmp_path.iterdir()) == []
