@@ -46,11 +46,17 @@ def test_classes_and_size_come_from_the_weights(tmp_path, spec, classes, size):
 
 
 def test_size_of_a_torchvision_vit(tmp_path):
-    """Depth is cut by hand: the smallest torchvision ViT has 86 M parameters."""
-    state = {"encoder.pos_embedding": torch.zeros(1, 1 + 9 * 9, 768)}
-    torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(InputError, match=r"for images of 144 px \(encoder.pos_embedding \(1, 82,"):
-        load_model(f"torchvision:vit_b_16@{tmp_path / 'w.pth'}", image_size=224)
+    sizes = {"num_layers": 1, "num_heads": 1, "hidden_dim": 64, "mlp_dim": 32}
+    first = torchvision.models.VisionTransformer(144, 16, **sizes).eval()
+    torch.save(first.state_dict(), tmp_path / "w.pth")
+    model = load_model(f"torchvision:vit_b_16@{tmp_path / 'w.pth'}")
+    assert model.provenance["image_size"] == 144 and model.provenance["inferred"] == sizes
+    x = torch.randn(2, 3, 144, 144)
+    with torch.no_grad():
+        assert torch.equal(model(x), first(x))
+    larger = load_model(f"torchvision:vit_b_16@{tmp_path / 'w.pth'}", image_size=224)
+    assert "positions interpolated from 144 to 224 px" in larger.provenance["note"]
+    assert larger(torch.randn(1, 3, 224, 224)).shape == (1, 1000)
 
 
 def test_the_weights_win_over_the_data_s_size(tmp_path):
@@ -75,9 +81,6 @@ def test_a_wrong_class_count_names_both_numbers_and_the_keys(tmp_path):
 
 
 def test_a_wrong_image_size_names_both_numbers_and_the_key(tmp_path):
-    path, _ = saved(tmp_path, "vit")
-    with pytest.raises(InputError, match=r"of 32 px \(pos_embed \(1, 65, 128\)\), but 64 px"):
-        load_model(f"vit@{path}", image_size=64)
     path, _ = saved(tmp_path, "resnet18")
     with pytest.raises(InputError, match=r"at most 64 px \(conv1.weight \(64, 3, 3, 3\)\), but"):
         load_model(f"resnet18@{path}", image_size=224)

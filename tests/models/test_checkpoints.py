@@ -15,7 +15,9 @@ from safetensors.torch import save_file
 
 from vitprobe.errors import InputError
 from vitprobe.models import read_checkpoint
-from vitprobe.models.checkpoints import PLAIN_DATA, WRAPPERS, state_sha256
+from vitprobe.models.checkpoints import PLAIN_DATA, state_sha256
+
+WRAPPERS = ("model_state_dict", "state_dict", "model", "net")
 
 
 @pytest.fixture

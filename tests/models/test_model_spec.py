@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from vitprobe.errors import InputError
 from vitprobe.models.spec import parse_spec
 
-names = st.text(st.characters(exclude_characters="@", exclude_categories=["Z", "C"]), min_size=1)
-files = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1)
+names = st.text(st.characters(exclude_characters="@(", exclude_categories=["Z", "C"]), min_size=1)
+files = st.text(st.characters(exclude_characters="#", exclude_categories=["Z", "C"]), min_size=1)
 
 
 @given(name=names, weights=files)

@@ -46,7 +46,10 @@ def test_a_file_with_everything_needed_to_go_on(tmp_path):
     assert read.metadata["history"]["lr"] == [1e-3, 5e-4]
     assert read.metadata["rng"]["python"] == random.getstate()
     again = load_model(f"vit@{tmp_path / 'w.pt'}")
-    assert torch.equal(again.head.weight, model.head.weight)  # not the averaged ones
+    assert torch.equal(again.head.weight, averaged["head.weight"])  # as they are evaluated
+    assert "#model_state_dict would fit as well" in again.provenance["note"]
+    raw = load_model(f"vit@{tmp_path / 'w.pt'}#model_state_dict")
+    assert torch.equal(raw.head.weight, model.head.weight)
     assert again.blocks[0].attn.num_heads == 2 and again.pos_drop.p == 0.1
     assert again.provenance["architecture"] == model.provenance["architecture"]
     assert (again.transform.mean, again.transform.std) == (MEAN, STD)

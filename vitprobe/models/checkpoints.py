@@ -22,27 +22,34 @@ from torch import Tensor
 
 from vitprobe.errors import InputError
 from vitprobe.models.source import brief
+from vitprobe.models.weight_sets import Wanted, find_weights, weight_sets
 
-WRAPPERS = ("model_state_dict", "state_dict", "model", "net")
-DEPTH = 2  # wrappers around the weights, at most: {"model": {"state_dict": weights}}
 CODE = re.compile(r"(?:GLOBAL|class|function) ([\w.]+)")  # what torch.load refused to call
-PREFIXES = ("module.", "_orig_mod.")  # DataParallel's and torch.compile's
 RESAVE = "resave it as torch.save(model.state_dict(), FILE)"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The weights of one network, and what their file says of them.
 
-    state: weights and buffers on the CPU, under their plain names (no `module.`, no `_orig_mod.`).
+    state: weights and buffers on the CPU, under their plain names (no prefix, no `module.`, no
+        `_orig_mod.`).
     metadata: everything beside the weights: epoch, accuracy, mean, std ...
     sha256: of the whole file, in hex.
+    key: where in the file they were, as `@FILE#KEY` names it; "" at its top.
+    prefix: what was taken off their names, as `backbone.`; "" for nothing but wrappers' names.
+    left_out: names of the same dictionary that do not have this prefix.
+    alike: keys of other weights in the file that fit as well.
     """
 
     path: Path
     state: dict[str, Tensor]
     metadata: dict[str, Any]
     sha256: str
+    key: str = ""
+    prefix: str = ""
+    left_out: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -54,13 +61,14 @@ class Checkpoint:
         return (mean, std) if mean and std and min(std) > 0 else None
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, key: str = "", wanted: Wanted | None = None) -> Checkpoint:
     """Read weights and metadata from a file; .safetensors, or anything that torch.save wrote.
 
-    Layouts: the weights bare, or under `model_state_dict`, `state_dict`, `model` or `net`, one of
-    these inside another included; `module.` and `_orig_mod.` in any mixture; torch's old format;
-    tensors of any device. Raises InputError for a file that is missing, unreadable, truncated,
-    holds no weights, or needs pickled code, which is never executed.
+    key: which of several sets of weights, as `@FILE#KEY`; wanted: what the model needs, so that
+    the weights that fit best are taken; None takes the largest set (see weight_sets.py).
+
+    Any nesting of the weights; torch's old format; tensors of any device. Raises InputError for a
+    file that is missing, unreadable, truncated or holds no weights, and for a key that it lacks.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -72,16 +80,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     except OSError as error:
         raise InputError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
-    weights, metadata = _unwrap(read(path), path)
-    return Checkpoint(path, _plain_names(weights, path), metadata, sha256)
-
-
-def plain_name(key: str) -> str:
-    """A weight's name without what DataParallel and torch.compile put before it."""
-    key = key.replace("_orig_mod.", "")
-    while key.startswith("module."):
-        key = key.removeprefix("module.")
-    return key
+    held = read(path)
+    sets = weight_sets(held)
+    if not sets:
+        what = f"a dict with {_some(held)}" if isinstance(held, Mapping) else type(held).__name__
+        raise InputError(f"checkpoint {path} holds no weights at any depth, but {what}: {RESAVE}")
+    found = find_weights(sets, path, wanted, key)
+    return Checkpoint(
+        path, found.state, found.beside, sha256, found.key, found.prefix, found.left_out, found.alike
+    )
 
 
 def file_sha256(path: Path) -> str:
@@ -159,51 +166,6 @@ def _is_cut_in(path: Path, code: str) -> bool:
     ]
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
         return all(held.find(call) < 0 for call in calls)
-
-
-def _unwrap(held: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and metadata from what a file held; the innermost metadata wins."""
-    metadata: dict[str, Any] = {}
-    for _ in range(DEPTH):
-        wrapper = _wrapper(held)
-        if wrapper is None:
-            break
-        metadata |= {key: value for key, value in held.items() if key != wrapper}
-        held = held[wrapper]
-    weights = {}
-    if isinstance(held, Mapping):
-        weights = {key: value for key, value in held.items() if _is_weight(key, value)}
-        metadata |= {key: value for key, value in held.items() if key not in weights}
-    if not weights:
-        what = f"a dict with {_some(held)}" if isinstance(held, Mapping) else type(held).__name__
-        raise InputError(
-            f"checkpoint {path} holds no weights under {', '.join(WRAPPERS)} or bare, but {what}: "
-            f"{RESAVE}"
-        )
-    return weights, metadata
-
-
-def _wrapper(held: Any) -> str | None:
-    if not isinstance(held, Mapping):
-        return None
-    return next((key for key in WRAPPERS if isinstance(held.get(key), Mapping)), None)
-
-
-def _is_weight(key: Any, value: Any) -> bool:
-    return isinstance(key, str) and isinstance(value, Tensor)
-
-
-def _plain_names(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
-    for key, value in weights.items():
-        plain = plain_name(key)
-        if plain in state:
-            raise InputError(
-                f"checkpoint {path} holds {plain} twice, with a prefix ({' or '.join(PREFIXES)}) "
-                f"and without: save the weights of one model"
-            )
-        state[plain] = value.detach()
-    return state
 
 
 def _some(held: Mapping) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -21,8 +23,9 @@ def described(
     num_classes: int | None,
     size: Frame | None,
     note: str,
+    facts: Mapping[str, Any],
 ) -> nn.Module:
-    """The model with its `transform` and `provenance`."""
+    """The model with its `transform` and `provenance`, which `facts` add to."""
     for taken in ("transform", "provenance"):
         if hasattr(model, taken):
             raise InputError(f"{source.name} has an attribute {taken!r} of its own: rename it")
@@ -36,7 +39,7 @@ def described(
     square = size is None or size[0] == size[1]
     model.transform = transform
     model.provenance = {
-        "spec": f"{spec.name}@{spec.weights}",
+        "spec": str(spec),
         "name": source.name,
         "weights": spec.weights,
         "weights_sha256": checkpoint.sha256 if checkpoint else state_sha256(model.state_dict()),
@@ -44,6 +47,12 @@ def described(
         "num_classes": num_classes,
         "image_size": (size[0] if size else 0) if square else f"{size[0]} x {size[1]}",
         "architecture": dict(source.architecture),
+        "weights_key": "",
+        "weights_prefix": "",
+        "inferred": {},
+        "left_out": [],
+        "revision": source.revision,
+        **facts,
         "note": note,
     }
     return model

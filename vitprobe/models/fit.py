@@ -1,65 +1,28 @@
-"""A checkpoint and a model: what the weights say about the model, and putting them in."""
+"""A checkpoint and a model: putting the weights in, all of them, and saying what was left out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from vitprobe.errors import InputError
-from vitprobe.models.checkpoints import Checkpoint, plain_name
-from vitprobe.models.source import Frame, SizeRange, Source, brief
+from vitprobe.models.checkpoints import Checkpoint
+from vitprobe.models.outline import outlined
+from vitprobe.models.source import Source
+from vitprobe.models.weight_sets import is_counter, plain_name
+
+# Names of weights that a model without them is another model: not to be left out.
+PART_OF_THE_TRUNK = re.compile(
+    r"((cls|class|reg|register|dist)\w*_tokens?|pos\w*_embed\w*|.*norm\w*)(\..*)?"
+)
 
 
-def built(source: Source, num_classes: int | None, size: Frame | None) -> nn.Module:
-    """The source's model; whatever goes wrong becomes an InputError."""
-    try:
-        return source.build(num_classes, size)
-    except InputError:
-        raise
-    except Exception as error:  # libraries and users' code raise anything
-        at = f" at {size[0]} x {size[1]} px" if size else ""
-        raise InputError(f"cannot build {source.name}{at}: {brief(error)}") from error
-
-
-def weight_shapes(source: Source, num_classes: int, size: Frame | None) -> dict[str, torch.Size]:
-    """Plain name -> shape of every weight that the source's model would have."""
-    try:
-        with torch.device("meta"):  # shapes without memory or work
-            model = source.build(num_classes, size)
-    except Exception:  # some models compute with their weights while they are built
-        model = built(source, num_classes, size)
-    return {plain_name(key): value.shape for key, value in _tensors(model).items()}
-
-
-def classifier_keys(source: Source) -> tuple[list[str], dict[str, torch.Size]]:
-    """The classifier's weights, whose first dimension follows the class count; all shapes of the
-    model at its default size."""
-    size = source.default_size(None)
-    shapes, others = (weight_shapes(source, classes, size) for classes in (2, 3))
-    head = [key for key, shape in shapes.items() if shape[:1] == (2,) and others[key][:1] == (3,)]
-    return head, shapes
-
-
-def classes_and_sizes(
-    source: Source, checkpoint: Checkpoint
-) -> tuple[int | None, str, SizeRange | None]:
-    """What a checkpoint was made for: (classes, the keys that say so, image sizes).
-
-    None and "" where the weights don't tell.
-    """
-    keys, shapes = classifier_keys(source)
-    state = checkpoint.state
-    head = [key for key in keys if key in state and state[key].ndim]
-    classes = state[head[0]].shape[0] if head else None
-    because = ", ".join(f"{key} {tuple(state[key].shape)}" for key in head)
-    return classes, because, source.sizes(state, shapes)
-
-
-def new_head_keys(source: Source) -> list[str]:
-    """`classifier_keys`' first; InputError where there are none to be drawn anew."""
-    keys, _ = classifier_keys(source)
+def new_head_keys(source: Source) -> Sequence[str]:
+    """The classifier's weights; InputError where there are none to be drawn anew."""
+    keys = outlined(source).classifier
     if not keys:
         raise InputError(
             f"{source.name} has no classifier whose size follows num_classes, so that none can be "
@@ -70,27 +33,31 @@ def new_head_keys(source: Source) -> list[str]:
 
 def load_weights(
     model: nn.Module, checkpoint: Checkpoint, name: str, but: Collection[str] = ()
-) -> None:
-    """Copy a checkpoint's weights into a model; every one must be there and fit.
+) -> list[str]:
+    """Copy a checkpoint's weights into a model; every weight of the model must be there and fit.
 
     but: plain names of weights that are left as they are, and may be absent or of another shape.
 
-    Raises InputError that names some of the keys, or the first shape, that don't. Batch norm's
-    counters, which old checkpoints lack, may be missing.
+    Returns the names of the checkpoint's weights that the model does not have: of modules that are
+    none of its own, such as a decoder. Batch norm's counters and other whole numbers that a model
+    computes when it is built may be missing.
+    Raises InputError that names some of the keys, or the first shape, that don't fit.
     """
     wanted = {plain_name(key): (key, value) for key, value in _tensors(model).items()}
     wanted = {key: value for key, value in wanted.items() if key not in but}
     state = {key: value for key, value in checkpoint.state.items() if key not in but}
     missing = [
-        key for key in wanted if key not in state and not key.endswith("num_batches_tracked")
+        key for key, (_, value) in wanted.items() if key not in state and value.is_floating_point()
     ]
-    unexpected = [key for key in state if key not in wanted]
+    extra = [key for key in state if key not in wanted]
+    unexpected = [key for key in extra if not _may_be_left_out(key, model)]
     if missing or unexpected:
         raise InputError(
             f"checkpoint {checkpoint.path} does not fit {name}: of the model's {len(wanted)} keys "
-            f"{len(missing)} are missing{_few(missing)} and {len(unexpected)} of the checkpoint's "
-            f"{len(state)} are unexpected{_few(unexpected)}; name the model they belong to"
+            f"{len(missing)} are missing{_few(missing)} and {len(extra)} of the checkpoint's "
+            f"{len(state)} are unexpected{_few(unexpected or extra)}; name the model they belong to"
         )
+    state = {key: value for key, value in state.items() if key in wanted}
     wrong = [key for key in state if state[key].shape != wanted[key][1].shape]
     if wrong:
         key = wrong[0]
@@ -100,6 +67,8 @@ def load_weights(
             f"model ({len(wrong)} of {len(state)} shapes differ)"
         )
     model.load_state_dict({wanted[key][0]: value for key, value in state.items()}, strict=False)
+    computed = {plain_name(key) for key, _ in model.named_buffers()}
+    return [key for key in extra if key not in computed]
 
 
 def replace_head(model: nn.Module, fresh: nn.Module, keys: Collection[str]) -> None:
@@ -108,15 +77,38 @@ def replace_head(model: nn.Module, fresh: nn.Module, keys: Collection[str]) -> N
     Both are models of one name; the rest of `model` stays as it is, which may differ from `fresh`
     in what is no weight (a torchvision preset changes its input, or leaves out a second head).
     """
-    paths = dict.fromkeys(key.rpartition(".")[0] for key in keys)
     theirs, own = dict(fresh.named_modules()), dict(model.named_modules())
-    for path in paths:
+    for path in _modules_of(keys):
         if path in own:
             model.set_submodule(path, theirs[path])
     for path, module in own.items():  # what a module states of itself
         classes = getattr(theirs.get(path), "num_classes", None)
         if isinstance(classes, int) and hasattr(module, "num_classes"):
             module.num_classes = classes
+
+
+def drop_head(model: nn.Module, keys: Collection[str]) -> None:
+    """Make the classifier, the modules that hold these weights, the identity."""
+    real = {plain_name(key): key for key in _tensors(model)}
+    for path in _modules_of([real[key] for key in keys if key in real]):
+        model.set_submodule(path, nn.Identity())
+    for module in model.modules():
+        if isinstance(getattr(module, "num_classes", None), int):
+            module.num_classes = 0
+
+
+def _may_be_left_out(key: str, model: nn.Module) -> bool:
+    """Whether a weight that the model lacks is of another part (a decoder, a projection head), or
+    computed anew when the model is built; not where it belongs to a part that the model has."""
+    if is_counter(key) or key in {plain_name(name) for name, _ in model.named_buffers()}:
+        return True
+    own = {plain_name(name).partition(".")[0] for name, _ in model.named_parameters()}
+    own |= {name for name, _ in model.named_children()}
+    return key.partition(".")[0] not in own and not PART_OF_THE_TRUNK.fullmatch(key)
+
+
+def _modules_of(keys: Collection[str]) -> list[str]:
+    return list(dict.fromkeys(key.rpartition(".")[0] for key in keys))
 
 
 def _tensors(model: nn.Module) -> Mapping[str, torch.Tensor]:

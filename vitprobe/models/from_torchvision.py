@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
 import torchvision
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from vitprobe.data import Transform
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.models.architecture import Architecture
+from vitprobe.models.image_sizes import resampled, sizes_of_positions, whole_patches
+from vitprobe.models.outline import outline, weight_shapes
+from vitprobe.models.shapes import counted, shape_of
 from vitprobe.models.source import Frame, Source
 
+if TYPE_CHECKING:
+    from vitprobe.models.checkpoints import Checkpoint
+
 PREFIX = "torchvision:"
+LAYER = "encoder.layers.encoder_layer_"
 
 
 def torchvision_names() -> list[str]:
@@ -25,6 +39,7 @@ class TorchvisionSource(Source):
     def __init__(self, name: str):
         super().__init__(name)
         self.model = name.removeprefix(PREFIX)
+        self.arguments: dict[str, Any] = {}
         names = torchvision_names()
         if self.model not in names:
             near = did_you_mean(self.model, names)
@@ -34,19 +49,72 @@ class TorchvisionSource(Source):
 
     def default_size(self, fallback: int | None) -> Frame:
         side = self.preset.crop_size[0]
-        return side, side
+        return whole_patches((side, side), self.arguments.get("patch_size"))
+
+    def configured(self, given: Architecture, checkpoint: Checkpoint | None) -> Source:
+        new = copy(self)
+        new.arguments = dict(given)
+        if checkpoint is not None and self.model.startswith("vit_"):
+            new.inferred = self._told(checkpoint, given)
+            new.arguments |= new.inferred
+        return new
 
     def build(self, num_classes: int | None, size: Frame | None) -> nn.Module:
-        return torchvision.models.get_model(
-            self.model, weights=None, num_classes=num_classes, **self._sized(size)
-        )
+        options = {} if num_classes is None else {"num_classes": num_classes}
+        if self.model.startswith("vit_"):
+            return self._vit(options | self._sized(size))
+        get = torchvision.models.get_model
+        return get(self.model, weights=None, **options, **self._sized(size), **self.arguments)
 
     def for_pretrained(self) -> Source:
         return self
 
     def build_pretrained(self, size: Frame | None) -> tuple[nn.Module, str]:
-        model = torchvision.models.get_model(self.model, weights=self.weights, **self._sized(size))
-        return model, f"torchvision {self.weights}"
+        told = f"torchvision {self.weights}"
+        if size in (None, self.default_size(None)) or not self.model.startswith("vit_"):
+            get, sized = torchvision.models.get_model, self._sized(size)
+            return get(self.model, weights=self.weights, **sized, **self.arguments), told
+        model = self.build(len(self.weights.meta["categories"]), size)
+        state = self.weights.get_state_dict(progress=False, check_hash=True)
+        shapes = weight_shapes(self, 2, self.default_size(None))
+        sizes = sizes_of_positions(state, shapes, self.default_size(None), None)
+        model.load_state_dict(resampled(state, sizes, size, self.name))
+        return model, told
+
+    def _vit(self, options: dict[str, Any]) -> nn.Module:
+        """Its function for this name fixes the sizes, which the class itself takes."""
+        with torch.device("meta"):
+            usual = torchvision.models.get_model(self.model, weights=None)
+        sizes = {
+            "image_size": usual.image_size,
+            "patch_size": usual.patch_size,
+            "num_layers": len(usual.encoder.layers),
+            "num_heads": usual.encoder.layers[0].num_heads,
+            "hidden_dim": usual.hidden_dim,
+            "mlp_dim": usual.mlp_dim,
+        }
+        return VisionTransformer(**sizes | options | self.arguments)
+
+    def _told(self, checkpoint: Checkpoint, given: Architecture) -> dict[str, Any]:
+        """Patch, width and depth where the weights of a ViT differ from the name's."""
+        state, told = checkpoint.state, {}
+        own = outline(self, 2, None)
+        if (shape := shape_of(state, "conv_proj.weight", 4)) is not None:
+            told |= {"patch_size": shape[-1], "hidden_dim": shape[0]}
+        if (shape := shape_of(state, f"{LAYER}0.mlp.0.weight", 2)) is not None:
+            told["mlp_dim"] = shape[0]
+        if depth := counted(state, re.escape(LAYER) + r"(\d+)\."):
+            told["num_layers"] = depth["depth"].value
+        usual = {
+            "patch_size": own.patch_size,
+            "hidden_dim": own.hidden_dim,
+            "mlp_dim": own.mlp_dim,
+            "num_layers": len(own.encoder.layers),
+        }
+        found = {k: v for k, v in told.items() if v != usual[k] and k not in given}
+        if "hidden_dim" in found and "num_heads" not in given:
+            found["num_heads"] = max(found["hidden_dim"] // 64, 1)
+        return found
 
     def transform(self, size: Frame | None) -> Transform:
         preset = self.preset

@@ -1,7 +1,8 @@
 """A user's own models: `package.module:callable`, importable as usual or from the current folder.
 
-The callable (a function or a class) returns an nn.Module. It is given `num_classes` and
-`image_size` or `img_size` only if its signature has parameters of these names.
+The callable (a function or a class) returns an nn.Module. It is given the
+arguments of the spec, and `num_classes` and `image_size` or `img_size` only if its signature has
+parameters of these names.
 """
 
 from __future__ import annotations
@@ -12,12 +13,18 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.models.architecture import Architecture
 from vitprobe.models.source import Frame, Source, brief
+
+if TYPE_CHECKING:
+    from vitprobe.models.checkpoints import Checkpoint
 
 
 class UserSource(Source):
@@ -26,6 +33,7 @@ class UserSource(Source):
     def __init__(self, name: str):
         super().__init__(name)
         self.make = _imported(name)
+        self.arguments: dict[str, Any] = {}
         try:
             self.parameters = inspect.signature(self.make).parameters
         except (TypeError, ValueError):  # compiled code may have no signature
@@ -33,6 +41,19 @@ class UserSource(Source):
         sized = (key for key in ("image_size", "img_size") if key in self.parameters)
         self.size_key = next(sized, None)
         self.takes_classes = "num_classes" in self.parameters
+
+    def configured(self, given: Architecture, checkpoint: Checkpoint | None) -> Source:
+        unknown = [key for key in given if key not in self.parameters]
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in self.parameters.values())
+        if unknown and not open_ended:
+            near = did_you_mean(unknown[0], self.parameters)
+            takes = f": it takes {', '.join(self.parameters) or 'none'}"
+            raise InputError(f"{self.name} has no argument {unknown[0]!r}{near or takes}")
+        if dict(given) == self.arguments:
+            return self
+        new = copy(self)
+        new.arguments = dict(given)
+        return new
 
     def default_size(self, fallback: int | None) -> Frame | None:
         """The signature's own; the fallback only where the callable can't do without a size."""
@@ -43,11 +64,11 @@ class UserSource(Source):
         return (side, side) if isinstance(side, int) else None
 
     def build(self, num_classes: int | None, size: Frame | None) -> nn.Module:
-        options = {}
+        options = dict(self.arguments)
         if num_classes is not None and self.takes_classes:
             options["num_classes"] = num_classes
         if size is not None and self.size_key is not None:
-            options[self.size_key] = size[0]
+            options[self.size_key] = size[0] if size[0] == size[1] else size
         with _current_folder_first():
             model = self.make(**options)
         if not isinstance(model, nn.Module):

@@ -5,47 +5,55 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
 from vitprobe.errors import InputError
-from vitprobe.models.architecture import given_options
-from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
+from vitprobe.models.architecture import given_options, refuse_options
 from vitprobe.models.described import described
-from vitprobe.models.fit import (
-    built,
-    classes_and_sizes,
-    load_weights,
-    new_head_keys,
-    replace_head,
-)
+from vitprobe.models.fit import drop_head, new_head_keys, replace_head
+from vitprobe.models.from_file import Asked, model_from_file
 from vitprobe.models.from_user import UserSource
+from vitprobe.models.image_sizes import POSITIONS, Frame, sides
 from vitprobe.models.names import find_source
-from vitprobe.models.source import Frame, Source, brief
-from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
+from vitprobe.models.outline import built, outlined
+from vitprobe.models.shipped import shipped_weights
+from vitprobe.models.source import Source, brief
+from vitprobe.models.spec import DIGITS, PRETRAINED, RANDOM, parse_spec
+
+SIZE_ARGUMENTS = ("image_size", "img_size")
 
 
 def load_model(
     spec: str, *, num_classes: int | None = None, image_size: int | None = None, seed: int = 0
 ) -> nn.Module:
-    """`NAME[@WEIGHTS]` -> model in eval mode on the CPU.
+    """`NAME[(ARG=LITERAL, ...)][@WEIGHTS[#KEY]]` -> model in eval mode on the CPU.
 
     spec: NAME is `vit`, `vit-zhu2023`, `vit-small-data`, `resnet18/34/50/101`,
         `resnet20/32/44/56`, `lambda_resnet26/38/50`, `mini-vit`, `base-vit`, `vit-l32`, any timm
-        name, `torchvision:NAME` or `package.module:callable`. WEIGHTS is `random` (also without
-        `@`), `pretrained` or a checkpoint file.
+        name (also `hf-hub:REPOSITORY` and `local-dir:FOLDER`), `hf:REPOSITORY_OR_FOLDER`
+        (transformers), `torchvision:NAME` or `package.module:callable`; ARG=LITERAL are arguments
+        of its constructor. WEIGHTS is `random` (also without `@`), `pretrained`, `digits` (ship
+        for `vit` and `resnet20`) or a checkpoint file, in which KEY chooses among several sets.
     num_classes: None takes the checkpoint's, else 10 for our own names and the library's for
         others. Pretrained weights keep their own classifier.
     image_size: side in pixels; None takes the checkpoint's, else 32 for our own names and the
-        configuration's for others.
+        configuration's for others. Another one than the checkpoint's interpolates the positional
+        embedding, and is an error where there is none that grows with the image.
     seed: of random weights; torch's own random state is left as it was.
+
+    A checkpoint's weights decide what the model is: patch size, width, depth, channels, registers,
+    class token. What they lack of the classifier is the identity.
 
     The model has two attributes more: `transform` (vitprobe.data.Transform; mean and std are None
     where the data set's are to be used) and `provenance`, a dict of spec, name, weights,
-    weights_sha256 (of the file, or of the weights themselves), parameters, num_classes (0: none,
-    or unknown), image_size (pixels; 0: any), architecture (a dict of the options of our own ViTs,
-    else {}) and note (a line for the reader).
+    weights_sha256 (of the file, or of the weights themselves), weights_key and weights_prefix
+    (where in the file), parameters, num_classes (0: none, or unknown), image_size (pixels; 0:
+    any), architecture (a dict of the options of our own ViTs, else {}), inferred (arguments that
+    the weights told), left_out (what of the file was not used), revision (of a hub) and note (a
+    line for the reader).
 
     Raises InputError for an unknown name, weights that can't be had, read or fitted, and a class
     count or image size that contradicts the checkpoint.
@@ -58,6 +66,7 @@ def build_model(
     *,
     num_classes: int | None = None,
     image_size: int | None = None,
+    fallback_classes: int | None = None,
     fallback_image_size: int | None = None,
     seed: int = 0,
     architecture: Mapping[str, int | float | str] | None = None,
@@ -65,8 +74,8 @@ def build_model(
 ) -> nn.Module:
     """`load_model` for an analysis or for training.
 
-    fallback_image_size: the data set's, only a wish: it is used for our own names where neither
-        `image_size` nor the checkpoint says otherwise.
+    fallback_classes, fallback_image_size: the data set's, only wishes: they are used where neither
+        an argument nor the weights say otherwise, the size for our own names only.
     architecture: for `vit`, `vit-zhu2023` and `vit-small-data` any of patch_size (pixels), dim,
         heads, depth, mlp_dim, dropout and pool ("cls" or "mean"); None values count as not given.
         A checkpoint tells its own (heads, if it can't, by `guessed_heads`; dropout is free).
@@ -76,14 +85,24 @@ def build_model(
     Raises InputError also for options that the model does not have, or that contradict the
     checkpoint, and for a new head where no weights are known to be the classifier's.
     """
-    _check_positive(num_classes=num_classes, image_size=image_size)
-    given = given_options(architecture)
     parsed = parse_spec(spec)
-    source = find_source(parsed.name)
-    size = None if image_size is None else (image_size, image_size)
+    arguments = dict(parsed.arguments)
+    headless = arguments.get("num_classes") == 0
+    asked_classes = None if headless else arguments.get("num_classes")
+    num_classes = _said_once("num_classes", num_classes, asked_classes)
+    arguments.pop("num_classes", None)
+    size = _size(image_size, arguments)
+    _check_positive(num_classes=num_classes)
+    source = find_source(parsed.name, arguments.pop("revision", None))
+    given = given_options(architecture)
+    if not source.has_options:
+        refuse_options(source.name, given)
+    given |= arguments
     if not source.takes_classes:
+        if "num_classes" in parsed.arguments:
+            given |= {"num_classes": num_classes}  # to be refused like any other argument
         num_classes = None
-    checkpoint = None
+    checkpoint, facts = None, {}
     with _random_stream(seed, source.name):
         if parsed.weights == PRETRAINED:
             source = source.for_pretrained().configured(given, None)
@@ -95,66 +114,53 @@ def build_model(
         elif parsed.weights == RANDOM:
             source = source.configured(given, None)
             size = size or source.default_size(fallback_image_size)
-            num_classes = num_classes or source.default_classes
+            if source.takes_classes:
+                num_classes = num_classes or fallback_classes or source.default_classes
             model = built(source, num_classes, size)
             note = _random_note(source, seed)
         else:
-            checkpoint = source.native(read_checkpoint(parsed.path))
-            source = source.configured(given, checkpoint)
-            num_classes, size = _agreed(
-                source, checkpoint, num_classes, size, fallback_image_size, new_head
-            )
-            model = built(source, num_classes, size)
-            but = new_head_keys(source) if new_head else ()
-            load_weights(model, checkpoint, source.name, but)
-            note = f"{source.name}: weights of {parsed.path}"
+            ships = parsed.weights == DIGITS
+            path = shipped_weights(source.name) if ships else parsed.path
+            asked = Asked(num_classes, size, fallback_image_size, new_head)
+            loaded = model_from_file(source, path, parsed.key, given, asked)
+            model, source, checkpoint = loaded.model, loaded.source, loaded.checkpoint
+            num_classes, size, facts = loaded.num_classes, loaded.size, loaded.facts
+            told = f"weights of {'digits, which ship' if ships else path}{loaded.note}"
+            note = f"{source.name}: {told}"
     if new_head and parsed.weights != RANDOM:
         note += f", but a new classifier (seed {seed})"
     elif parsed.weights == PRETRAINED:
         has_head = getattr(model, "num_classes", None) != 0
         note += f" {'with their own' if has_head else 'without a'} classifier"
+    if headless:
+        drop_head(model, outlined(source).classifier)
+        num_classes, note = 0, f"{note}; no classifier, as asked for"
     note += f"; {source.remark}" if source.remark else ""
     model.eval()
-    return described(model, parsed, source, checkpoint, num_classes, size, note)
+    return described(model, parsed, source, checkpoint, num_classes, size, note, facts)
 
 
-def _agreed(
-    source: Source,
-    checkpoint: Checkpoint,
-    num_classes: int | None,
-    size: Frame | None,
-    fallback: int | None,
-    new_head: bool,
-) -> tuple[int | None, Frame | None]:
-    """Class count and image size on which the caller and the checkpoint agree, or InputError."""
-    classes, head, sizes = classes_and_sizes(source, checkpoint)
-    if not new_head and None not in (classes, num_classes) and classes != num_classes:
-        raise InputError(
-            f"checkpoint {checkpoint.path} is a {source.name} with {classes} classes ({head}), "
-            f"but {num_classes} were asked for: use data with {classes} classes, or other weights"
-        )
-    if size and sizes and not sizes.low <= size[0] <= sizes.high:
-        span = str(sizes.low)
-        if sizes.high != sizes.low:
-            span = f"{sizes.low} or more" if sizes.low > 1 else f"at most {sizes.high}"
-        raise InputError(
-            f"checkpoint {checkpoint.path} is a {source.name} for images of {span} px "
-            f"({sizes.because}), but {size[0]} px were asked for: use {sizes.usual}, or other "
-            f"weights"
-        )
-    size = size or _stored_size(checkpoint) or source.default_size(fallback)
-    if sizes and not (size and sizes.low <= size[0] <= sizes.high):
-        size = (sizes.usual, sizes.usual)
-    if new_head and num_classes:
-        return num_classes, size
-    return classes or num_classes or source.default_classes, size
+def _size(image_size: int | None, arguments: dict[str, Any]) -> Frame | None:
+    """The image size that was asked for, (height, width): as an option or in the spec."""
+    _check_positive(image_size=image_size)
+    asked = image_size
+    for key in SIZE_ARGUMENTS:
+        value = arguments.pop(key, None)
+        pair = value if isinstance(value, tuple | list) else (value, value)
+        if value is not None and len(pair) != 2:
+            raise InputError(f"{key} is one or two numbers of pixels, got {value!r}")
+        for side in pair if value is not None else ():
+            _check_positive(**{key: side})
+        asked = _said_once(key, asked, value)
+    if asked is None:
+        return None
+    return tuple(asked) if isinstance(asked, tuple | list) else (asked, asked)
 
 
-def _stored_size(checkpoint: Checkpoint) -> Frame | None:
-    """The images that our own training showed, in pixels, where the file says so."""
-    held = checkpoint.metadata.get("image_size")
-    whole = isinstance(held, list) and len(held) == 2
-    return tuple(held) if whole and all(type(side) is int and side > 0 for side in held) else None
+def _said_once(name: str, option: Any, argument: Any) -> Any:
+    if None not in (option, argument) and option != argument:
+        raise InputError(f"{name} is {argument!r} in the model spec, but {option!r} was asked for")
+    return argument if option is None else option
 
 
 def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:
@@ -167,7 +173,12 @@ def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:
             f"could not get the pretrained weights of {source.name} ({brief(error)}): without a "
             f"network use {source.name}@random or {source.name}@FILE"
         ) from error
-    return model, f"{source.name}: pretrained weights ({weights})"
+    note = f"{source.name}: pretrained weights ({weights})"
+    usual = source.default_size(None)
+    grows = any(name.endswith(POSITIONS) for name in model.state_dict())
+    if size and usual and size != usual and grows:
+        note += f", positions interpolated from {sides(usual)} to {sides(size)} px,"
+    return model, note
 
 
 def _random_note(source: Source, seed: int) -> str:

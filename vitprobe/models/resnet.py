@@ -6,7 +6,7 @@ import torch
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
-from vitprobe.models.source import SizeRange
+from vitprobe.models.image_sizes import ImageSizes
 
 SMALL = 64  # pixels: up to here the stem keeps the image's resolution
 
@@ -35,14 +35,14 @@ def resnet(depth: int, num_classes: int = 10, image_size: int = 32) -> nn.Module
     return model
 
 
-def stem_sizes(state: Mapping[str, torch.Tensor]) -> SizeRange | None:
+def stem_sizes(state: Mapping[str, torch.Tensor]) -> ImageSizes | None:
     """The image sizes that a checkpoint's stem is for; None if its first convolution is neither."""
     weight = state.get("conv1.weight")
     if weight is None or weight.ndim != 4:
         return None
     because = f"conv1.weight {tuple(weight.shape)}"
     if weight.shape[-1] == 3:
-        return SizeRange(1, SMALL, 32, because)
+        return ImageSizes((32, 32), because, low=1, high=SMALL)
     if weight.shape[-1] == 7:
-        return SizeRange(SMALL + 1, float("inf"), 224, because)
+        return ImageSizes((224, 224), because, low=SMALL + 1, high=float("inf"))
     return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +12,10 @@ from torch import nn
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
 from vitprobe.models.architecture import Architecture, refuse_options
+from vitprobe.models.image_sizes import Frame, ImageSizes, sizes_of_positions
 
 if TYPE_CHECKING:
     from vitprobe.models.checkpoints import Checkpoint
-
-Frame = tuple[int, int]  # height and width in pixels
-
-
-@dataclass(frozen=True)
-class SizeRange:
-    """The image sides (pixels) that a checkpoint's weights were made for.
-
-    low, high: the smallest and largest side, both allowed.
-    usual: the side to take when nobody asks for one.
-    because: the keys that say so, with their shapes.
-    """
-
-    low: int
-    high: float
-    usual: int
-    because: str
-
 
 class Source:
     """One name's models. Subclasses: our own, timm's, torchvision's, a user's."""
@@ -47,16 +28,26 @@ class Source:
     # Whether the number of classes can be chosen.
     takes_classes: bool = True
 
+    # Whether it has the options of architecture.py.
+    has_options: bool = False
     # What `configured` settled for a model with options (see architecture.py); else {}.
     architecture: Mapping[str, Any] = MappingProxyType({})
+    # The constructor's arguments that the weights told, where they differ from the name's own.
+    inferred: Mapping[str, Any] = MappingProxyType({})
+    # The commit of a hub's repository, or "".
+    revision: str = ""
     # What a reader should know of it: a guess, or "".
     remark: str = ""
 
     def configured(self, given: Architecture, checkpoint: Checkpoint | None) -> Source:
-        """The source of this name's models with the architecture that is given or that the
+        """The source of this name's models with the arguments that are given or that the
         checkpoint tells; InputError where they contradict each other, or there is no choice."""
         refuse_options(self.name, given)
         return self
+
+    def draft(self, given: Architecture) -> Source:
+        """The source before a checkpoint is known, whose weights' names are to be looked for."""
+        return self.configured(given, None)
 
     def native(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint with the names and shapes that this name's models have."""
@@ -86,30 +77,17 @@ class Source:
         return Transform(image_size=size)
 
     def sizes(
-        self, state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size]
-    ) -> SizeRange | None:
+        self,
+        state: Mapping[str, torch.Tensor],
+        shapes: Mapping[str, torch.Size],
+        asked: Frame | None,
+    ) -> ImageSizes | None:
         """The image sizes that a checkpoint is for, or None if its weights don't tell.
 
-        state: the checkpoint's weights; shapes: this model's own, built at its default size.
-        Here: a square positional embedding has one place per patch, so its side grows with the
-        image's. Class and register tokens come before the patches and don't grow.
+        state: the checkpoint's weights; shapes: this model's own, built at its default size;
+        asked: the size that was asked for, which settles what weights leave open.
         """
-        default = self.default_size(None)
-        if default is None or default[0] != default[1]:
-            return None
-        for key, shape in shapes.items():
-            held = state.get(key)
-            if not key.endswith(("pos_embed", "pos_embedding")) or held is None:
-                continue
-            if len(shape) != 3 or held.ndim != 3 or shape[1] == 0:
-                continue
-            side = math.isqrt(shape[1])
-            prefix = shape[1] - side**2
-            held_side = math.isqrt(max(held.shape[1] - prefix, 0))
-            pixels, rest = divmod(default[0] * held_side, side)
-            if held_side and held_side**2 == held.shape[1] - prefix and not rest:
-                return SizeRange(pixels, pixels, pixels, f"{key} {tuple(held.shape)}")
-        return None
+        return sizes_of_positions(state, shapes, self.default_size(None), asked)
 
 
 def check_patches(name: str, size: Frame, patch: Frame) -> None:

@@ -1,44 +1,135 @@
-"""The model spec `NAME[@WEIGHTS]`, taken apart."""
+"""The model spec `NAME[(ARG=LITERAL, ...)][@WEIGHTS[#KEY]]`, taken apart."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vitprobe.errors import InputError
 
 RANDOM = "random"
 PRETRAINED = "pretrained"
+DIGITS = "digits"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """`NAME[@WEIGHTS]`: what to build and where its weights come from.
+    """What to build and where its weights come from.
 
     name: a model's name, before it is looked up.
-    weights: `random`, `pretrained`, or a file's path as given.
+    arguments: of its constructor, plain values.
+    weights: `random`, `pretrained`, `digits`, or a file's path as given.
+    key: which of several sets of weights in the file; "" leaves the choice to the fit.
     """
 
     name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: str = RANDOM
+    key: str = ""
 
     @property
     def path(self) -> Path | None:
-        """The checkpoint's file, or None for `random` and `pretrained`."""
-        return None if self.weights in (RANDOM, PRETRAINED) else Path(self.weights).expanduser()
+        """The checkpoint's file, or None where the weights are a word."""
+        words = (RANDOM, PRETRAINED, DIGITS)
+        return None if self.weights in words else Path(self.weights).expanduser()
+
+    @property
+    def model(self) -> str:
+        """`NAME(ARG=VALUE, ...)`, without weights."""
+        given = ",".join(f"{key}={value!r}" for key, value in self.arguments.items())
+        return f"{self.name}({given})" if given else self.name
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.weights}{f'#{self.key}' if self.key else ''}"
 
 
 def parse_spec(text: str) -> Spec:
-    """`NAME[@WEIGHTS]` -> Spec, split at the first `@` (a path may hold others).
+    """`NAME[(ARG=LITERAL, ...)][@WEIGHTS[#KEY]]` -> Spec.
 
-    Raises InputError where the name or the weights are empty.
+    The name ends at the first `(` or `@`, the weights begin at the `@` after it (a path may hold
+    others). Arguments are literals of Python (numbers, strings in quotes, True, None, tuples,
+    lists): they are parsed, never evaluated. `#` begins a key unless a file of the whole name
+    exists.
+
+    Raises InputError where the name, the weights or the key are empty, and for other arguments.
     """
-    name, at, weights = text.strip().partition("@")
+    text = text.strip()
+    end = _arguments_end(text, 0, "(@")
+    head, rest = text[:end], text[end:]
+    name, opened, given = head.partition("(")
+    name = name.strip()
+    if rest and not rest.startswith("@"):
+        raise InputError(f"model spec {text!r}: after the arguments of {name} comes @WEIGHTS")
     if not name:
         raise InputError(f"model spec {text!r} has no name: write NAME or NAME@WEIGHTS, as in vit")
-    if at and not weights:
+    arguments = _literals(text, name, given.removesuffix(")")) if opened else {}
+    if not rest:
+        return Spec(name, arguments)
+    weights, key = _split_key(rest[1:])
+    if not weights or (key is not None and not key):
+        what = "'#'" if weights else "'@'"
         raise InputError(
-            f"model spec {text!r} has nothing after '@': write {name}@random, {name}@pretrained "
-            f"or {name}@FILE"
+            f"model spec {text!r} has nothing after {what}: write {name}@random, {name}@pretrained, "
+            f"{name}@FILE or {name}@FILE#KEY"
         )
-    return Spec(name, weights or RANDOM)
+    return Spec(name, arguments, weights, key or "")
+
+
+def split_specs(text: str) -> list[str]:
+    """A list of specs with commas between them; those within a spec's arguments do not part it."""
+    parts, start = [], 0
+    while True:
+        end = text.find(",", _arguments_end(text, start, "(@,"))
+        if end < 0:
+            return [*parts, text[start:].strip()]
+        parts.append(text[start:end].strip())
+        start = end + 1
+
+
+def _arguments_end(text: str, start: int, stops: str) -> int:
+    """Where the name (up to one of `stops`) and arguments of the spec at `start` end."""
+    here = start
+    while here < len(text) and text[here] not in stops:
+        here += 1
+    if text[here : here + 1] != "(":
+        return here
+    depth, quote = 0, ""
+    for place in range(here, len(text)):
+        char = text[place]
+        if quote:
+            quote = "" if char == quote and text[place - 1] != "\\" else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if not depth:
+                return place + 1
+    raise InputError(f"model spec {text[start:]!r}: a bracket or quote is not closed")
+
+
+def _literals(text: str, name: str, given: str) -> dict[str, Any]:
+    try:
+        call = ast.parse(f"f({given})", mode="eval").body
+        if isinstance(call, ast.Call) and not call.args:
+            values = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+            if None not in values:  # the name of `**values`
+                return values
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        pass
+    raise InputError(
+        f"model spec {text!r}: arguments are written ARG=VALUE with plain values, as in "
+        f"{name}(img_size=32,global_pool='avg')"
+    )
+
+
+def _split_key(weights: str) -> tuple[str, str | None]:
+    """The path and the key; None where there is no `#`, or where it belongs to the file's name."""
+    path, hash_, key = weights.rpartition("#")
+    if not hash_ or Path(weights).expanduser().exists():
+        return weights, None
+    return path, key

@@ -8,10 +8,12 @@ from inspect import signature
 
 from torch import nn
 
+from vitprobe.errors import InputError
 from vitprobe.models.architecture import (
     OPTIONS,
     Architecture,
     Told,
+    given_options,
     guessed_heads,
     resolved,
     stored_options,
@@ -28,6 +30,7 @@ class VitSource(Source):
     """
 
     default_classes = 10
+    has_options = True
 
     def __init__(
         self,
@@ -49,11 +52,14 @@ class VitSource(Source):
     def architecture(self) -> Architecture:
         return {key: self.options[key] for key in OPTIONS}
 
+    def draft(self, given: Architecture) -> Source:
+        return self  # what was asked for may fit the checkpoint only
+
     def native(self, checkpoint: Checkpoint) -> Checkpoint:
         return self._native(checkpoint) if self._native else checkpoint
 
     def configured(self, given: Architecture, checkpoint: Checkpoint | None) -> Source:
-        new = copy(self)
+        new, given = copy(self), given_options(given)
         if checkpoint is None:
             new.options = self.options | given
             return new
@@ -63,6 +69,11 @@ class VitSource(Source):
             if "heads" not in told and "heads" not in given:
                 told["heads"] = guessed_heads(self.name, checkpoint.path, told["dim"].value)
                 new.remark = f"{told['heads'].value} heads are assumed: the file does not say"
+        new.inferred = {
+            key: each.value
+            for key, each in told.items()
+            if each.because and key in OPTIONS and each.value != self.options[key]
+        }
         new.options = resolved(self.name, checkpoint.path, self.options, told, given)
         return new
 
@@ -72,4 +83,6 @@ class VitSource(Source):
         return side, side
 
     def build(self, num_classes: int | None, size: Frame | None) -> nn.Module:
+        if size[0] != size[1]:
+            raise InputError(f"{self.name} takes square images, not {size[0]} x {size[1]} px")
         return self.builder(num_classes=num_classes, image_size=size[0], **self.options)

@@ -14,7 +14,8 @@ from vitprobe.models.from_timm import TimmSource
 from vitprobe.models.lambda_resnet import lambda_resnet
 from vitprobe.models.resnet import resnet, stem_sizes
 from vitprobe.models.resnet_cifar import resnet_cifar
-from vitprobe.models.source import Frame, SizeRange, Source
+from vitprobe.models.image_sizes import Frame, ImageSizes
+from vitprobe.models.source import Source
 from vitprobe.models.vit import vit, vit_told
 from vitprobe.models.vit_small_data import vit_small_data, vit_small_data_told
 from vitprobe.models.vit_source import VitSource
@@ -66,8 +67,11 @@ class ResNetSource(OwnSource):
         return TimmSource(self.name)
 
     def sizes(
-        self, state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size]
-    ) -> SizeRange | None:
+        self,
+        state: Mapping[str, torch.Tensor],
+        shapes: Mapping[str, torch.Size],
+        asked: Frame | None,
+    ) -> ImageSizes | None:
         return stem_sizes(state)
 
 

@@ -11,8 +11,8 @@ from vitprobe.data.downloads import SETS
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.models import find_checkpoint, read_checkpoint
 from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
-from vitprobe.models.fit import weight_shapes
 from vitprobe.models.names import find_source
+from vitprobe.models.outline import weight_shapes
 from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
 from vitprobe.training.recipe import find_recipe
 from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of

@@ -1,0 +1,159 @@
+"""A model as a checkpoint's weights say that it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vitprobe.errors import InputError
+from vitprobe.models.architecture import Architecture
+from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
+from vitprobe.models.fit import drop_head, load_weights, new_head_keys
+from vitprobe.models.image_sizes import Frame, ImageSizes, resampled, sides
+from vitprobe.models.outline import Outline, built, outlined
+from vitprobe.models.source import Source
+from vitprobe.models.weight_sets import Wanted
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller wants of the model; None leaves it to the weights.
+
+    fallback_size: side in pixels, only a wish.
+    """
+
+    num_classes: int | None
+    size: Frame | None
+    fallback_size: int | None
+    new_head: bool
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The model, how it was made, and what a reader should know (a line, and facts by name)."""
+
+    model: nn.Module
+    source: Source
+    checkpoint: Checkpoint
+    num_classes: int | None
+    size: Frame | None
+    note: str
+    facts: dict[str, Any]
+
+
+def model_from_file(
+    source: Source, path: Path, key: str, given: Architecture, asked: Asked
+) -> Loaded:
+    """Build the model that the weights are of, and load them, bit for bit.
+
+    given: constructor's arguments that were asked for.
+
+    Raises InputError for a file without weights that fit, and for what contradicts them.
+    """
+    draft = source.draft(given)
+    outline = outlined(draft)
+    wanted = Wanted(outline.shapes, outline.classifier)
+    checkpoint = draft.native(read_checkpoint(path, key, wanted))
+    source = draft.configured(given, checkpoint)
+    if source is not draft:
+        outline = outlined(source)
+    classes = _classes(source, outline, checkpoint, asked)
+    sizes = source.sizes(checkpoint.state, outline.shapes, asked.size)
+    size, interpolated = _agreed_size(source, sizes, checkpoint, asked)
+    if interpolated:
+        state = resampled(checkpoint.state, sizes, size, source.name)
+    else:
+        state = checkpoint.state
+    model = built(source, classes or asked.num_classes or source.default_classes, size)
+    head = [name for name in outline.classifier if name not in state]
+    fits = any(name in state for name in outline.shapes)
+    headless = bool(head) and fits and not asked.new_head
+    but = new_head_keys(source) if asked.new_head else outline.classifier if headless else ()
+    extra = load_weights(model, replace(checkpoint, state=state), source.name, but)
+    if headless:
+        drop_head(model, outline.classifier)
+        classes = 0
+    left_out = [*checkpoint.left_out, *extra, *(name for name in but if name in state)]
+    notes = [f"{key} {value}" for key, value in source.inferred.items()]
+    notes = [f"{', '.join(notes)} as its weights say"] if notes else []
+    if interpolated:
+        notes += [f"positions interpolated from {sides(sizes.usual)} to {sides(size)} px"]
+    elif sizes is not None and sizes.guess:
+        notes += [sizes.guess]
+    if headless:
+        notes += ["the file has no classifier: the identity stands for it"]
+    if left_out:
+        notes += [f"left out {len(left_out)} of its weights: {', '.join(grouped(left_out)[:4])}"]
+    if checkpoint.alike:
+        others = ", ".join(f"#{key}" for key in checkpoint.alike[:3])
+        notes += [f"{checkpoint.path.name}{others} would fit as well"]
+    where = f", its {checkpoint.key}" if checkpoint.key else ""
+    facts = {
+        "weights_key": checkpoint.key,
+        "weights_prefix": checkpoint.prefix,
+        "inferred": dict(source.inferred),
+        "left_out": grouped(left_out),
+    }
+    kept = classes if classes is not None else asked.num_classes or source.default_classes
+    if asked.new_head and asked.num_classes:
+        kept = asked.num_classes
+    note = "".join(f"; {note}" for note in notes)
+    return Loaded(model, source, checkpoint, kept, size, where + note, facts)
+
+
+def grouped(names: Sequence[str]) -> list[str]:
+    """`["decoder_blocks.* (96)", "mask_token"]`: names by their first part, counted."""
+    counts = Counter(name.partition(".")[0] for name in names)
+    return [
+        f"{first}.* ({count})" if count > 1 else next(n for n in names if n.split(".")[0] == first)
+        for first, count in counts.items()
+    ]
+
+
+def _classes(source: Source, outline: Outline, checkpoint: Checkpoint, asked: Asked) -> int | None:
+    """The number of classes that the weights have; None where they don't tell, or need not.
+
+    Raises InputError where another one was asked for.
+    """
+    state = checkpoint.state
+    head = [key for key in outline.classifier if key in state and state[key].ndim]
+    if asked.new_head and asked.num_classes:
+        return asked.num_classes
+    classes = state[head[0]].shape[0] if head else None
+    if None not in (classes, asked.num_classes) and classes != asked.num_classes:
+        because = ", ".join(f"{key} {tuple(state[key].shape)}" for key in head)
+        raise InputError(
+            f"checkpoint {checkpoint.path} is a {source.name} with {classes} classes ({because}), "
+            f"but {asked.num_classes} were asked for: leave that out, or use other weights"
+        )
+    return classes
+
+
+def _agreed_size(
+    source: Source, sizes: ImageSizes | None, checkpoint: Checkpoint, asked: Asked
+) -> tuple[Frame | None, bool]:
+    """The image size to build for, and whether the positions must be interpolated to it."""
+    size = asked.size or _stored_size(checkpoint) or source.default_size(asked.fallback_size)
+    if sizes is None or (size and sizes.fit(size)):
+        return size, False
+    if not asked.size:
+        return sizes.usual, False
+    if not sizes.key:
+        raise InputError(
+            f"checkpoint {checkpoint.path} is a {source.name} for images of {sizes.span} px "
+            f"({sizes.because}), but {sides(size)} px were asked for: use {sides(sizes.usual)}, or "
+            "other weights"
+        )
+    return size, True
+
+
+def _stored_size(checkpoint: Checkpoint) -> Frame | None:
+    """The images that our own training showed, in pixels, where the file says so."""
+    held = checkpoint.metadata.get("image_size")
+    whole = isinstance(held, list) and len(held) == 2
+    return tuple(held) if whole and all(type(side) is int and side > 0 for side in held) else None

@@ -1,0 +1,197 @@
+"""Where in a file the weights of a model are: found by fit, not by a list of known names.
+
+A file may hold several dictionaries of tensors (raw and averaged weights, student and teacher), at
+any depth, and each may hold several networks under prefixes (`backbone.`, `module.encoder_q.`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Size, Tensor
+
+from vitprobe.errors import InputError, did_you_mean
+
+# Parts of a name that DataParallel and torch.compile add.
+WRAPPING = ("module", "_orig_mod")
+# Of several sets that fit alike: averaged weights and teachers come first, and what only serves to
+# make them, or to train against, last.
+PREFERRED = ("ema", "teacher", "averaged", "average", "swa")
+LAST = ("raw", "student", "momentum", "k", "optimizer")
+
+
+@dataclass(frozen=True)
+class WeightSet:
+    """One dictionary of tensors in a file.
+
+    key: the way to it, dotted; "" for the file's own.
+    held: the dictionary.
+    around: those that it is in, from the outermost, each with the name under which the next lies.
+    """
+
+    key: str
+    held: Mapping[Any, Any]
+    around: tuple[tuple[Mapping[Any, Any], Any], ...] = ()
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """Those of its items that are tensors, under the names that the file gives them."""
+        return {
+            name: value
+            for name, value in self.held.items()
+            if isinstance(name, str) and isinstance(value, Tensor)
+        }
+
+    def beside(self) -> dict[Any, Any]:
+        """What stands beside the weights, and beside what they are in; the innermost wins."""
+        found: dict[Any, Any] = {}
+        for outer, name in self.around:
+            found |= {k: v for k, v in outer.items() if k != name}
+        return found | {k: v for k, v in self.held.items() if k not in self.weights}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a model needs: plain name -> shape; and which of these names are its classifier's."""
+
+    shapes: Mapping[str, Size]
+    classifier: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The weights of one network.
+
+    state: under plain names, without the prefix. key: where they were, prefix included, as `#KEY`
+    names it. prefix: what was taken off every name. left_out: names of the same dictionary without
+    this prefix. beside: see `WeightSet.beside`. alike: keys of others that fit as well.
+    """
+
+    state: dict[str, Tensor]
+    key: str
+    prefix: str
+    left_out: tuple[str, ...]
+    beside: dict[Any, Any]
+    alike: tuple[str, ...] = ()
+
+
+def plain_name(key: str) -> str:
+    """A weight's name without what DataParallel and torch.compile put before it or into it."""
+    *path, last = key.split(".")
+    return ".".join([part for part in path if part not in WRAPPING] + [last])
+
+
+def weight_sets(held: Any) -> list[WeightSet]:
+    """Every dictionary of tensors in what a file held, from the outermost inwards."""
+    return list(_walk(held))
+
+
+def find_weights(
+    sets: list[WeightSet], path: Path, wanted: Wanted | None = None, key: str = ""
+) -> Found:
+    """The network that fits best.
+
+    wanted: None takes the largest dictionary as it is.
+    key: only weights at a place of the file that these names, with dots between, lead to.
+
+    The most names count, then the most shapes; then PREFERRED and LAST decide, then the order in
+    the file. Raises InputError for a key that is not there, and two weights of one plain name.
+    """
+    there = [_Candidate(each, prefix, wanted) for each in sets for prefix in _prefixes(each, wanted)]
+    found = [each for each in there if not key or _is_at(each.key, plain_name(f"{key}.")[:-1])]
+    if not found:
+        names = [each.key for each in sorted(there, key=lambda each: each.rank) if each.key][::-1]
+        known = f": there are {', '.join(names[:6])}" if names else ": its weights have no key"
+        raise InputError(
+            f"checkpoint {path} has no weights under {key!r}{did_you_mean(key, names) or known}"
+        )
+    best = max(found, key=lambda each: each.rank)  # the first of equals
+    alike = [each.key for each in found if each.fit == best.fit and not each.is_same(best)]
+    return best.read(path, tuple(alike) if best.fit[0] else ())
+
+
+class _Candidate:
+    """One network in a dictionary of tensors: the weights with one prefix."""
+
+    def __init__(self, held: WeightSet, prefix: str, wanted: Wanted | None):
+        self.held, self.prefix = held, prefix
+        self.key = plain_name(f"{held.key}.{prefix}".lstrip("."))[:-1]
+        inside = [key for key in held.weights if plain_name(key).startswith(prefix)]
+        self.names = {key: plain_name(key)[len(prefix) :] for key in inside}
+        shapes = {name: held.weights[key].shape for key, name in self.names.items()}
+        if wanted is None:
+            self.fit, head = (len(shapes), 0), 0
+        else:
+            trunk = [name for name in wanted.shapes if name not in wanted.classifier]
+            trunk = [name for name in trunk if name in shapes and not is_counter(name)]
+            same = sum(shapes[name] == wanted.shapes[name] for name in trunk)
+            self.fit, head = (len(trunk), same), sum(name in shapes for name in wanted.classifier)
+        words = set(re.split(r"[._\-]", self.key.lower()))
+        preference = bool(words & {*PREFERRED}) - bool(words & {*LAST})
+        self.rank = (*self.fit, preference, head)
+
+    def is_same(self, other: _Candidate) -> bool:
+        """The very tensors, found on two ways."""
+        own = {id(self.held.weights[key]) for key in self.names}
+        return own == {id(other.held.weights[key]) for key in other.names}
+
+    def read(self, path: Path, alike: tuple[str, ...]) -> Found:
+        state: dict[str, Tensor] = {}
+        for key, name in self.names.items():
+            if name in state:
+                raise InputError(
+                    f"checkpoint {path} holds {name} twice, with a prefix (module. or _orig_mod.) "
+                    f"and without: save the weights of one model"
+                )
+            state[name] = self.held.weights[key].detach()
+        left_out = tuple(key for key in self.held.weights if key not in self.names)
+        return Found(state, self.key, self.prefix, left_out, self.held.beside(), alike)
+
+
+def is_counter(name: str) -> bool:
+    """Batch norm's counter, which old files lack and nothing but training reads."""
+    return name.endswith("num_batches_tracked")
+
+
+def _prefixes(held: WeightSet, wanted: Wanted | None) -> list[str]:
+    """What the names of these weights may begin with, so that the rest is a name of the model."""
+    votes: Counter[str] = Counter()
+    if wanted is not None:
+        for key in held.weights:
+            parts = plain_name(key).split(".")
+            for i in range(len(parts)):
+                if ".".join(parts[i:]) in wanted.shapes:
+                    votes["".join(f"{part}." for part in parts[:i])] += 1
+    return list(votes) or [""]
+
+
+def _walk(held: Any) -> Iterator[WeightSet]:
+    waiting = deque([WeightSet("", held)])
+    seen: set[int] = set()
+    while waiting:  # level by level
+        here = waiting.popleft()
+        if id(here.held) in seen or not isinstance(here.held, Mapping | list | tuple):
+            continue
+        seen.add(id(here.held))
+        if not isinstance(here.held, Mapping):
+            here = replace(here, held=dict(enumerate(here.held)))
+        if here.weights:
+            yield here
+        waiting += [
+            WeightSet(f"{here.key}.{name}".lstrip("."), value, (*here.around, (here.held, name)))
+            for name, value in here.held.items()
+            if name not in here.weights
+        ]
+
+
+def _is_at(place: str, key: str) -> bool:
+    """Whether the parts of `key` follow one another in this place."""
+    parts, wanted = place.split("."), key.split(".")
+    starts = range(len(parts) - len(wanted) + 1)
+    return any(parts[i : i + len(wanted)] == wanted for i in starts)
