@@ -192,7 +192,7 @@ def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Su
         label = model
         model = build_model(
             model,
-            num_classes=class_count(data),
+            fallback_classes=class_count(data),
             image_size=image_size,
             fallback_image_size=data_size,
             seed=seed,

@@ -127,7 +127,17 @@ def channels(option: str, text: str | None) -> tuple[float, float, float] | None
 
 def names(option: str, text: str) -> list[str]:
     """A comma-separated list; empty parts are an error."""
-    parts = [part.strip() for part in text.split(",")]
+    return _whole(option, text, [part.strip() for part in text.split(",")])
+
+
+def specs(option: str, text: str) -> list[str]:
+    """Model specs with commas between them; a spec's arguments may hold others."""
+    from vitprobe.models.spec import split_specs
+
+    return _whole(option, text, split_specs(text))
+
+
+def _whole(option: str, text: str, parts: list[str]) -> list[str]:
     if not all(parts):
         raise InputError(f"{option} has an empty name in {text!r}")
     return parts

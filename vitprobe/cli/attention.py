@@ -79,7 +79,7 @@ def command(
     from vitprobe.figures import plot, save_png
     from vitprobe.figures.attention import compare
 
-    specs = options.names("--models", models)
+    specs = options.specs("--models", models)
     given = {
         "grid": options.sides("--grid", grid, least=2),
         "prefix": prefix,

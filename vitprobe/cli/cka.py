@@ -77,7 +77,7 @@ def command(
     from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures import plot, save_png
 
-    specs = options.names("--models", models)
+    specs = options.specs("--models", models)
     if len(layers) not in (1, len(specs)):
         raise InputError(
             f"--layers was given {len(layers)} times for {len(specs)} models: once, or once each"

@@ -64,7 +64,7 @@ def command(
 
     Example: vitprobe head-subsets --models vit,resnet18
     """
-    specs = options.names("--models", models)
+    specs = options.specs("--models", models)
     if len(specs) != 2:
         raise InputError(f"--models takes two models such as vit,resnet18, not {models!r}")
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]

@@ -87,7 +87,14 @@ def read_checkpoint(path: str | Path, key: str = "", wanted: Wanted | None = Non
         raise InputError(f"checkpoint {path} holds no weights at any depth, but {what}: {RESAVE}")
     found = find_weights(sets, path, wanted, key)
     return Checkpoint(
-        path, found.state, found.beside, sha256, found.key, found.prefix, found.left_out, found.alike
+        path,
+        found.state,
+        found.beside,
+        sha256,
+        found.key,
+        found.prefix,
+        found.left_out,
+        found.alike,
     )
 
 
@@ -127,7 +134,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             f"cannot read checkpoint {path}: it is truncated or no safetensors file "
             f"({brief(error)})"
         ) from error
-    return {"state_dict": weights} | {key: _from_json(text) for key, text in metadata.items()}
+    return {key: _from_json(text) for key, text in metadata.items()} | weights
 
 
 def _read_torch(path: Path) -> Any:

@@ -14,9 +14,9 @@ from vitprobe.models.outline import outlined
 from vitprobe.models.source import Source
 from vitprobe.models.weight_sets import is_counter, plain_name
 
-# Names of weights that a model without them is another model: not to be left out.
+# First parts of names of weights without which a model is another model: not to be left out.
 PART_OF_THE_TRUNK = re.compile(
-    r"((cls|class|reg|register|dist)\w*_tokens?|pos\w*_embed\w*|.*norm\w*)(\..*)?"
+    r"(cls|class|reg|register|dist)\w*_tokens?|pos\w*_embed\w*|(fc_)?norm\w*"
 )
 
 
@@ -104,7 +104,8 @@ def _may_be_left_out(key: str, model: nn.Module) -> bool:
         return True
     own = {plain_name(name).partition(".")[0] for name, _ in model.named_parameters()}
     own |= {name for name, _ in model.named_children()}
-    return key.partition(".")[0] not in own and not PART_OF_THE_TRUNK.fullmatch(key)
+    first = key.partition(".")[0]
+    return first not in own and not PART_OF_THE_TRUNK.fullmatch(first)
 
 
 def _modules_of(keys: Collection[str]) -> list[str]:

@@ -79,7 +79,7 @@ def model_from_file(
         drop_head(model, outline.classifier)
         classes = 0
     left_out = [*checkpoint.left_out, *extra, *(name for name in but if name in state)]
-    notes = [f"{key} {value}" for key, value in source.inferred.items()]
+    notes = [f"{k} {v}" for k, v in source.inferred.items() if k not in source.guessed]
     notes = [f"{', '.join(notes)} as its weights say"] if notes else []
     if interpolated:
         notes += [f"positions interpolated from {sides(sizes.usual)} to {sides(size)} px"]

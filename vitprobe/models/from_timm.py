@@ -60,6 +60,7 @@ class TimmSource(Source):
         if renamed is not None:
             return renamed.configured(given, checkpoint)
         told = told_arguments(outline(new, 2, new.default_size(None)), checkpoint.state)
+        told = {key: each for key, each in told.items() if each.because or key not in given}
         for key in given:
             if key in told:
                 raise InputError(
@@ -69,9 +70,9 @@ class TimmSource(Source):
                 )
         new.inferred = {key: each.value for key, each in told.items()}
         new.arguments |= new.inferred
-        guessed = [key for key, each in told.items() if not each.because]
-        if "num_heads" in guessed:
-            new.remark = f"{new.arguments['num_heads']} heads are assumed: the file does not say"
+        new.guessed = tuple(key for key, each in told.items() if not each.because)
+        if new.guessed:
+            new.remark = f"{new.inferred['num_heads']} heads are assumed: the file does not say"
         return new
 
     def _with_or_without_distillation(self, checkpoint: Checkpoint) -> Source | None:

@@ -55,7 +55,7 @@ class TorchvisionSource(Source):
         new = copy(self)
         new.arguments = dict(given)
         if checkpoint is not None and self.model.startswith("vit_"):
-            new.inferred = self._told(checkpoint, given)
+            new.inferred = new._told(checkpoint, given)
             new.arguments |= new.inferred
         return new
 
@@ -114,6 +114,8 @@ class TorchvisionSource(Source):
         found = {k: v for k, v in told.items() if v != usual[k] and k not in given}
         if "hidden_dim" in found and "num_heads" not in given:
             found["num_heads"] = max(found["hidden_dim"] // 64, 1)
+            self.guessed = ("num_heads",)
+            self.remark = f"{found['num_heads']} heads are assumed: the file does not say"
         return found
 
     def transform(self, size: Frame | None) -> Transform:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy, deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from vitprobe.errors import InputError, did_you_mean
 from vitprobe.models.architecture import Architecture
 from vitprobe.models.hub import pinned, quiet_hub
 from vitprobe.models.image_sizes import Frame, whole_patches
+from vitprobe.models.outline import outline
 from vitprobe.models.shapes import counted, shape_of
 from vitprobe.models.source import Source, brief
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from vitprobe.models.checkpoints import Checkpoint
 
 TRANSFORMERS = "hf:"
+PIXELS = "pixel_values"
 PATCHES = re.compile(r".*patch_embeddings\.projection\.weight")
 LAYER = r"(?:.*\.)?(?:layer|layers)\.(\d+)\."
 
@@ -44,9 +47,7 @@ class TransformersSource(Source):
         try:
             import transformers
         except ImportError as error:
-            raise InputError(
-                f'{name} needs transformers: pip install "vitprobe[hf]", or pip install transformers'
-            ) from error
+            raise InputError(f'{name} needs transformers: pip install "vitprobe[hf]"') from error
         self._library = transformers
         folder = Path(self.where).expanduser()
         if folder.is_dir():
@@ -62,6 +63,7 @@ class TransformersSource(Source):
         self.processor = self._processor()
         self.kind = self._kind()
         self.takes_classes = self.kind is transformers.AutoModelForImageClassification
+        self.has_classifier = self.takes_classes
         self.default_classes = self.config.num_labels if self.takes_classes else None
 
     def _read(self, read, what: str, **options) -> Any:
@@ -77,7 +79,9 @@ class TransformersSource(Source):
         from transformers.image_processing_base import ImageProcessingMixin
 
         try:
-            return self._read(ImageProcessingMixin.get_image_processor_dict, "an image processor")[0]
+            return self._read(ImageProcessingMixin.get_image_processor_dict, "an image processor")[
+                0
+            ]
         except InputError:
             return {}
 
@@ -98,6 +102,7 @@ class TransformersSource(Source):
             new.inferred = {k: v for k, v in self._told(checkpoint).items() if k not in given}
         for key, value in (dict(new.inferred) | dict(given)).items():
             setattr(new.config, key, value)
+        new.default_classes = new.config.num_labels if new.takes_classes else None
         return new
 
     def _told(self, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -109,6 +114,24 @@ class TransformersSource(Source):
         if depth := counted(state, LAYER):
             told["num_hidden_layers"] = depth["depth"].value
         return {k: v for k, v in told.items() if _own(self.config, k) not in (None, v)}
+
+    def native(self, checkpoint: Checkpoint) -> Checkpoint:
+        """In the names of the model as it is built now: the files of earlier releases, and those
+        that `save_pretrained` writes, have others, which transformers itself translates."""
+        model = outline(self, 2, None)
+        own = model.state_dict()
+        if sum(key in own for key in checkpoint.state) * 2 > len(own):
+            return checkpoint
+        state, told = dict(checkpoint.state), {}
+        config = self.configured({}, checkpoint).config
+        with _quiet(self._library), suppress(Exception):  # no such file, after all
+            model, told = type(model).from_pretrained(
+                None, config=config, state_dict=state, output_loading_info=True
+            )
+        if not told or len(told["missing_keys"]) * 2 > len(own):
+            return checkpoint
+        read = {k: v for k, v in model.state_dict().items() if k not in told["missing_keys"]}
+        return replace(checkpoint, state=read)
 
     def default_size(self, fallback: int | None) -> Frame | None:
         size = getattr(self.config, "image_size", None) or self._processed_size() or fallback
@@ -125,7 +148,12 @@ class TransformersSource(Source):
         if size is not None and getattr(config, "image_size", None) is not None:
             config.image_size = size[0] if size[0] == size[1] else list(size)
         with _quiet(self._library):
-            return self.kind.from_config(config)
+            return self._of_images(self.kind.from_config(config))
+
+    def _of_images(self, model: nn.Module) -> nn.Module:
+        if getattr(model, "main_input_name", PIXELS) != PIXELS:
+            raise InputError(f"{self.name} is no model of images: it takes {model.main_input_name}")
+        return model
 
     def for_pretrained(self) -> Source:
         return self
@@ -133,6 +161,7 @@ class TransformersSource(Source):
     def build_pretrained(self, size: Frame | None) -> tuple[nn.Module, str]:
         read = partial(self.kind.from_pretrained, config=deepcopy(self.config))
         model, told = self._read(read, "weights", output_loading_info=True)
+        self._of_images(model)
         missing, wrong = sorted(told["missing_keys"]), sorted(told["mismatched_keys"])
         if absent := {key.partition(".")[0] for key in missing} & {"pooler"}:
             model.pooler, missing = None, [k for k in missing if k.split(".")[0] not in absent]

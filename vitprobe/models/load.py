@@ -130,7 +130,7 @@ def build_model(
     if new_head and parsed.weights != RANDOM:
         note += f", but a new classifier (seed {seed})"
     elif parsed.weights == PRETRAINED:
-        has_head = getattr(model, "num_classes", None) != 0
+        has_head = source.has_classifier and getattr(model, "num_classes", None) != 0
         note += f" {'with their own' if has_head else 'without a'} classifier"
     if headless:
         drop_head(model, outlined(source).classifier)

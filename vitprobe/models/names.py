@@ -15,7 +15,6 @@ from vitprobe.models.from_user import UserSource
 from vitprobe.models.source import Source
 from vitprobe.models.zoo import ALIASES, OWN, own_source
 
-
 HUBS = {  # prefix -> source
     TRANSFORMERS: TransformersSource,
     **dict.fromkeys(TIMM_HUBS, TimmHubSource),

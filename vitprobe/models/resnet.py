@@ -18,8 +18,8 @@ LAYOUTS = {
 }
 
 
-def resnet(depth: int, num_classes: int = 10, image_size: int = 32) -> nn.Module:
-    """ResNet of 18, 34, 50 or 101 layers: images (B, 3, H, W) -> logits (B, num_classes).
+def resnet(depth: int, num_classes: int = 10, image_size: int = 32, in_chans: int = 3) -> nn.Module:
+    """ResNet of 18, 34, 50 or 101 layers: images (B, in_chans, H, W) -> logits (B, num_classes).
 
     Up to 64 px the CIFAR stem (3x3, stride 1, no max-pool), above it ImageNet's (7x7, stride 2,
     max-pool). The keys are torchvision's and timm's.
@@ -27,9 +27,9 @@ def resnet(depth: int, num_classes: int = 10, image_size: int = 32) -> nn.Module
     block, layers = LAYOUTS[depth]
     # timm zeroes each block's last norm, which helps training to start. An untrained network then
     # has constant activations on every residual branch, and nothing there could be compared.
-    model = ResNet(block, layers, num_classes=num_classes, zero_init_last=False)
+    model = ResNet(block, layers, num_classes=num_classes, in_chans=in_chans, zero_init_last=False)
     if image_size <= SMALL:
-        model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+        model.conv1 = nn.Conv2d(in_chans, 64, kernel_size=3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
         model.maxpool = nn.Identity()
     return model

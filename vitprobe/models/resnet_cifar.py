@@ -4,22 +4,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def resnet_cifar(depth: int, num_classes: int = 10, image_size: int = 32) -> nn.Module:
+def resnet_cifar(
+    depth: int, num_classes: int = 10, image_size: int = 32, in_chans: int = 3
+) -> nn.Module:
     """ResNet of depth 6n + 2; it takes any image size. See `CifarResNet`."""
-    return CifarResNet((depth - 2) // 6, num_classes)
+    return CifarResNet((depth - 2) // 6, num_classes, in_chans)
 
 
 class CifarResNet(nn.Module):
     """A 3x3 stem and three stages of n blocks, 16, 32 and 64 channels wide: 6n + 2 layers.
 
-    Images (B, 3, H, W) -> logits (B, num_classes). He's option A joins the stages: no shortcut
-    has weights.
+    Images (B, in_chans, H, W) -> logits (B, num_classes). He's option A joins the stages: no
+    shortcut has weights.
     """
 
-    def __init__(self, blocks: int, num_classes: int = 10):
+    def __init__(self, blocks: int, num_classes: int = 10, in_chans: int = 3):
         super().__init__()
         self.num_classes = num_classes
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_chans, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.act1 = nn.ReLU()
         self.layer1 = stage(16, 16, blocks, stride=1)

@@ -17,6 +17,7 @@ from vitprobe.models.image_sizes import Frame, ImageSizes, sizes_of_positions
 if TYPE_CHECKING:
     from vitprobe.models.checkpoints import Checkpoint
 
+
 class Source:
     """One name's models. Subclasses: our own, timm's, torchvision's, a user's."""
 
@@ -27,6 +28,8 @@ class Source:
     default_classes: int | None = None
     # Whether the number of classes can be chosen.
     takes_classes: bool = True
+    # Whether its models end in a classifier.
+    has_classifier: bool = True
 
     # Whether it has the options of architecture.py.
     has_options: bool = False
@@ -34,6 +37,8 @@ class Source:
     architecture: Mapping[str, Any] = MappingProxyType({})
     # The constructor's arguments that the weights told, where they differ from the name's own.
     inferred: Mapping[str, Any] = MappingProxyType({})
+    # Those of them that were guessed; `remark` says so.
+    guessed: tuple[str, ...] = ()
     # The commit of a hub's repository, or "".
     revision: str = ""
     # What a reader should know of it: a guess, or "".

@@ -13,6 +13,7 @@ from vitprobe.errors import InputError
 RANDOM = "random"
 PRETRAINED = "pretrained"
 DIGITS = "digits"
+WORDS = (RANDOM, PRETRAINED, DIGITS)  # what stands for weights besides a file
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Spec:
     @property
     def path(self) -> Path | None:
         """The checkpoint's file, or None where the weights are a word."""
-        words = (RANDOM, PRETRAINED, DIGITS)
-        return None if self.weights in words else Path(self.weights).expanduser()
+        return None if self.weights in WORDS else Path(self.weights).expanduser()
 
     @property
     def model(self) -> str:
@@ -42,8 +42,13 @@ class Spec:
         given = ",".join(f"{key}={value!r}" for key, value in self.arguments.items())
         return f"{self.name}({given})" if given else self.name
 
+    @property
+    def weights_and_key(self) -> str:
+        """`WEIGHTS#KEY`, as `split_key` takes it apart."""
+        return f"{self.weights}#{self.key}" if self.key else self.weights
+
     def __str__(self) -> str:
-        return f"{self.model}@{self.weights}{f'#{self.key}' if self.key else ''}"
+        return f"{self.model}@{self.weights_and_key}"
 
 
 def parse_spec(text: str) -> Spec:
@@ -68,14 +73,14 @@ def parse_spec(text: str) -> Spec:
     arguments = _literals(text, name, given.removesuffix(")")) if opened else {}
     if not rest:
         return Spec(name, arguments)
-    weights, key = _split_key(rest[1:])
-    if not weights or (key is not None and not key):
+    weights, key = split_key(rest[1:])
+    if not weights or rest.endswith("#") and not key and weights != rest[1:]:
         what = "'#'" if weights else "'@'"
         raise InputError(
-            f"model spec {text!r} has nothing after {what}: write {name}@random, {name}@pretrained, "
-            f"{name}@FILE or {name}@FILE#KEY"
+            f"model spec {text!r} has nothing after {what}: write {name}@random, "
+            f"{name}@pretrained, {name}@FILE or {name}@FILE#KEY"
         )
-    return Spec(name, arguments, weights, key or "")
+    return Spec(name, arguments, weights, key)
 
 
 def split_specs(text: str) -> list[str]:
@@ -87,6 +92,14 @@ def split_specs(text: str) -> list[str]:
             return [*parts, text[start:].strip()]
         parts.append(text[start:end].strip())
         start = end + 1
+
+
+def split_key(weights: str) -> tuple[str, str]:
+    """`FILE#KEY` -> file and key; "" where there is no `#`, or it belongs to the file's name."""
+    path, hash_, key = weights.rpartition("#")
+    if not hash_ or Path(weights).expanduser().exists():
+        return weights, ""
+    return path, key
 
 
 def _arguments_end(text: str, start: int, stops: str) -> int:
@@ -125,11 +138,3 @@ def _literals(text: str, name: str, given: str) -> dict[str, Any]:
         f"model spec {text!r}: arguments are written ARG=VALUE with plain values, as in "
         f"{name}(img_size=32,global_pool='avg')"
     )
-
-
-def _split_key(weights: str) -> tuple[str, str | None]:
-    """The path and the key; None where there is no `#`, or where it belongs to the file's name."""
-    path, hash_, key = weights.rpartition("#")
-    if not hash_ or Path(weights).expanduser().exists():
-        return weights, None
-    return path, key

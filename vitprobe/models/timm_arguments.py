@@ -87,7 +87,9 @@ def _widths(own: Mapping[str, Tensor], state: Mapping[str, Tensor], model: nn.Mo
     if hidden and own_hidden and hidden[0] * own_hidden[1] != own_hidden[0] * hidden[1]:
         ratio = hidden[0] / hidden[1]  # timm cuts dim x ratio to a whole number
         exact = int(hidden[1] * ratio) == hidden[0]
-        told["mlp_ratio"] = Told(ratio if exact else (hidden[0] + 0.5) / hidden[1], f"{MLP} {hidden}")
+        told["mlp_ratio"] = Told(
+            ratio if exact else (hidden[0] + 0.5) / hidden[1], f"{MLP} {hidden}"
+        )
     return told
 
 

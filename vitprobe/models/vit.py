@@ -38,13 +38,14 @@ def vit(
     mlp_dim: int = 512,
     dropout: float = 0.0,
     pool: str = "cls",
+    in_chans: int = 3,
 ) -> nn.Module:
     """timm's VisionTransformer; with the defaults at 32 px about 1.2 M parameters.
 
     image_size: pixels, a multiple of patch_size.
     dropout: after the embedding, after each attention's projection and in the MLPs.
     pool: "cls" reads the class token; "mean" has none and averages the patches.
-    Images (B, 3, image_size, image_size) -> (B, num_classes).
+    Images (B, in_chans, image_size, image_size) -> (B, num_classes).
     Raises InputError for another image size, heads that do not divide dim, and a dim that is no
     multiple of 4.
     """
@@ -55,6 +56,7 @@ def vit(
     model = VisionTransformer(
         img_size=image_size,
         patch_size=patch_size,
+        in_chans=in_chans,
         num_classes=num_classes,
         embed_dim=dim,
         depth=depth,
@@ -89,6 +91,7 @@ def vit_told(checkpoint: Checkpoint) -> dict[str, Told]:
     if shape := shape_of(state, "patch_embed.proj.weight", 4):
         because = f"patch_embed.proj.weight {shape}"
         told |= {"dim": Told(shape[0], because), "patch_size": Told(shape[-1], because)}
+        told["in_chans"] = Told(shape[1], because)
     if shape := shape_of(state, "blocks.0.mlp.fc1.weight", 2):
         told["mlp_dim"] = Told(shape[0], f"blocks.0.mlp.fc1.weight {shape}")
     if shape_of(state, "pos_embed", 3):

@@ -72,7 +72,7 @@ class VitSource(Source):
         new.inferred = {
             key: each.value
             for key, each in told.items()
-            if each.because and key in OPTIONS and each.value != self.options[key]
+            if each.because and each.value != self.options[key]
         }
         new.options = resolved(self.name, checkpoint.path, self.options, told, given)
         return new

@@ -69,8 +69,8 @@ class Found:
     """The weights of one network.
 
     state: under plain names, without the prefix. key: where they were, prefix included, as `#KEY`
-    names it. prefix: what was taken off every name. left_out: names of the same dictionary without
-    this prefix. beside: see `WeightSet.beside`. alike: keys of others that fit as well.
+    names it. prefix: what was taken off every name. left_out: plain names of the same dictionary
+    without this prefix. beside: see `WeightSet.beside`. alike: keys of others that fit as well.
     """
 
     state: dict[str, Tensor]
@@ -103,7 +103,9 @@ def find_weights(
     The most names count, then the most shapes; then PREFERRED and LAST decide, then the order in
     the file. Raises InputError for a key that is not there, and two weights of one plain name.
     """
-    there = [_Candidate(each, prefix, wanted) for each in sets for prefix in _prefixes(each, wanted)]
+    there = [
+        _Candidate(each, prefix, wanted) for each in sets for prefix in _prefixes(each, wanted)
+    ]
     found = [each for each in there if not key or _is_at(each.key, plain_name(f"{key}.")[:-1])]
     if not found:
         names = [each.key for each in sorted(there, key=lambda each: each.rank) if each.key][::-1]
@@ -150,7 +152,7 @@ class _Candidate:
                     f"and without: save the weights of one model"
                 )
             state[name] = self.held.weights[key].detach()
-        left_out = tuple(key for key in self.held.weights if key not in self.names)
+        left_out = tuple(plain_name(key) for key in self.held.weights if key not in self.names)
         return Found(state, self.key, self.prefix, left_out, self.held.beside(), alike)
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from vitprobe.data import Transform
+from vitprobe.models.architecture import Architecture, refuse_options
 from vitprobe.models.from_timm import TimmSource
+from vitprobe.models.image_sizes import Frame, ImageSizes
 from vitprobe.models.lambda_resnet import lambda_resnet
 from vitprobe.models.resnet import resnet, stem_sizes
 from vitprobe.models.resnet_cifar import resnet_cifar
-from vitprobe.models.image_sizes import Frame, ImageSizes
+from vitprobe.models.shapes import shape_of
 from vitprobe.models.source import Source
 from vitprobe.models.vit import vit, vit_told
 from vitprobe.models.vit_small_data import vit_small_data, vit_small_data_told
 from vitprobe.models.vit_source import VitSource
 from vitprobe.models.vit_zhu2023 import ViTZhu2023
 from vitprobe.models.zhu2023_layouts import in_native_layout, zhu2023_told
+
+if TYPE_CHECKING:
+    from vitprobe.models.checkpoints import Checkpoint
 
 # name -> builder(num_classes=, image_size=)
 OWN: dict[str, Callable[..., nn.Module]] = {
@@ -39,6 +47,8 @@ VITS = {
     "vit-small-data": (vit_small_data_told,),
 }
 
+CHANNELS = ("in_chans",)  # the one argument of ours besides classes and image size
+
 # Short names for models of timm's that studies of small data use.
 ALIASES = {
     "mini-vit": "deit_tiny_patch16_224",
@@ -52,12 +62,27 @@ class OwnSource(Source):
 
     default_classes = 10
 
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.arguments: dict[str, Any] = {}
+
     def default_size(self, fallback: int | None) -> Frame:
         side = fallback or 32
         return side, side
 
+    def configured(self, given: Architecture, checkpoint: Checkpoint | None) -> Source:
+        takes = [key for key in signature(OWN[self.name]).parameters if key in CHANNELS]
+        refuse_options(self.name, {k: v for k, v in given.items() if k not in takes})
+        shape = shape_of(checkpoint.state, "conv1.weight", 4) if checkpoint and takes else None
+        new = copy(self)
+        if shape and shape[1] != given.get("in_chans", 3):
+            new.inferred = {"in_chans": shape[1]}
+        new.arguments = dict(given) | dict(new.inferred)
+        return new
+
     def build(self, num_classes: int | None, size: Frame | None) -> nn.Module:
-        return OWN[self.name](num_classes=num_classes, image_size=size[0])
+        builder = OWN[self.name]
+        return builder(num_classes=num_classes, image_size=size[0], **self.arguments)
 
 
 class ResNetSource(OwnSource):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from vitprobe.models import find_checkpoint, read_checkpoint
 from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
 from vitprobe.models.names import find_source
 from vitprobe.models.outline import weight_shapes
-from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
+from vitprobe.models.spec import RANDOM, WORDS, Spec, parse_spec, split_key
 from vitprobe.training.recipe import find_recipe
 from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of
 from vitprobe.training.toml import read_toml
@@ -118,8 +119,8 @@ def _data(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model(mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """`model` and `checkpoint`: `--model NAME@WEIGHTS` and `--checkpoint` say the same thing."""
-    spec = parse_spec(given["model"]) if "model" in given else None
-    named = None if spec is None or spec.weights == RANDOM else spec.weights
+    spec, told = _options_of(parse_spec(given["model"]), given) if "model" in given else (None, {})
+    named = None if spec is None or spec.weights == RANDOM else spec.weights_and_key
     checkpoint = given.get("checkpoint")
     if named and checkpoint and named != checkpoint:
         raise InputError(
@@ -135,15 +136,30 @@ def _model(mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(
             f"{mode} starts from random weights, but {checkpoint} was given: use finetune or probe"
         )
-    if checkpoint and checkpoint != PRETRAINED:
-        checkpoint = str(find_checkpoint(checkpoint))
-    name = spec.name if spec else None
-    if name is None and checkpoint not in (None, PRETRAINED):
-        held = read_checkpoint(checkpoint).metadata.get("settings")
+    if checkpoint not in (None, *WORDS):
+        path, key = split_key(checkpoint)
+        checkpoint = f"{find_checkpoint(path)}{f'#{key}' if key else ''}"
+    name = spec.model if spec else None
+    if name is None and checkpoint not in (None, *WORDS):
+        held = read_checkpoint(*split_key(checkpoint)).metadata.get("settings")
         name = held.get("model") if isinstance(held, Mapping) else None
     if mode == "resnet" and name is not None and not _has_batch_norm(name):
         raise InputError(f"resnet trains a ResNet, and {name} is none: use scratch")
-    return {"model": name or ("resnet18" if mode == "resnet" else "vit"), "checkpoint": checkpoint}
+    name = name or ("resnet18" if mode == "resnet" else "vit")
+    return {"model": name, "checkpoint": checkpoint, **told}
+
+
+def _options_of(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, Any]]:
+    """A spec without those arguments that are options of a run, and these."""
+    own = ARCHITECTURE if spec.name in WITH_ARCHITECTURE else ()
+    told = {k: v for k, v in spec.arguments.items() if k in (*own, "image_size", "num_classes")}
+    for key, value in told.items():
+        if given.get(key, value) != value:
+            raise InputError(
+                f"two values of {key}, {value!r} in --model and {given[key]!r}: give one"
+            )
+    rest = {k: v for k, v in spec.arguments.items() if k not in told}
+    return replace(spec, arguments=rest), told
 
 
 def _default_recipe(mode: str, dataset: str, model: str) -> str:
@@ -155,7 +171,8 @@ def _default_recipe(mode: str, dataset: str, model: str) -> str:
 
 
 def _has_batch_norm(model: str) -> bool:
-    source = find_source(model)
+    spec = parse_spec(model)
+    source = find_source(spec.name)
     weights = weight_shapes(source, 10, source.default_size(None))
     return any(key.endswith("running_mean") for key in weights)
 

@@ -14,6 +14,7 @@ import torch
 from vitprobe.data import CorruptImage, Transform
 from vitprobe.errors import InputError
 from vitprobe.models import choose_device
+from vitprobe.models.spec import split_key
 from vitprobe.training.augment import Augment
 from vitprobe.training.augment_options import AugmentOptions
 from vitprobe.training.diverged import OutOfMemory
@@ -139,7 +140,7 @@ def _run(
         _check_same_run(state, settings, files)
     elif group.first:
         _say_overwritten(files, report)
-    if settings.checkpoint and files.holds(settings.checkpoint):
+    if settings.checkpoint and files.holds(split_key(settings.checkpoint)[0]):
         raise InputError(
             f"{settings.checkpoint} is what this run starts from, and would be replaced by it: "
             "give another --model_name or --output"

@@ -10,7 +10,7 @@ from torch import nn
 from vitprobe.data import ImageData, Transform
 from vitprobe.errors import InputError
 from vitprobe.models import build_model, read_checkpoint
-from vitprobe.models.spec import PRETRAINED
+from vitprobe.models.spec import WORDS, split_key
 from vitprobe.training.settings import Settings
 
 
@@ -78,9 +78,9 @@ def _layout(model: nn.Module) -> torch.memory_format:
 
 
 def _same_classes(settings: Settings, data: ImageData) -> bool:
-    if settings.mode == "probe" or settings.checkpoint == PRETRAINED:
+    if settings.mode == "probe" or settings.checkpoint in WORDS:
         return False
-    held = read_checkpoint(settings.checkpoint).metadata
+    held = read_checkpoint(*split_key(settings.checkpoint)).metadata
     if held.get("class_names") != data.class_names:
         return False
     numbers = all(name.isdecimal() for name in data.class_names)  # which are no names
