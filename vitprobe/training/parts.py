@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitprobe.data import ImageData, load_data
+from vitprobe.data import ImageData, ImageStream, load_data
 from vitprobe.errors import InputError
 from vitprobe.training.settings import Settings
 from vitprobe.training.split import split_rows
@@ -60,6 +60,12 @@ def open_parts(settings: Settings) -> Parts:
     train = load_data(settings.dataset, split="train", data_dir=settings.data_dir)
     asked = settings.test_dataset or settings.dataset
     test = load_data(asked, split="test", data_dir=settings.data_dir)
+    for data in (train, test):
+        if isinstance(data, ImageStream):
+            raise InputError(
+                f"{data.name} is read as a stream, and training draws images by number: use tar "
+                "files on a disk, uncompressed"
+            )
     _check_classes(train, test, settings)
     rows, note = np.arange(len(train)), ""
     test_rows = torch.arange(len(test))
