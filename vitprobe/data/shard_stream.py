@@ -13,18 +13,17 @@ from vitprobe.data.shard_names import compression, is_remote
 from vitprobe.data.tar_index import IMAGE_FIELDS, LABEL_FIELDS, class_index, no_images
 from vitprobe.errors import InputError
 
-BUFFER = 1000  # samples
 _READ = {*IMAGE_FIELDS, *LABEL_FIELDS}
 
 
 class ShardStream(ImageStream):
     """The samples of shards, read by webdataset.
 
-    A seeded order draws the order of the shards, then the sample from a buffer of BUFFER: near
-    ones may stay together, which a permutation of all does not allow.
+    A seeded order draws the order of the shards, then the samples from a buffer: those that
+    lie near each other may stay so, as in a permutation of all they do not.
     """
 
-    buffer = BUFFER
+    buffer = 1000
 
     def __init__(self, name: str, shards: list[str]):
         super().__init__(name)
@@ -37,7 +36,7 @@ class ShardStream(ImageStream):
             return
         draw = random.Random(pass_seed(seed, pass_index))
         draw.shuffle(shards)
-        shuffled = library("webdataset", "wds").shuffle(BUFFER, initial=BUFFER, rng=draw)
+        shuffled = library("webdataset", "wds").shuffle(self.buffer, initial=self.buffer, rng=draw)
         yield from shuffled(self._samples(shards))
 
     def _samples(self, shards: list[str]) -> Iterator[tuple[EncodedImage, int]]:

@@ -96,10 +96,12 @@ def _members(path: str, file) -> Iterator[Member]:
                 archive.members.clear()  # else it keeps them all
                 if info.isreg() and not _META.match(info.name):
                     yield Member(info.name, info.offset_data, info.size)
-            # tarfile takes a header that it cannot read for the end
+            # tarfile takes a header that it cannot read, and the end of the file, for the end
             file.seek(archive.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                raise tarfile.ReadError(f"no file's header at byte {archive.offset:,}")
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(
+                    f"neither a file nor the archive's end at byte {archive.offset:,}"
+                )
     except (OSError, tarfile.TarError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(

@@ -64,7 +64,7 @@ class TarImages(ImageData):
         super().__init__(name, split, labels, classes, image_size=None)
         self._shards, self._where = shards, np.array(where).reshape(-1, 3)
         if without:
-            self.notes = (f"{without} samples of {name} have no image and were left out",)
+            self.notes = (f"samples of {name} that have no image were left out: {without}",)
 
     def decode(self, index: int) -> Image.Image:
         shard, offset, size = self._where[index].tolist()
