@@ -4,6 +4,7 @@ import io
 import pickle
 import sys
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -11,8 +12,6 @@ from PIL import Image
 
 from vitprobe.data import CorruptImage, PairedLoader, Transform, load_data
 from vitprobe.errors import InputError
-
-datasets = pytest.importorskip("datasets")
 
 IMAGES = [
     Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 9, 3), dtype=np.uint8))
