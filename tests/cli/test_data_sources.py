@@ -47,6 +47,7 @@ def run(vitprobe_command, output, dataset, *words):
     return ended, xr.load_dataset(f"{output}/cka-resnet20-resnet20.nc", engine="h5netcdf")
 
 
+@pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
 def test_cka_does_not_depend_on_the_storage(vitprobe_command, stores):
     source = f"wds:{stores}/s-{{00..02}}.tar"
     ended, shards = run(vitprobe_command, "shards", source)

@@ -182,6 +182,14 @@ def test_order_and_bad_images(workers):
     assert np.array_equal(np.asarray(copy[1][0]), np.asarray(IMAGES[1]))
 
 
+def test_the_librarys_own_data_sets_in_python(table):
+    (batch,) = PairedLoader(table.select(range(5)), [Transform(8)], order="file")
+    want = torch.stack([Transform(8)(image) for image in IMAGES[:5]])
+    assert torch.equal(batch.images[0], want) and batch.labels.tolist() == LABELS[:5]
+    with pytest.raises(InputError, match=r"DatasetDict holds several data sets: give one \(a, b\)"):
+        PairedLoader(datasets.DatasetDict({"a": table, "b": table}), [Transform(8)])
+
+
 def test_images_that_are_none(tmp_path):
     parquet(tmp_path / "none" / "0.parquet", {"image": [None, encoded(IMAGES[0])], "n": [1, 2]})
     parquet(tmp_path / "float" / "0.parquet", {"image": [[[0.5, 1.0]], [[0.1, 0.2]]]})

@@ -107,6 +107,16 @@ def test_a_jpeg_of_inks_is_near_its_colours(data):
     assert data[0][0].mode == "RGB"
 
 
+def test_training_tells_of_it_too(write_images):
+    from vitprobe.training.parts import open_parts
+    from vitprobe.training.resolve import resolve
+
+    root = write_images({f"{name}/{i}.png": 4 for name in "ab" for i in range(20)})
+    (root / "c").mkdir()
+    note = open_parts(resolve("scratch", {"dataset": f"imagefolder:{root}"})).note
+    assert "kept for the test" in note and note.endswith("which count as classes: c")
+
+
 def test_no_note_without_empty_folders(write_images):
     assert load_data(f"imagefolder:{write_images({'a/1.png': 4, 'b/1.png': 4})}").notes == ()
     flat = write_images({"1.png": 4}, write_images({}).parent / "flat")

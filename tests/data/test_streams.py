@@ -199,6 +199,7 @@ def test_streams_of_hugging_face_and_webdataset(tmp_path):
     assert not torch.equal(first, second), "its epoch is set, so that it draws anew"
 
 
+@pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
 def test_cka_of_a_stream_is_that_of_the_data_set_in_file_order():
     pairs = [(image.resize((32, 32)), i % 2) for i, image in enumerate(IMAGES)]
     arguments = {"layers": ["layer1.0", "output"], "batch_size": 8, "device": "cpu"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -90,6 +90,9 @@ class PairedLoader:
             self._source = TensorSource(
                 data, models, batch_size=batch_size, examples=examples, passes=passes
             )
+        elif isinstance(data, Mapping):  # such as Hugging Face's DatasetDict
+            names = ", ".join(map(str, data))
+            raise InputError(f"{type(data).__name__} holds several data sets: give one ({names})")
         elif is_stream(data):
             self._source = StreamSource(data, self.transforms, **read, note=self._note)
         elif hasattr(data, "__getitem__"):

@@ -51,8 +51,8 @@ class Parts:
 def open_parts(settings: Settings) -> Parts:
     """The data set's three parts, disjoint and in every class.
 
-    A set without a test part of its own (`npz:`, a folder of classes) and no `test_dataset`:
-    a fifth of it, in every class, is put aside first, the same for every seed.
+    A set without a test part of its own (`npz:`, `wds:`, a folder of classes) and no
+    `test_dataset`: a fifth of it, in every class, is put aside first, the same for every seed.
 
     Raises InputError for data that cannot be had, has no labels, a single class or too few images,
     or whose classes differ from the test's or from `num_classes`.
@@ -90,7 +90,10 @@ def open_parts(settings: Settings) -> Parts:
     )
     rows = torch.from_numpy(rows)
     parts = Parts(
-        Part(train, rows[chosen]), Part(train, rows[validation]), Part(test, test_rows), note
+        Part(train, rows[chosen]),
+        Part(train, rows[validation]),
+        Part(test, test_rows),
+        "; ".join(filter(None, (note, *train.notes))),
     )
     _check_enough(parts)
     return parts
