@@ -19,8 +19,8 @@ _READ = {*IMAGE_FIELDS, *LABEL_FIELDS}
 class ShardStream(ImageStream):
     """The samples of shards, read by webdataset.
 
-    A seeded order draws the order of the shards, then the samples from a buffer: those that
-    lie near each other may stay so, as in a permutation of all they do not.
+    A seeded order draws the order of the shards, then the samples from a buffer: unlike in a
+    permutation of all, samples that are stored near each other stay rather near.
     """
 
     buffer = 1000
