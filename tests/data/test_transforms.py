@@ -135,3 +135,45 @@ def test_senseless_fields(fields, words):
 def test_images_of_unknown_range(image, words):
     with pytest.raises(InputError, match=words):
         Transform(8)(image)
+
+
+def test_one_channel_is_the_grey_version(cifar):
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for image in (grey, grey[..., None], Image.fromarray(grey), Image.fromarray(grey).convert("P")):
+        x = Transform(channels=1)(image)
+        assert torch.equal(x, torch.from_numpy(grey)[None] / 255), "grey images as they are"
+    want = np.asarray(Image.fromarray(cifar[0]).convert("L"))
+    one = Transform(32, channels=1)
+    assert np.array_equal(one.pixels(cifar[0]), want[..., None])
+    x = Transform(32, (0.5,), (0.25,), channels=1)(Image.fromarray(cifar[0]))
+    assert x.dtype == torch.float32 and x.shape == (1, 32, 32)
+    assert torch.equal(x[0], (torch.from_numpy(want) / 255 - 0.5) / 0.25)
+
+
+def test_one_channel_is_resized_and_cut_as_three_are():
+    noise = np.random.default_rng(0).integers(0, 256, (50, 40), dtype=np.uint8)
+    for fields in ({"image_size": (20, 30)}, {"image_size": 32, "crop_pct": 0.9}):
+        one, three = Transform(**fields, channels=1)(noise), Transform(**fields)(noise)
+        assert torch.equal(one.expand(3, -1, -1), three)
+
+
+def test_mean_and_std_of_one_channel():
+    given = Transform(mean=(0.1, 0.2, 0.6), std=(0.2, 0.3, 0.4), channels=1)
+    assert given.mean == pytest.approx((0.3,)) and given.std == pytest.approx((0.3,))
+    assert Transform(channels=1).filled(mean=(0.2,) * 3, std=(1,)).mean == pytest.approx((0.2,))
+    assert Transform(mean=(0.5,), channels=1) != Transform(mean=(0.5,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"channels": 4}, "makes images of 1 or 3 channels, not 4; give tensors"),
+        ({"channels": 1, "mean": (0.5, 0.5)}, "mean must have one value, or three, got 2"),
+        ({"channels": 1, "std": ()}, "std must have one value, or three, got 0"),
+        ({"channels": 3, "std": (0.5,)}, r"three values \(R, G, B\), got 1"),
+        ({"channels": 1, "std": (0,)}, "std must be positive"),
+    ],
+)
+def test_senseless_channels(fields, words):
+    with pytest.raises(InputError, match=words):
+        Transform(**fields)

@@ -31,7 +31,8 @@ def attention(
     Args:
         model: a model spec (`vit`, any timm name, ...) or any module.
         data: a data set's name, a Dataset of (image, label), a DataLoader (its order and batches
-            are kept) or a float tensor (N, C, H, W), taken as it is.
+            are kept), a float tensor or array (N, C, H, W), taken as it is, uint8 images as an
+            array (N, H, W, 3), or an iterable of images.
         batch_size: images at a time; no result depends on it.
         examples: how many to use, from the front of the order; None: all.
         grid: rows and columns of patches (of the first stage of a hierarchy); None: found out.

@@ -1,23 +1,25 @@
 """What every analysis starts from: models and data, as a user names them, made ready."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-from vitprobe.data import ImageData, PairedLoader, Transform, load_data
+from vitprobe.data import ImageData, ImageStream, PairedLoader, Transform, load_data
+from vitprobe.data.arrays import from_array
 from vitprobe.data.batch import class_count
 from vitprobe.errors import InputError, VitprobeWarning
 from vitprobe.models import build_model, choose_device, device_of, transform_of
 from vitprobe.taps import Survey, survey
 
 ModelLike = str | nn.Module
-DataLike = str | Dataset | DataLoader | Tensor
+DataLike = str | Dataset | DataLoader | Tensor | np.ndarray | Iterable
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Inputs:
     split: str  # of a named data set, else ""
     device: torch.device
     seed: int
-    order: str  # "seeded", "file", or "as given" for tensors and DataLoaders
+    order: str  # "seeded", "file", or "as given" (see PairedLoader)
 
     @contextmanager
     def on_device(self):
@@ -98,7 +100,8 @@ def prepare(
 
     Args:
         models: model specs or modules; naming one twice gives one subject.
-        data: a data set's name, a Dataset, a DataLoader or a float tensor (N, C, H, W).
+        data: a data set's name, a Dataset, a DataLoader, a float tensor (N, C, H, W), or what else
+            PairedLoader takes.
         image_size: pixels, for every model given by name; None: the model's own, else the data's.
         mean, std: three floats that override every other normalisation.
         batch_size: None: min(256, max(32, examples // 8)).
@@ -118,6 +121,8 @@ def prepare(
     device = choose_device(device, models)
     if isinstance(data, str):
         data = load_data(data, split=split, data_dir=data_dir)
+    elif isinstance(data, np.ndarray):
+        data = from_array(data)
     if batch_size is not None and batch_size < 4:
         raise InputError(f"a batch of {batch_size} is too small: the estimators need at least 4")
     as_given = isinstance(data, (Tensor, DataLoader))
@@ -148,7 +153,7 @@ def prepare(
         split,
         device,
         seed,
-        "as given" if as_given else order,
+        loader.order,
     )
 
 
@@ -202,7 +207,7 @@ def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Su
         if any(is_lazy(parameter) for parameter in model.parameters()):
             raise InputError(f"{label} has lazy parameters without values: run it once first")
     transform = transform_of(model).filled(image_size=image_size)
-    if isinstance(data, ImageData):
+    if isinstance(data, (ImageData, ImageStream)):
         transform = transform.filled(image_size=data_size, mean=data.mean, std=data.std)
     transform = replace(transform, mean=mean or transform.mean, std=std or transform.std)
     provenance = getattr(model, "provenance", None)

@@ -22,6 +22,7 @@ from vitprobe.analyses.pictures import choose
 from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
 from vitprobe.data import ImageData, Transform, load_data
+from vitprobe.data.arrays import from_array
 from vitprobe.errors import InputError
 from vitprobe.models import choose_device
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
@@ -85,6 +86,8 @@ def maps(
         raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
     if isinstance(data, str):
         data = load_data(data)
+    elif isinstance(data, np.ndarray):
+        data = from_array(data)
     device = choose_device(device, [model])
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
     subject = make_subject(model, data, image_size, mean, std, seed)

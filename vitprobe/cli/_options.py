@@ -12,7 +12,8 @@ Dataset = Annotated[
     str,
     typer.Option(
         help="digits (embedded), cifar10, cifar100, svhn, mnist, fashionmnist, imagefolder:PATH, "
-        "zip:PATH or npz:PATH.",
+        "zip:PATH, npz:PATH, wds:PATTERN (WebDataset shards) or hfds:NAME_OR_FOLDER (Hugging "
+        "Face's datasets).",
         rich_help_panel=_DATA,
     ),
 ]

@@ -69,7 +69,7 @@ def command(
         _option(
             "--dataset",
             help="digits (embedded), cifar10, cifar100, svhn, mnist, fashionmnist, "
-            "imagefolder:PATH, zip:PATH or npz:PATH.",
+            "imagefolder:PATH, zip:PATH, npz:PATH, wds:PATTERN or hfds:NAME_OR_FOLDER.",
             panel="Images",
         ),
     ] = None,

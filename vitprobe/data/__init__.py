@@ -2,7 +2,7 @@
 
 from vitprobe.data.batch import Batch
 from vitprobe.data.files import image_files
-from vitprobe.data.images import CorruptImage, ImageData
+from vitprobe.data.images import CorruptImage, ImageData, ImageStream
 from vitprobe.data.loader import PairedLoader
 from vitprobe.data.named import load_data
 from vitprobe.data.order import example_order
@@ -12,6 +12,7 @@ __all__ = [
     "Batch",
     "CorruptImage",
     "ImageData",
+    "ImageStream",
     "PairedLoader",
     "Transform",
     "example_order",

@@ -9,8 +9,8 @@ import torch
 
 from vitprobe.errors import InputError
 
-IMAGE_KEYS = ("image", "images", "pixel_values")
-LABEL_KEYS = ("label", "labels")
+IMAGE_KEYS = ("image", "images", "pixel_values", "img", "jpg", "jpeg", "png", "webp")
+LABEL_KEYS = ("label", "labels", "fine_label", "cls")
 
 
 @dataclass
@@ -36,8 +36,8 @@ def class_count(data) -> int | None:
 def image_and_label(item) -> tuple:
     """Image(s) and label(s) (None: there are none) of what a data set or DataLoader gave.
 
-    A tuple or list starts with them; a mapping has them under `image`, `images` or
-    `pixel_values`, and `label` or `labels`; anything else is the image.
+    A tuple or list starts with them; a mapping has them under the first of IMAGE_KEYS and of
+    LABEL_KEYS that it has; anything else is the image.
     """
     if isinstance(item, Mapping):
         image = next((item[key] for key in IMAGE_KEYS if key in item), None)

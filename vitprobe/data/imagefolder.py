@@ -25,8 +25,10 @@ def imagefolder(path: str | Path, split: str) -> FileImages:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise InputError(f"imagefolder:{path} is not a folder: give the path of one")
-    paths, labels, class_names = find_images(_Disk(root), split)
-    return FileImages(f"imagefolder:{path}", split, paths, labels, class_names)
+    found = find_images(_Disk(root), split)
+    data = FileImages(f"imagefolder:{path}", split, found.paths, found.labels, found.class_names)
+    data.notes = found.notes
+    return data
 
 
 class _Disk:

@@ -1,9 +1,13 @@
-"""What every named data set is: RGB images by index, with labels that cost no decoding."""
+"""What named data sets are: RGB images by index, with labels that cost no decoding; or a stream."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -31,6 +35,32 @@ class CorruptImage(InputError):
         return type(self), (self.path, self.reason)
 
 
+def decoded(file: str | Path | BinaryIO, path: str | Path) -> Image.Image:
+    """The image in a file (its path, or open), decoded to its last row, in RGB.
+
+    Raises CorruptImage, which names `path`. An orientation noted in EXIF is not applied, as
+    torchvision's and timm's loaders do not.
+    """
+    try:
+        with Image.open(file) as image:
+            image.load()
+            return to_pil(image)
+    except Exception as error:  # Pillow's decoders raise many types on damaged bytes
+        raise CorruptImage(path, error) from error
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """A file's content, not decoded yet; `path` says where it came from."""
+
+    path: str
+    content: bytes
+
+    def decode(self) -> Image.Image:
+        """The image in RGB; raises CorruptImage."""
+        return decoded(io.BytesIO(self.content), self.path)
+
+
 class ImageData(torch.utils.data.Dataset):
     """Labelled images; `data[i]` is (PIL image in RGB, int label).
 
@@ -39,12 +69,14 @@ class ImageData(torch.utils.data.Dataset):
     class_names: one per class; empty where there are no classes.
     image_size: the side of every image in pixels; None where images differ or are not square.
     mean, std: three floats each (R, G, B), pixels in [0, 1].
+    notes: what a reader of results should know of the data.
 
     A subclass gives `decode`; indexing raises what it raises (CorruptImage for a bad file).
     """
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    notes: tuple[str, ...] = ()
 
     def __init__(self, name, split, labels, class_names, image_size):
         self.name, self.split = name, split
@@ -69,6 +101,31 @@ class ImageData(torch.utils.data.Dataset):
 
     def __repr__(self) -> str:
         return f"{self.name} ({self.split}): {len(self)} images, {self.num_classes} classes"
+
+
+class ImageStream(torch.utils.data.IterableDataset):
+    """A named data set that can only be read from its beginning to its end.
+
+    Iterating gives (PIL image in RGB, int label), as stored; -1: unknown. mean, std, image_size
+    and notes: as of ImageData. A subclass gives `encoded`.
+    """
+
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    image_size = None
+    notes: tuple[str, ...] = ()
+    once = False  # whether it can be read a single time only
+    buffer = 0  # examples within which a seeded order is drawn
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def encoded(self, order: str, seed: int, pass_index: int) -> Iterator[tuple[EncodedImage, int]]:
+        """(image, label) in `file` order, or `seeded`: as (seed, pass_index) alone decide."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[Image.Image, int]]:
+        for image, label in self.encoded("file", 0, 0):
+            yield image.decode(), label
 
 
 class ArrayImages(ImageData):
@@ -108,13 +165,7 @@ class FileImages(ImageData):
         self.paths = [str(path) for path in paths]
 
     def decode(self, index: int) -> Image.Image:
-        path = Path(self.paths[index])
-        try:
-            with Image.open(path) as image:
-                image.load()
-                return to_pil(image)
-        except Exception as error:  # Pillow's decoders raise many types on damaged bytes
-            raise CorruptImage(path, error) from error
+        return decoded(self.paths[index], self.paths[index])
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple, tuple]:

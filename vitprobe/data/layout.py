@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vitprobe.errors import InputError
 
@@ -30,12 +30,22 @@ class Tree(Protocol):
         """The image files of a folder, of its folders too where `deep`, in natural order."""
 
 
-def find_images(tree: Tree, split: str) -> tuple[list[str], list[int], list[str]]:
+class Found(NamedTuple):
+    """Image files, their class indices, all class names, and notes on what is odd."""
+
+    paths: list[str]
+    labels: list[int]
+    class_names: list[str]
+    notes: tuple[str, ...]
+
+
+def find_images(tree: Tree, split: str) -> Found:
     """Images, their class indices and the class names of one split, in one of three layouts.
 
     train|test|val|validation/CLASS/...: the split's folder (test: val where there is no test);
     class indices follow the names of all splits together. CLASS/...: the whole set, whatever the
-    split. Images without class folders: the whole set, label -1 and no classes.
+    split. Images without class folders: the whole set, label -1 and no classes. A class folder
+    without images keeps its index, and a note names it.
 
     Raises InputError for a split that is not there, and where there are no images.
     """
@@ -49,19 +59,25 @@ def find_images(tree: Tree, split: str) -> tuple[list[str], list[int], list[str]
         where = (here[0],)
         class_names = sorted({name for part in present for name in tree.folders(part)})
     index = {name: i for i, name in enumerate(class_names)}
-    paths, labels = [], []
+    paths, labels, empty = [], [], []
     for name in tree.folders(*where):
         files = tree.images(*where, name, deep=True)
         paths += files
         labels += [index[name]] * len(files)
+        empty += [] if files else [name]
     if not paths:
         paths = tree.images(*where, deep=False)
         labels = [-1] * len(paths)
         class_names = class_names if where else []
+        empty = []
+    folder = "/".join((tree.name, *where))
     if not paths:
-        folder = "/".join((tree.name, *where))
         raise InputError(f"no images in {folder}: expected {', '.join(sorted(EXTENSIONS))} files")
-    return paths, labels, class_names
+    notes = ()
+    if empty:
+        some = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        notes = (f"{folder} has class folders without images, which count as classes: {some}",)
+    return Found(paths, labels, class_names, notes)
 
 
 def is_image(name: str) -> bool:

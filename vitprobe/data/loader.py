@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
+from vitprobe.data.arrays import from_array
 from vitprobe.data.batch import Batch
 from vitprobe.data.given import LoaderSource, TensorSource
-from vitprobe.data.images import ImageData
+from vitprobe.data.images import ImageData, ImageStream
 from vitprobe.data.mapped import MapSource
 from vitprobe.data.named import load_data
+from vitprobe.data.stream import AS_GIVEN, StreamSource, is_stream
 from vitprobe.data.transforms import Transform
 from vitprobe.errors import InputError, VitprobeWarning
 
@@ -22,20 +25,22 @@ class PairedLoader:
 
     data: a name (see `load_data`), an ImageData, or any map-style data set of images (PIL images
         or uint8 arrays (H, W[, 1|3]) are transformed, float tensors (C, H, W) are taken as they
-        are) or of (image, label, ...): read in the order that `example_order` gives. A DataLoader:
-        its order and batches, the same tensors for every model. A float tensor (N, C, H, W): in
-        its order, taken as it is.
-    transforms: one for each model; fields that are None take the ImageData's values.
+        are) or of (image, label, ...): read in the order that `example_order` gives. A uint8 array
+        (N, H, W[, 1|3]): such a data set. An IterableDataset, or anything that can only be iterated
+        over: of the same items, in its own order. A DataLoader: its order and batches, the same
+        tensors for every model. A float tensor or array (N, C, H, W): in its order, as it is.
+    transforms: one for each model; fields that are None take a named data set's values.
     batch_size: None: 32 to 256, so that there are eight batches or more where possible. A
         DataLoader keeps its own.
     examples: how many in each pass (the first of the order); None: all.
     passes: a seeded order draws anew in each pass.
-    workers: processes that decode; 0: this one.
+    workers: processes that decode; 0: this one. Of a stream: threads.
     skip_bad_images: leave unreadable images out and list them, instead of raising CorruptImage.
 
     Attributes: `name`; `num_classes` (None: unknown); `examples` and `batches_per_pass` (None:
-    not known in advance); `batch_size`; `passes`; `transforms` (as used); `notes` (what a reader
-    of the result should know); `skipped` (paths of bad images so far).
+    not known in advance; of a stream the most there can be); `batch_size`; `passes`; `order`
+    ("seeded", "file", "as given", or how far a stream's order is seeded); `transforms` (as used);
+    `notes` (what a reader of the result should know); `skipped` (paths of bad images so far).
     Raises InputError for data it cannot read and numbers that cannot be.
     """
 
@@ -55,15 +60,28 @@ class PairedLoader:
         _at_least("batch_size", 1 if batch_size is None else batch_size, 1)
         _at_least("passes", passes, 1)
         _at_least("workers", workers, 0)
+        self.notes: list[str] = []
         if isinstance(data, str):
             data = load_data(data)
-        if isinstance(data, ImageData):
+        elif isinstance(data, np.ndarray):
+            data = from_array(data)
+        if isinstance(data, (ImageData, ImageStream)):
             own = {"image_size": data.image_size, "mean": data.mean, "std": data.std}
             transforms = [transform.filled(**own) for transform in transforms]
+            for text in data.notes:
+                self._note(text)
         self.transforms, self.passes = tuple(transforms), passes
-        self.notes: list[str] = []
         self._data = data
         models = len(self.transforms)
+        read = {
+            "batch_size": batch_size,
+            "examples": examples,
+            "passes": passes,
+            "order": order,
+            "seed": seed,
+            "workers": workers,
+            "skip_bad_images": skip_bad_images,
+        }
         if isinstance(data, DataLoader):
             self._source = LoaderSource(
                 data, models, examples=examples, passes=passes, note=self._note
@@ -72,28 +90,22 @@ class PairedLoader:
             self._source = TensorSource(
                 data, models, batch_size=batch_size, examples=examples, passes=passes
             )
-        elif isinstance(data, IterableDataset) or not hasattr(data, "__getitem__"):
-            raise InputError(
-                f"{type(data).__name__} cannot be read by index: wrap it in a DataLoader"
-            )
+        elif isinstance(data, Mapping):  # such as Hugging Face's DatasetDict
+            names = ", ".join(map(str, data))
+            raise InputError(f"{type(data).__name__} holds several data sets: give one ({names})")
+        elif is_stream(data):
+            self._source = StreamSource(data, self.transforms, **read, note=self._note)
+        elif hasattr(data, "__getitem__"):
+            self._source = MapSource(data, self.transforms, **read)
         else:
-            self._source = MapSource(
-                data,
-                self.transforms,
-                batch_size=batch_size,
-                examples=examples,
-                passes=passes,
-                order=order,
-                seed=seed,
-                workers=workers,
-                skip_bad_images=skip_bad_images,
-            )
+            raise InputError(f"{type(data).__name__} cannot be read: give a data set of images")
         self.name = self._source.name
         self.num_classes = self._source.num_classes
         self.examples = self._source.examples
         self.batches_per_pass = self._source.batches_per_pass
         self.batch_size = self._source.batch_size
         self.skipped = self._source.skipped
+        self.order = getattr(self._source, "order", AS_GIVEN)
 
     def __iter__(self) -> Iterator[Batch]:
         for number, batch in enumerate(self._source):

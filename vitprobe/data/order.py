@@ -27,17 +27,26 @@ def example_order(
     Raises InputError for an unknown order, a seed below 0 or of 2**63 and more, more examples than
     there are, and fewer than 4.
     """
+    check_order(order, seed)
+    count = how_many(n, examples)
+    if order == "file":
+        return torch.arange(count)
+    generator = torch.Generator().manual_seed(pass_seed(seed, pass_index))
+    return torch.randperm(n, generator=generator)[:count]
+
+
+def check_order(order: str, seed: int) -> None:
+    """Raises InputError for an unknown order, and a seed below 0 or of 2**63 and more."""
     if order not in ORDERS:
         near = did_you_mean(str(order), ORDERS) or "; use seeded or file"
         raise InputError(f"unknown order {order!r}{near}")
     if not 0 <= seed < 2**63:  # results keep it as a signed 64-bit number
         raise InputError(f"the seed must be 0 or more and below 2**63, got {seed}")
-    count = how_many(n, examples)
-    if order == "file":
-        return torch.arange(count)
-    state = np.random.SeedSequence([seed, pass_index]).generate_state(1, np.uint64)
-    generator = torch.Generator().manual_seed(int(state[0]))
-    return torch.randperm(n, generator=generator)[:count]
+
+
+def pass_seed(seed: int, pass_index: int) -> int:
+    """The seed of one pass: 64 bits that (seed, pass_index) alone decide."""
+    return int(np.random.SeedSequence([seed, pass_index]).generate_state(1, np.uint64)[0])
 
 
 def how_many(n: int, examples: int | None) -> int:

@@ -21,9 +21,11 @@ class Transform:
     """What a model wants done to an image.
 
     image_size: (height, width) in pixels; an int means a square; None keeps the image's own size.
-    mean, std: three floats each, in units of [0, 1]; None leaves the pixels in [0, 1].
+    mean, std: a float for each channel, in units of [0, 1]; None leaves the pixels in [0, 1].
     crop_pct: part of the resized image's side that the centre crop keeps, in (0, 1].
     interpolation: `nearest`, `nearest-exact`, `bilinear`, `bicubic`, `box`, `hamming` or `lanczos`.
+    channels: 3 (R, G, B), or 1: the image's grey version (Pillow's "L", which leaves grey images as
+        they are), for which mean and std have one value, or three that are averaged.
 
     The image keeps its aspect ratio. An image larger than `image_size` on both sides is resized
     to cover image_size / crop_pct (rounded down) and its centre is cut out, as timm does when it
@@ -35,15 +37,20 @@ class Transform:
     """
 
     image_size: tuple[int, int] | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     crop_pct: float = 1.0
     interpolation: str = "bilinear"
+    channels: int = 3
 
     def __post_init__(self):
+        if self.channels not in (1, 3):
+            raise InputError(
+                f"a transform makes images of 1 or 3 channels, not {self.channels}; give tensors"
+            )
         object.__setattr__(self, "image_size", _size(self.image_size))
-        object.__setattr__(self, "mean", _channels("mean", self.mean))
-        object.__setattr__(self, "std", _channels("std", self.std))
+        object.__setattr__(self, "mean", _channels("mean", self.mean, self.channels))
+        object.__setattr__(self, "std", _channels("std", self.std, self.channels))
         if self.std is not None and min(self.std) <= 0:
             raise InputError(f"std must be positive, got {self.std}")
         if not 0 < self.crop_pct <= 1:
@@ -64,31 +71,34 @@ class Transform:
         )
 
     def __call__(self, image: Image.Image | np.ndarray) -> torch.Tensor:
-        """PIL image or uint8 array (H, W), (H, W, 1) or (H, W, 3) -> float32 tensor (3, H, W).
+        """PIL image or uint8 array (H, W), (H, W, 1) or (H, W, 3) -> float32 tensor (C, H, W).
 
         Raises InputError for an array of another dtype or shape.
         """
         pixels, table = self.pixels(image), self._table()
-        x = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
-        for c in range(3):
+        x = np.empty((self.channels, *pixels.shape[:2]), dtype=np.float32)
+        for c in range(self.channels):
             np.take(table[c], pixels[..., c], out=x[c], mode="clip")
         return torch.from_numpy(x)
 
     def pixels(self, image: Image.Image | np.ndarray) -> np.ndarray:
-        """The same without normalising: resized and cut, uint8 (H, W, 3); it may be read-only."""
+        """The same without normalising: resized and cut, uint8 (H, W, C); it may be read-only."""
         image = to_pil(image)
-        return np.asarray(image if self.image_size is None else self._fit(image))
+        if self.channels == 1:
+            image = image.convert("L")
+        pixels = np.asarray(image if self.image_size is None else self._fit(image))
+        return pixels.reshape(*pixels.shape[:2], self.channels)
 
     def _table(self) -> np.ndarray:
-        """Level 0..255 -> value, float32 (3, 256).
+        """Level 0..255 -> value, float32 (C, 256).
 
         One look-up for each pixel, on one thread. torch starts all its threads for an image of
         224 px; on a busy machine they wait for each other far longer than the work takes
         (measured: 32 ms an image instead of 0.4).
         """
         levels = np.arange(256, dtype=np.float32) / np.float32(255)
-        mean = np.zeros(3) if self.mean is None else np.array(self.mean)
-        std = np.ones(3) if self.std is None else np.array(self.std)
+        mean = np.zeros(self.channels) if self.mean is None else np.array(self.mean)
+        std = np.ones(self.channels) if self.std is None else np.array(self.std)
         return (levels - mean.astype(np.float32)[:, None]) / std.astype(np.float32)[:, None]
 
     def _fit(self, image: Image.Image) -> Image.Image:
@@ -106,8 +116,10 @@ class Transform:
 def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
     """PIL image, or uint8 array (H, W), (H, W, 1) or (H, W, 3) -> PIL image in RGB.
 
-    Of 16-bit grey images the high byte is kept. Raises InputError for floating-point images and
-    for arrays of another dtype or shape: their range is unknown.
+    Of 16-bit grey images the high byte is kept. Transparency is dropped, as torchvision's and
+    timm's loaders do: a transparent pixel has the colour that is stored under it. Raises
+    InputError for floating-point images and for arrays of another dtype or shape: their range is
+    unknown.
     """
     if isinstance(image, np.ndarray):
         grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
@@ -126,6 +138,8 @@ def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
         raise InputError("floating-point images have no known range: save them with 8 bits")
     if image.mode.startswith("I"):  # Pillow's own conversion turns all above 255 white
         image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if isinstance(image.info.get("transparency"), bytes):  # of a palette: Pillow's own detour,
+        image = image.convert("RGBA")  # which it warns of where it is not taken; the same colours
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -145,12 +159,13 @@ def _size(size) -> tuple[int, int] | None:
     return size
 
 
-def _channels(name: str, values) -> tuple[float, float, float] | None:
+def _channels(name: str, values, channels: int) -> tuple[float, ...] | None:
     if values is None:
         return None
     values = tuple(float(value) for value in values)
-    if len(values) != 3:
-        raise InputError(f"{name} must have three values (R, G, B), got {len(values)}")
+    if len(values) not in (channels, 3):
+        wanted = "three values (R, G, B)" if channels == 3 else "one value, or three"
+        raise InputError(f"{name} must have {wanted}, got {len(values)}")
     if not all(math.isfinite(value) for value in values):
         raise InputError(f"{name} must be finite numbers, got {values}")
-    return values
+    return values if len(values) == channels else (sum(values) / 3,)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from vitprobe.data.images import CorruptImage, ImageData
+from vitprobe.data.images import CorruptImage, ImageData, decoded
 from vitprobe.data.layout import SPLIT_FOLDERS, find_images, is_image, natural
-from vitprobe.data.transforms import to_pil
 from vitprobe.errors import InputError
 
 _SPLITS = {name for names in SPLIT_FOLDERS.values() for name in names}
@@ -31,11 +30,13 @@ def zipped(path: str | Path, split: str) -> ZipImages:
     with _open(file) as archive:
         members = archive.infolist()
     tree = _Members(file, [member.filename for member in members])
-    names, labels, class_names = find_images(tree, split)
+    found = find_images(tree, split)
     locked = {member.filename for member in members if member.flag_bits & 1}
-    if locked.intersection(names):
+    if locked.intersection(found.paths):
         raise InputError(f"the images in {file} are encrypted: unpack it, and use imagefolder:PATH")
-    return ZipImages(f"zip:{path}", split, file, names, labels, class_names)
+    data = ZipImages(f"zip:{path}", split, file, found.paths, found.labels, found.class_names)
+    data.notes = found.notes
+    return data
 
 
 class ZipImages(ImageData):
@@ -59,11 +60,9 @@ class ZipImages(ImageData):
         try:
             with lock:
                 content = archive.read(self._members[index])
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
-                return to_pil(image)
-        except Exception as error:  # zipfile's, zlib's and Pillow's: many types on damaged bytes
+        except Exception as error:  # zipfile's and zlib's: many types on damaged bytes
             raise CorruptImage(self.paths[index], error) from error
+        return decoded(io.BytesIO(content), self.paths[index])
 
     def _opened(self) -> tuple[zipfile.ZipFile, threading.Lock]:
         """This process's archive: a fork shares its parent's file offset, and maybe a held lock."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitprobe.data import ImageData, load_data
+from vitprobe.data import ImageData, ImageStream, load_data
 from vitprobe.errors import InputError
 from vitprobe.training.settings import Settings
 from vitprobe.training.split import split_rows
@@ -51,8 +51,8 @@ class Parts:
 def open_parts(settings: Settings) -> Parts:
     """The data set's three parts, disjoint and in every class.
 
-    A set without a test part of its own (`npz:`, a folder of classes) and no `test_dataset`:
-    a fifth of it, in every class, is put aside first, the same for every seed.
+    A set without a test part of its own (`npz:`, `wds:`, a folder of classes) and no
+    `test_dataset`: a fifth of it, in every class, is put aside first, the same for every seed.
 
     Raises InputError for data that cannot be had, has no labels, a single class or too few images,
     or whose classes differ from the test's or from `num_classes`.
@@ -60,6 +60,12 @@ def open_parts(settings: Settings) -> Parts:
     train = load_data(settings.dataset, split="train", data_dir=settings.data_dir)
     asked = settings.test_dataset or settings.dataset
     test = load_data(asked, split="test", data_dir=settings.data_dir)
+    for data in (train, test):
+        if isinstance(data, ImageStream):
+            raise InputError(
+                f"{data.name} is read as a stream, and training draws images by number: use tar "
+                "files on a disk, uncompressed"
+            )
     _check_classes(train, test, settings)
     rows, note = np.arange(len(train)), ""
     test_rows = torch.arange(len(test))
@@ -84,7 +90,10 @@ def open_parts(settings: Settings) -> Parts:
     )
     rows = torch.from_numpy(rows)
     parts = Parts(
-        Part(train, rows[chosen]), Part(train, rows[validation]), Part(test, test_rows), note
+        Part(train, rows[chosen]),
+        Part(train, rows[validation]),
+        Part(test, test_rows),
+        "; ".join(filter(None, (note, *train.notes))),
     )
     _check_enough(parts)
     return parts
