@@ -9,6 +9,9 @@ from vitprobe.errors import InputError
 
 RANDOM = "random"
 PRETRAINED = "pretrained"
+DIGITS = "digits"
+SHIPPED = ("vit", "resnet20")  # trained on digits by tools/make_digits_weights.py
+WEIGHTS = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Spec:
     """`NAME[@WEIGHTS]`: what to build and where its weights come from.
 
     name: a model's name, before it is looked up.
-    weights: `random`, `pretrained`, or a file's path as given.
+    weights: `random`, `pretrained`, `digits` (ships with vitprobe), or a file's path as given.
     """
 
     name: str
@@ -24,8 +27,21 @@ class Spec:
 
     @property
     def path(self) -> Path | None:
-        """The checkpoint's file, or None for `random` and `pretrained`."""
-        return None if self.weights in (RANDOM, PRETRAINED) else Path(self.weights).expanduser()
+        """The checkpoint's file, or None for `random` and `pretrained`.
+
+        Raises InputError for `digits` of a name whose weights do not ship.
+        """
+        if self.weights in (RANDOM, PRETRAINED):
+            return None
+        if self.weights != DIGITS:
+            return Path(self.weights).expanduser()
+        if self.name not in SHIPPED:
+            shipped = " and ".join(f"{name}@{DIGITS}" for name in SHIPPED)
+            raise InputError(
+                f"no weights {self.name}@{DIGITS} ship with vitprobe: there are {shipped} "
+                f"(a file of that name is {self.name}@./{DIGITS})"
+            )
+        return WEIGHTS / f"{self.name}-{DIGITS}.safetensors"
 
 
 def parse_spec(text: str) -> Spec:
