@@ -15,7 +15,7 @@ def command(
     model: Annotated[
         str,
         typer.Option(
-            help=r"A spec NAME\[@random|pretrained|FILE]: vit, mini-vit, any timm name, ...",
+            help=r"A spec NAME\[@random|pretrained|digits|FILE]: vit@digits, any timm name, ...",
             show_default=False,
         ),
     ],
