@@ -68,6 +68,17 @@ def swin(**options):
     )
 
 
+def maxvit():
+    """Two kinds of attention in every block, and long names that differ in their middle."""
+    places = [(stage, i) for stage, depth in enumerate((2, 2, 5, 2)) for i in range(depth)]
+    names = [
+        f"stages.{stage}.blocks.{i}.{kind}.attn"
+        for stage, i in places
+        for kind in ("attn_block", "attn_grid")
+    ]
+    return made(names, [4] * len(names), [TokenGrid(8, 8, 0, 4, 4)] * len(names), model="maxvit")
+
+
 CASES = {
     "6x4": lambda: [vit(6, 4)],
     "12x12": lambda: [vit(12, 12)],
@@ -85,6 +96,7 @@ CASES = {
             model="a_factory_of_models" * 8,
         )
     ],
+    "maxvit": lambda: [maxvit()],
     "two": lambda: [vit(12, 12), vit(12, 3, model="deit_tiny_patch16_224", seed=1, spread=0.4)],
     "vit and swin": lambda: [vit(6, 4), swin()],
     "three": lambda: [vit(6, 4), vit(12, 12, model="b"), vit(24, 16, model="a_factory" * 12)],

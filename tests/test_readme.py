@@ -41,6 +41,6 @@ def test_the_commands_are_understood():
 def test_links_resolve():
     links = re.findall(r"\]\(((?!http)[^)#]+)\)|src=\"([^\"]+)\"", README)
     paths = [path for pair in links for path in pair if path]
-    assert "docs/cka-vit-resnet18.png" in paths
+    assert "docs/cka-vit-resnet20-digits.png" in paths
     for path in paths:
         assert (ROOT / path).is_file(), path

@@ -85,7 +85,7 @@ def test_two_models(vitprobe_command, tmp_path, own_models):
         with Image.open(path) as picture:
             assert min(picture.size) > 600
     for words in (
-        "vit: random, 1,205,898 parameters, 32 px",
+        "vit: random weights (seed 0), 1,205,898 parameters, 32 px",
         "6 (8 x 8 patches of 4 x 4 px and 1 more token)",
         "1 (4 x 4 patches of 4 x 4 px, in 4 windows)",
         "digits test: 16 examples in 2 batches of 8",

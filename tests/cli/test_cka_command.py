@@ -32,8 +32,8 @@ def test_two_models(vitprobe_command, tmp_path):
         with Image.open(tmp_path / "out" / f"{name}.png") as picture:
             assert min(picture.size) > 600
     for words in (
-        "vit: random, 1,205,898 parameters",
-        "resnet18: random, 11,173,962 parameters",
+        "vit: random weights (seed 0), 1,205,898 parameters",
+        "resnet18: random weights (seed 0), 11,173,962 parameters",
         "digits test: 64 examples in 4 batches of 16",
         "best match",
         "blocks.5",

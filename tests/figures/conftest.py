@@ -118,6 +118,10 @@ def make_result(sites_a, sites_b, *, blank_a=(), low=0.02, **attrs):
 
 RESNET18, RESNET50 = resnet_sites((2, 2, 2, 2), 2), resnet_sites((3, 4, 6, 3), 3)
 VIT = vit_sites()
+ALIKE = [
+    (f"backbone.stages.{s}.blocks.{b}.attn_block.attention.relative_position_projection", "")
+    for s, b in [(0, 0), (0, 1), (1, 0), (1, 1), *((2, b) for b in range(8, 13)), (3, 0), (3, 1)]
+]
 LONG = [("encoder." * 12 + f"end{i}", "") for i in range(12)]
 
 CASES = {  # by the number of layers of a and b
@@ -138,6 +142,7 @@ CASES = {  # by the number of layers of a and b
         swin_sites((2, 2, 6, 2)), RESNET50, model_a="swin_tiny", model_b="resnet50"
     ),
     "12x12 endless names": lambda: make_result(LONG, LONG, model_a="a_factory_of_models" * 8),
+    "11x11 alike names": lambda: make_result(ALIKE, ALIKE),
     "1x12": lambda: make_result(
         [("output", "")], RESNET18[:12], model_a="resnet20@../shared/data/resnet20-12fca82f.th"
     ),

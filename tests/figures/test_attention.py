@@ -3,7 +3,7 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from attention_results import CASES, made, swin, vit
+from attention_results import CASES, made, maxvit, swin, vit
 from matplotlib.text import Text
 
 from vitprobe.errors import InputError
@@ -162,6 +162,14 @@ def test_names_lose_what_they_share(names, short, ticks):
     result = made(names, [2] * len(names), [TokenGrid(2, 2, 0, 4, 4)] * len(names))
     assert short_names(result)[0] == short
     assert short_names(result, ticks=True)[0] == ticks
+
+
+def test_alike_names_stay_distinct_at_the_axis_and_in_the_legend():
+    ranked, depth, _ = plot(maxvit()).axes
+    legend = [text.get_text() for text in ranked.get_legend().get_texts()]
+    ticks = [label.get_text() for label in depth.get_xticklabels()]
+    assert len(set(legend)) == 5 and len(set(ticks)) == 22
+    assert ticks[6:8] == ["1…1…block", "1…1.attn_grid"] and legend[3].endswith("attn_grid")
 
 
 def test_a_result_without_its_variables_is_refused():

@@ -62,6 +62,16 @@ def test_what_is_written():
     assert {"resnet18", "layer0_$x$", "layer2_$x$"} <= set(found)
 
 
+def test_long_names_in_the_legend_are_shortened_and_stay_distinct():
+    given = result()
+    names = [f"backbone.stages.2.blocks.{i}.attention.{'output_' * 4}projection" for i in range(3)]
+    drawn = plot(given.assign_coords(layer=names).assign_attrs(model_b="package.models:" * 9))
+    assert drawn.get_size_inches()[0] < 9
+    found = {text.get_text() for text in drawn.findobj(Text)}
+    shown = [text for text in found if text.endswith("output_projection")]
+    assert sorted(text[:3] for text in shown) == ["…0…", "…1…", "…2…"]
+
+
 def test_blanks_and_missing_error_bars_are_drawn_without():
     given = result()
     given["cka"][1] = np.nan

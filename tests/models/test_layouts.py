@@ -61,7 +61,7 @@ def test_dino_and_ibot_give_the_teacher_s_backbone(tmp_path, encoder):
     assert (said["weights_key"], said["weights_prefix"]) == ("teacher.backbone", "backbone.")
     assert said["left_out"] == ["head.* (2)"] and said["num_classes"] == 0
     for words in (
-        "its teacher.backbone",
+        "from its teacher.backbone",
         "the file has no classifier: the identity stands for it",
         "left out 2 of its weights: head.* (2)",
         "w.ckpt#student.backbone would fit as well",

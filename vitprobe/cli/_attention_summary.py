@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from rich.console import Console
-from rich.table import Table
 
-from vitprobe.cli._summary import counted, new_console, pixels, say, say_end
+from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
+from vitprobe.cli._table import Column, print_table
 
 _QUANTITIES = ("distance", "distance_raw", "patch_mass", "entropy")
 
@@ -52,19 +52,13 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     )
     for result in results:
         console.print()
-        console.print(_layers(result))
+        _print_layers(console, result)
     say_end(console, first, paths)
+    say_random(console, [(result.attrs, "model") for result in results])
 
 
 def _say_model(console: Console, result: xr.Dataset) -> None:
-    facts = result.attrs
-    say(
-        console,
-        "model",
-        f"{facts['model']}: {facts['model_weights']}, {int(facts['model_parameters']):,} "
-        f"parameters, {pixels(facts['model_image_size'])}mean {facts['model_mean'] or 0}, "
-        f"std {facts['model_std'] or 1}",
-    )
+    say_model(console, result.attrs, "model")
     grids = Counter()
     for rows, columns, prefix, height, width, windows in zip(
         *(
@@ -82,32 +76,31 @@ def _say_model(console: Console, result: xr.Dataset) -> None:
         say(console, "", f"left out: {counted(refused)}")
     if blanks := Counter(filter(None, result["blank"].values.tolist())):
         say(console, "", f"blank: {counted(blanks)}")
-    if note := facts.get("model_note"):
-        say(console, "", str(note))
 
 
-def _layers(result: xr.Dataset) -> Table:
+def _print_layers(console: Console, result: xr.Dataset) -> None:
     """Each layer's heads: nearest, mean and farthest distance, and mean entropy."""
     title = f"heads of {result.attrs['model']}: attention distance (px), entropy (nats)"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("layer")
-    for heading in ("heads", "nearest", "mean", "farthest", "uniform", "entropy", "uniform"):
-        table.add_column(heading, justify="right")
-    for row, name in enumerate(result["layer"].values.tolist()):
+    headings = ("heads", "nearest", "mean", "farthest", "uniform", "entropy", "uniform")
+    rows = []
+    for row in range(result.sizes["layer"]):
         here = result.isel(layer=row)
         distance, entropy = here["distance"].values, here["entropy"].values
         heads = str(int(here["heads"]))
         if np.isnan(distance).all():
-            table.add_row(name, heads, "blank")
+            rows.append([heads, "blank", *[""] * 5])
             continue
-        table.add_row(
-            name,
-            heads,
-            f"{np.nanmin(distance):.2f}",
-            f"{np.nanmean(distance):.2f}",
-            f"{np.nanmax(distance):.2f}",
-            f"{float(here['distance_uniform']):.2f}",
-            f"{np.nanmean(entropy):.3f}",
-            f"{float(here['entropy_uniform']):.3f}",
+        rows.append(
+            [
+                heads,
+                f"{np.nanmin(distance):.2f}",
+                f"{np.nanmean(distance):.2f}",
+                f"{np.nanmax(distance):.2f}",
+                f"{float(here['distance_uniform']):.2f}",
+                f"{np.nanmean(entropy):.3f}",
+                f"{float(here['entropy_uniform']):.3f}",
+            ]
         )
-    return table
+    numbers = [Column(*pair) for pair in zip(headings, zip(*rows, strict=True), strict=True)]
+    names = [str(name) for name in result["layer"].values]
+    print_table(console, title, [Column("layer", names, "name"), *numbers])

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from rich.console import Console
-from rich.table import Table
 
-from vitprobe.cli._summary import counted, new_console, pixels, say, say_end
+from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
+from vitprobe.cli._table import Column, print_table
 
 _MOST_ROWS = 40  # of best matches; above that only block outputs are printed, the CSV has all
 
@@ -46,8 +46,9 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     crossed = [result for result in results if result.attrs["model_a"] != result.attrs["model_b"]]
     for result in crossed or results:
         console.print()
-        console.print(_best_matches(result))
+        _print_best_matches(console, result)
     say_end(console, first, paths)
+    say_random(console, [(result.attrs, f"model_{side}") for result in results for side in "ab"])
 
 
 def _print_models(console: Console, results: list[xr.Dataset]) -> None:
@@ -60,14 +61,7 @@ def _print_models(console: Console, results: list[xr.Dataset]) -> None:
                 continue
             shown.add(name)
             sites, folded = result.sizes[f"layer_{side}"], result.sizes[f"folded_{side}"]
-            say(
-                console,
-                "model",
-                f"{name}: {_of(facts, side, 'weights')}, "
-                f"{int(_of(facts, side, 'parameters')):,} parameters, "
-                f"{pixels(_of(facts, side, 'image_size'))}mean {_of(facts, side, 'mean') or 0}, "
-                f"std {_of(facts, side, 'std') or 1}",
-            )
+            say_model(console, facts, f"model_{side}")
             say(
                 console,
                 "",
@@ -77,19 +71,13 @@ def _print_models(console: Console, results: list[xr.Dataset]) -> None:
                 say(console, "", f"left out: {_reasons(result, side)}")
             if blanks := Counter(filter(None, result[f"blank_{side}"].values.tolist())):
                 say(console, "", f"blank: {counted(blanks)}")
-            if note := _of(facts, side, "note"):
-                say(console, "", str(note))
-
-
-def _of(facts: dict, side: str, name: str):
-    return facts.get(f"model_{side}_{name}", "")
 
 
 def _reasons(result: xr.Dataset, side: str) -> str:
     return counted(Counter(result[f"left_out_reason_{side}"].values.tolist()))
 
 
-def _best_matches(result: xr.Dataset) -> Table:
+def _print_best_matches(console: Console, result: xr.Dataset) -> None:
     """Each layer of model_a with the layer of model_b that is most similar to it."""
     a, b = result.attrs["model_a"], result.attrs["model_b"]
     values, errors = result["cka"].values.copy(), result["cka_se"].values
@@ -100,28 +88,21 @@ def _best_matches(result: xr.Dataset) -> Table:
     if len(values) > _MOST_ROWS:
         rows = _block_outputs(result) or rows
         title += f" ({len(rows)} block outputs of {len(values)} layers; all in the CSV)"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading, justify in (
-        (a, "left"),
-        ("best match", "left"),
-        ("CKA", "right"),
-        ("s.e.", "right"),
-    ):
-        table.add_column(heading, justify=justify)
+    layers, matches, best, spread, blanks = [], [], [], [], []
     for i in rows:
-        name = str(result["layer_a"].values[i])
-        if np.isnan(values[i]).all():
-            table.add_row(
-                name,
-                f"blank: {result['blank_a'].values[i] or 'no other layer has a value'}",
-                "",
-                "",
-            )
-            continue
-        j = int(np.nanargmax(values[i]))
-        error = "" if np.isnan(errors[i, j]) else f"{errors[i, j]:.3f}"
-        table.add_row(name, str(result["layer_b"].values[j]), f"{values[i, j]:.3f}", error)
-    return table
+        layers.append(str(result["layer_a"].values[i]))
+        blank = np.isnan(values[i]).all()
+        j = 0 if blank else int(np.nanargmax(values[i]))
+        matches.append("blank" if blank else str(result["layer_b"].values[j]))
+        best.append("" if blank else f"{values[i, j]:.3f}")
+        spread.append("" if np.isnan(errors[i, j]) else f"{errors[i, j]:.3f}")
+        reason = str(result["blank_a"].values[i]) or "no other layer has a value"
+        blanks.append(reason if blank else "")
+    columns = [Column("layer", layers, "name"), Column("best match", matches, "name")]
+    columns += [Column("CKA", best), Column("s.e.", spread)]
+    if any(blanks):
+        columns.append(Column("blank because", blanks, "text"))
+    print_table(console, title, columns)
 
 
 def _block_outputs(result: xr.Dataset) -> list[int]:

@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import xarray as xr
-from rich.table import Table
 
 from vitprobe.analyses.compare_training import rows
 from vitprobe.cli._summary import new_console, say
+from vitprobe.cli._table import Column, print_table
 from vitprobe.training.study_runs import percent
 
 
@@ -22,20 +22,20 @@ def print_summary(result: xr.Dataset, paths: list[Path]) -> None:
     say(console, "data", f"{attrs['dataset']}{test}{chance}")
     console.print()
     title = "test accuracy in %, of the epoch that validation chose: mean, lowest, highest of seeds"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in ("model", "pre-training"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("data", "mean", "min", "max", "seeds"):
-        table.add_column(heading, justify="right", no_wrap=True)
     found = rows(result)
-    if blanks := any(row["reason"] for row in found):
-        table.add_column("blank because", overflow="fold")
-    for row in found:
-        shares = [row[key] for key in ("mean", "min", "max")]
+    columns = [
+        Column("model", [row["model"] for row in found], "name"),
+        Column("pre-training", [row["pretraining"] for row in found], "name"),
+        Column("data", [percent(row["fraction"]) for row in found]),
+    ]
+    for key in ("mean", "min", "max"):
+        shares = [row[key] for row in found]
         cells = ["blank" if share is None else f"{100 * share:.1f}" for share in shares]
-        cells = [row["model"], row["pretraining"], percent(row["fraction"]), *cells]
-        table.add_row(*cells, str(row["seeds"]), *([row["reason"]] if blanks else []))
-    console.print(table)
+        columns.append(Column(key, cells))
+    columns.append(Column("seeds", [str(row["seeds"]) for row in found]))
+    if any(reasons := [row["reason"] for row in found]):
+        columns.append(Column("blank because", reasons, "text"))
+    print_table(console, title, columns)
     console.print()
     for path in paths:
         say(console, "wrote", str(path))

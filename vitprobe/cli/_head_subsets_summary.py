@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console
 
-from vitprobe.cli._summary import new_console, say, say_end, say_model
+from vitprobe.cli._summary import new_console, say, say_end, say_model, say_random
+from vitprobe.cli._table import Column, print_table
+from vitprobe.figures.names import short_names
 
 _MOST_LAYERS = 6
+_LEAST = 8  # characters of a layer's name
+_MOST_HEADS = 20  # of a list of heads; a longer one is broken
 
 
 def print_summary(result: xr.Dataset, paths: list[Path]) -> None:
@@ -24,18 +29,28 @@ def print_summary(result: xr.Dataset, paths: list[Path]) -> None:
         f"{attrs['batch_size']}, {attrs['order']} order",
     )
     console.print()
-    title = f"heads of {attrs['model_a']} {attrs['layer_a']}: distance (px), CKA with layers of "
-    table = Table(title=title + attrs["model_b"], title_justify="left", box=None, pad_edge=False)
-    table.add_column("heads")
-    layers = result["layer"].values[:_MOST_LAYERS]
-    for heading in ("distance", *map(str, layers)):
-        table.add_column(heading, justify="right")
-    for row, heads in enumerate(result["heads"].values):
-        values = result["cka"].values[row, : len(layers)]
-        table.add_row(
-            str(heads),
-            f"{result['distance'].values[row]:.2f}",
-            *("blank" if np.isnan(value) else f"{value:.3f}" for value in values),
-        )
-    console.print(table)
+    _print_subsets(console, result)
     say_end(console, attrs, paths)
+    say_random(console, [(attrs, "model_a"), (attrs, "model_b")])
+
+
+def _print_subsets(console: Console, result: xr.Dataset) -> None:
+    """A row for each subset; of the other model's layers the first, as many as there is room for.
+
+    Their names are headings, and cut to the room; all numbers are in the file.
+    """
+    attrs, layers = result.attrs, [str(name) for name in result["layer"].values]
+    heads = Column("heads", [str(heads) for heads in result["heads"].values], "text")
+    distance = Column("distance", [f"{value:.2f}" for value in result["distance"].values])
+    room = console.width - min(heads.width, _MOST_HEADS) - distance.width - 2
+    shown = max(1, min(len(layers), _MOST_LAYERS, room // (_LEAST + 2)))
+    names = short_names(layers[:shown], max(room // shown - 2, _LEAST), cell_len)
+    columns = [heads, distance]
+    for name, values in zip(names, result["cka"].values.T, strict=False):
+        cells = ["blank" if np.isnan(value) else f"{value:.3f}" for value in values]
+        columns.append(Column(name, cells))
+    title = f"heads of {attrs['model_a']} {attrs['layer_a']}: distance (px), CKA with layers of "
+    title += attrs["model_b"]
+    if shown < len(layers):
+        title += f" ({shown} of {len(layers)} layers; all in the .nc)"
+    print_table(console, title, columns)

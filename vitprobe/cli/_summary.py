@@ -1,15 +1,25 @@
 """What the summaries of all commands have in common."""
 
+import os
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from vitprobe.errors import InputError
+
+_FILE_WIDTH = 200  # characters of a table in a file or a pipe: lines need not fit a screen
+
 
 def new_console() -> Console:
     """Prints names as they are: they may hold brackets."""
-    return Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _FILE_WIDTH
+    return console
 
 
 def say(console: Console, label: str, text: str) -> None:
@@ -18,16 +28,47 @@ def say(console: Console, label: str, text: str) -> None:
 
 
 def say_model(console: Console, attrs: dict, key: str) -> None:
-    """The model whose facts stand under `key`: its weights, size and normalisation, its note."""
+    """The model whose facts stand under `key`: its weights, size and normalisation, its note.
+
+    Of the note that it was loaded with, only what the label does not say, and no advice: that comes
+    once, at the end (`say_random`).
+    """
     facts = {name.removeprefix(f"{key}_"): value for name, value in attrs.items()}
-    say(
-        console,
-        "model",
-        f"{attrs[key]}: {facts['weights']}, {int(facts['parameters']):,} parameters, "
-        f"{pixels(facts['image_size'])}mean {facts['mean'] or 0}, std {facts['std'] or 1}",
-    )
-    if note := facts.get("note"):
-        say(console, "", str(note))
+    note = str(facts.get("note", "")).removeprefix(f"{facts['name']}: ").split("; ")
+    weights, *remarks = [part for part in note if not part.startswith("for trained ones")]
+    weights = "" if weights.startswith("weights of ") else weights
+    parts = [weights, f"{int(facts['parameters']):,} parameters", pixels(facts["image_size"])]
+    parts.append(f"mean {_once(facts['mean']) or 0}, std {_once(facts['std']) or 1}")
+    say(console, "model", f"{attrs[key]}: {', '.join(filter(None, parts))}")
+    if remarks:
+        say(console, "", "; ".join(remarks))
+
+
+def say_random(console: Console, models: Sequence[tuple[dict, str]]) -> None:
+    """One line, where weights are random: whose, and what to type for trained ones.
+
+    models: attributes and the key under which a model's facts stand in them.
+    """
+    from vitprobe.models.from_user import UserSource
+    from vitprobe.models.names import find_source
+    from vitprobe.models.spec import DIGITS, PRETRAINED, RANDOM, SHIPPED
+
+    found = [attrs[f"{key}_name"] for attrs, key in models if attrs[f"{key}_weights"] == RANDOM]
+    sources = [find_source(name) for name in dict.fromkeys(found)]
+    # what a callable of the user's returns may be trained: only the user knows
+    sources = [source for source in sources if not isinstance(source, UserSource)]
+    shipped = [f"{each.name}@{DIGITS}" for each in sources if each.name in SHIPPED]
+    hubs = []
+    for source in sources:
+        with suppress(InputError):  # there are none
+            source.for_pretrained()
+            hubs.append(f"{source.name}@{PRETRAINED}")
+    trained = [f"{', '.join(shipped)} (shipped with vitprobe)"] if shipped else []
+    trained += ["NAME@FILE"]
+    trained += [f"{', '.join(hubs)} (over a network)"] if hubs else []
+    if sources:
+        names = ", ".join(source.name for source in sources)
+        say(console, "weights", f"random: {names}; trained ones: {', '.join(trained)}")
 
 
 def say_end(console: Console, attrs: dict, paths: list[Path]) -> None:
@@ -45,11 +86,17 @@ def say_end(console: Console, attrs: dict, paths: list[Path]) -> None:
 
 
 def pixels(image_size: str) -> str:
-    """`"32, 32"` -> `"32 px, "`; "" where it is not known."""
+    """`"32, 32"` -> `"32 px"`; "" where it is not known."""
     size = str(image_size).split(", ")
-    return f"{' x '.join(dict.fromkeys(size))} px, " if all(size) else ""
+    return f"{' x '.join(dict.fromkeys(size))} px" if all(size) else ""
 
 
 def counted(reasons: Counter) -> str:
     """`3 (one reason); 1 (another)`."""
     return "; ".join(f"{count} ({reason})" for reason, count in reasons.most_common())
+
+
+def _once(channels: str) -> str:
+    """`0.3, 0.3, 0.3` -> `0.3`: grey images have one mean."""
+    values = channels.split(", ")
+    return values[0] if len(set(values)) == 1 else channels

@@ -13,8 +13,9 @@ def command(
     models: Annotated[
         str,
         typer.Option(
-            help=r"One or more specs NAME\[@random|pretrained|FILE], with commas: vit, "
-            "vit@weights.pth, any timm name, torchvision:NAME, package.module:callable.",
+            help=r"One or more specs NAME\[@random|pretrained|digits|FILE], with commas: "
+            "vit@digits, vit@weights.pth, any timm name, torchvision:NAME, "
+            "package.module:callable.",
             show_default=False,
         ),
     ],
@@ -69,7 +70,7 @@ def command(
     For each model: a result (.nc), a figure (.png), a table (.csv); of several models also one
     figure (.png) that shows them beside each other.
 
-    Example: vitprobe attention --models vit,deit_tiny_patch16_224
+    Example: vitprobe attention --models vit@digits,vit
     """
     from vitprobe.analyses.attention import attention_of_models
     from vitprobe.analyses.inputs import prepare

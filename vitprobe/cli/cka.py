@@ -12,8 +12,9 @@ def command(
     models: Annotated[
         str,
         typer.Option(
-            help=r"One or more specs NAME\[@random|pretrained|FILE], with commas: vit, resnet18, "
-            "resnet20@weights.th, any timm name, torchvision:NAME, package.module:callable.",
+            help=r"One or more specs NAME\[@random|pretrained|digits|FILE], with commas: "
+            "vit@digits, resnet20@weights.th, any timm name, torchvision:NAME, "
+            "package.module:callable.",
             show_default=False,
         ),
     ],
@@ -68,7 +69,7 @@ def command(
 
     For each pair of models, and each with itself: a result (.nc), a heatmap (.png), a table (.csv).
 
-    Example: vitprobe cka --models vit,resnet18
+    Example: vitprobe cka --models vit@digits,resnet20@digits
     """
     from vitprobe.analyses.cka import cka_pairs
     from vitprobe.analyses.inputs import prepare

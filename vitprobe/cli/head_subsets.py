@@ -12,8 +12,8 @@ def command(
     models: Annotated[
         str,
         typer.Option(
-            help=r"Two specs NAME\[@random|pretrained|FILE], with a comma: whose heads, and what "
-            "they are compared with: vit,resnet18.",
+            help=r"Two specs NAME\[@random|pretrained|digits|FILE], with a comma: whose heads, and "
+            "what they are compared with: vit@digits,resnet20@digits.",
             show_default=False,
         ),
     ],
@@ -62,7 +62,7 @@ def command(
 
     Writes the numbers (.nc) and a figure (.png): CKA against the heads' mean attention distance.
 
-    Example: vitprobe head-subsets --models vit,resnet18
+    Example: vitprobe head-subsets --models vit@digits,resnet20@digits
     """
     specs = options.specs("--models", models)
     if len(specs) != 2:

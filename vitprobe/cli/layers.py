@@ -17,10 +17,10 @@ def command(
     Example: vitprobe layers vit
     """
     import torch
-    from rich.console import Console
-    from rich.table import Table
 
     from vitprobe.analyses.inputs import survey_named
+    from vitprobe.cli._summary import new_console
+    from vitprobe.cli._table import Column, print_table
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.models import load_model
 
@@ -30,18 +30,16 @@ def command(
         noise = torch.Generator().manual_seed(seed)
         images = torch.randn(4, 3, height, width, generator=noise)
         sites = survey_named(loaded, model, images)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer", no_wrap=True)
-    for heading in ("type", "shape", "axis", "remark"):
-        table.add_column(heading)
-    for site in sites:
-        shape = "x".join(map(str, site.shape))
-        axis = "" if site.example_axis is None else str(site.example_axis)
-        table.add_row(site.name, site.type, shape, axis, _remark(site))
-    console = Console(highlight=False, markup=False)  # names may hold brackets
-    if not console.is_terminal:  # a file or a pipe: lines need not fit a screen
-        console.width = 200
-    console.print(table)
+    console = new_console()
+    axes = ["" if site.example_axis is None else str(site.example_axis) for site in sites]
+    columns = [
+        Column("layer", [site.name for site in sites], "name"),
+        Column("type", [site.type for site in sites], "name"),
+        Column("shape", ["x".join(map(str, site.shape)) for site in sites]),
+        Column("axis", axes),
+        Column("remark", [_remark(site) for site in sites], "text"),
+    ]
+    print_table(console, "", columns)
     fired = sum(site.reason is None for site in sites)
     distinct = sum(site.reason is None and site.twin is None for site in sites)
     console.print(

@@ -15,7 +15,7 @@ def command(
     model: Annotated[
         str,
         typer.Option(
-            help=r"A spec NAME\[@random|pretrained|FILE]: vit, mini-vit, any timm name, ...",
+            help=r"A spec NAME\[@random|pretrained|digits|FILE]: vit@digits, any timm name, ...",
             show_default=False,
         ),
     ],
@@ -67,7 +67,7 @@ def command(
         raise InputError("give the image: either --image FILE (or a folder) or --index N")
     from vitprobe.analyses.maps import maps
     from vitprobe.cli._output import check_folder, distinct, file_word, save
-    from vitprobe.cli._summary import new_console, say, say_model
+    from vitprobe.cli._summary import new_console, say, say_model, say_random
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.data import image_files, load_data
     from vitprobe.figures import save_png
@@ -121,3 +121,4 @@ def command(
         say(console, "", f"not drawn: {reason}")
     for path in paths:
         say(console, "wrote", str(path))
+    say_random(console, [(result.attrs, "model")])

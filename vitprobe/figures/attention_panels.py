@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from vitprobe.figures.heatmap import BLANK
-from vitprobe.figures.labels import shorten, tick_labels
+from vitprobe.figures.labels import shorten, shorten_names, tick_labels
 from vitprobe.figures.style import PLAIN, Measure
 
 LOW, HIGH = ("#08519c", "#6baed6"), ("#fdae6b", "#d94801")  # the first two layers, the last two
@@ -82,7 +82,8 @@ def ranked_heads(axes: Axes, dataset: xarray.Dataset, span: Span, width: float, 
     axes.set_ylabel("mean attention distance (px)", fontsize=TEXT)
     lines = [Line2D([], [], color=c, marker="o", markersize=3.2, linewidth=1.1) for c in colours]
     room = 36 * width - 40  # pt: half of the panel, less the line before the text
-    texts = [shorten(names[layer], room, LEGEND["fontsize"], measure) for layer in chosen]
+    names = shorten_names(names, room, LEGEND["fontsize"], measure)
+    texts = [names[layer] for layer in chosen]
     _legend(axes, [*lines, Line2D([], [], **UNIFORM)], [*texts, "uniform attention"])
 
 
@@ -133,7 +134,7 @@ def _by_depth(axes, dataset, name, span: Span, width: float, measure: Measure) -
         texts.append("no value (see blank)")
     _legend(axes, handles, texts)
     names, pattern = short_names(dataset, ticks=True)
-    names = [shorten(name, LONGEST, 8, measure) for name in names]
+    names = shorten_names(names, LONGEST, 8, measure)
     labels = tick_labels(
         names, [""] * layers, 72 * width * layers / span.layers, measure, along_x=True
     )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from vitprobe.errors import InputError
-from vitprobe.figures.labels import shorten
+from vitprobe.figures.labels import shorten_names
 from vitprobe.figures.style import (
     PLAIN,
     POINTS,
@@ -189,7 +189,7 @@ def _legend(drawn: Figure, left: float, looks: list[_Look], title: str) -> None:
 
 
 def _labels(dataset: xarray.Dataset, dim: str, measure: Measure) -> list[str]:
-    return [shorten(str(name), LONGEST, 8, measure) for name in dataset[dim].values]
+    return shorten_names([str(name) for name in dataset[dim].values], LONGEST, 8, measure)
 
 
 def _looks(dataset: xarray.Dataset, dim: str, measure: Measure, linewidth: float) -> list[_Look]:

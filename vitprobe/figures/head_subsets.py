@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
-from vitprobe.figures.style import add_axes, fit_canvas, new_figure, side_legend, text_measure
+from vitprobe.figures.labels import shorten, shorten_names
+from vitprobe.figures.style import (
+    Measure,
+    add_axes,
+    fit_canvas,
+    new_figure,
+    side_legend,
+    text_measure,
+)
 from vitprobe.figures.tiles import heading
 
 PANEL = (2.5, 2.2)  # inches
@@ -17,6 +25,7 @@ GAP = (0.25, 0.75)
 COLUMNS = 3
 SHADES = (0.0, 0.85)  # part of the colour map for the first and the last layer
 MOST_NAMES = 14  # layers in the legend
+LONGEST = 150.0  # pt, of a name in the legend
 
 
 def figure(dataset: xarray.Dataset) -> Figure:
@@ -34,6 +43,7 @@ def figure(dataset: xarray.Dataset) -> Figure:
     names = [str(name) for name in dataset["layer"].values]
     colours = matplotlib.colormaps["viridis"](np.linspace(*SHADES, len(names)))
     drawn = new_figure()
+    measure = text_measure(drawn)
     first = None
     for k, size in enumerate(sizes):
         row, column = divmod(k, COLUMNS)
@@ -52,8 +62,9 @@ def figure(dataset: xarray.Dataset) -> Figure:
         axes.set_xlabel("mean attention distance (pixels)", fontsize=8)
     used = min(len(sizes), COLUMNS)
     width = used * (PANEL[0] + GAP[0]) - GAP[0]
-    _add_legend(drawn, names, colours, width, str(dataset.attrs.get("model_b", "other model")))
-    heading(drawn, PANEL[1] + 0.3, width, *_texts(dataset.attrs), text_measure(drawn))
+    other = str(dataset.attrs.get("model_b", "other model"))
+    _add_legend(drawn, names, colours, width, other, measure)
+    heading(drawn, PANEL[1] + 0.3, width, *_texts(dataset.attrs), measure)
     fit_canvas(drawn)
     return drawn
 
@@ -76,13 +87,16 @@ def _draw(axes: Axes, subsets: xarray.Dataset, colours: np.ndarray) -> None:
     axes.set_axisbelow(True)
 
 
-def _add_legend(drawn: Figure, names: list[str], colours, width: float, title: str) -> None:
+def _add_legend(
+    drawn: Figure, names: list[str], colours, width: float, title: str, measure: Measure
+) -> None:
     step = math.ceil(len(names) / MOST_NAMES)
     axes = add_axes(drawn, width + 0.15, 0, 0.01, PANEL[1])
     axes.set_axis_off()
-    for name, colour in list(zip(names, colours, strict=True))[::step]:
+    texts = shorten_names(names[::step], LONGEST, 7, measure)
+    for name, colour in zip(texts, colours[::step], strict=True):
         axes.plot([], [], color=colour, marker="o", markersize=3, linewidth=1, label=name)
-    side_legend(axes, title)
+    side_legend(axes, shorten(title, LONGEST, 8, measure))
 
 
 def _texts(attrs: dict) -> tuple[list[str], list[str]]:

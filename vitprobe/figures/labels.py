@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from vitprobe.figures.names import both_ends, short_names
 from vitprobe.figures.style import Measure
 
 SIZES = (8.0, 7.5, 7.0, 6.5, 6.0)  # pt; nothing is smaller than the last
-LONGEST = 216.0  # pt; a longer name is shortened in the middle
+LONGEST = 216.0  # pt; longer names are shortened, together, so that they stay distinct
 GAP = 0.8  # pt between labels that stand side by side like lines of text
 WORD_GAP = 5.0  # pt between labels that follow one another on a line
 OVERHANG = 8.0  # pt by which a label on a line may stick out at the axis's ends
@@ -68,16 +69,12 @@ def tick_labels(
 
 def shorten(text: str, longest: float, size: float, measure: Measure) -> str:
     """The text, or its beginning and end around an ellipsis if it is longer than `longest` pt."""
-    if measure(text, size)[0] <= longest:
-        return text
-    low, high = 0, len(text)  # characters kept; low fits (or nothing does), high does not
-    while high - low > 1:
-        kept = (low + high) // 2
-        if measure(_middle_out(text, kept), size)[0] <= longest:
-            low = kept
-        else:
-            high = kept
-    return _middle_out(text, low)
+    return both_ends(text, lambda text: measure(text, size)[0] <= longest)
+
+
+def shorten_names(names: Sequence[str], longest: float, size: float, measure: Measure) -> list[str]:
+    """The names; those longer than `longest` pt lose what they share (`short_names`)."""
+    return short_names(names, longest, lambda name: measure(name, size)[0])
 
 
 @dataclass(frozen=True)
@@ -133,12 +130,8 @@ def _runs(blocks: Sequence[str]) -> list[tuple[int, int, str]]:
 def _shown(labels, limits, size, rotation, measure) -> TickLabels:
     return TickLabels(
         positions=tuple(position for position, _ in labels),
-        texts=tuple(shorten(text, LONGEST, size, measure) for _, text in labels),
+        texts=tuple(shorten_names([text for _, text in labels], LONGEST, size, measure)),
         limits=limits,
         size=size,
         rotation=rotation,
     )
-
-
-def _middle_out(text: str, kept: int) -> str:
-    return text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :]

@@ -7,7 +7,7 @@ import xarray
 from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
-from vitprobe.figures.labels import shorten
+from vitprobe.figures.labels import shorten_names
 from vitprobe.figures.style import (
     PLAIN,
     POINTS,
@@ -106,7 +106,7 @@ def _captions(names: list[str], longest: float, measure: Measure) -> list[str]:
         first = _alike(parts)
         last = _alike([part[first:][::-1] for part in parts])
         names = [".".join(part[first : len(part) - last]) for part in parts]
-    return [shorten(name, longest, 6.5, measure) for name in names]
+    return shorten_names(names, longest, 6.5, measure)
 
 
 def _alike(lists: list[list[str]]) -> int:

@@ -79,8 +79,10 @@ def model_from_file(
         drop_head(model, outline.classifier)
         classes = 0
     left_out = [*checkpoint.left_out, *extra, *(name for name in but if name in state)]
-    notes = [f"{k} {v}" for k, v in source.inferred.items() if k not in source.guessed]
-    notes = [f"{', '.join(notes)} as its weights say"] if notes else []
+    told = [f"{k} {v}" for k, v in source.inferred.items() if k not in source.guessed]
+    notes = [f"from its {checkpoint.key}"] if checkpoint.key else []
+    if told:
+        notes += [f"{', '.join(told)} as its weights say"]
     if interpolated:
         notes += [f"positions interpolated from {sides(sizes.usual)} to {sides(size)} px"]
     elif sizes is not None and sizes.guess:
@@ -92,7 +94,6 @@ def model_from_file(
     if checkpoint.alike:
         others = ", ".join(f"#{key}" for key in checkpoint.alike[:3])
         notes += [f"{checkpoint.path.name}{others} would fit as well"]
-    where = f", its {checkpoint.key}" if checkpoint.key else ""
     facts = {
         "weights_key": checkpoint.key,
         "weights_prefix": checkpoint.prefix,
@@ -103,7 +104,7 @@ def model_from_file(
     if asked.new_head and asked.num_classes:
         kept = asked.num_classes
     note = "".join(f"; {note}" for note in notes)
-    return Loaded(model, source, checkpoint, kept, size, where + note, facts)
+    return Loaded(model, source, checkpoint, kept, size, note, facts)
 
 
 def grouped(names: Sequence[str]) -> list[str]:

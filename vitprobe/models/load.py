@@ -19,7 +19,6 @@ from vitprobe.models.from_user import UserSource
 from vitprobe.models.image_sizes import POSITIONS, Frame, sides
 from vitprobe.models.names import find_source
 from vitprobe.models.outline import built, outlined
-from vitprobe.models.shipped import shipped_weights
 from vitprobe.models.source import Source, brief
 from vitprobe.models.spec import DIGITS, PRETRAINED, RANDOM, parse_spec
 
@@ -120,13 +119,12 @@ def build_model(
             note = _random_note(source, seed)
         else:
             ships = parsed.weights == DIGITS
-            path = shipped_weights(source.name) if ships else parsed.path
             asked = Asked(num_classes, size, fallback_image_size, new_head)
-            loaded = model_from_file(source, path, parsed.key, given, asked)
+            loaded = model_from_file(source, parsed.path, parsed.key, given, asked)
             model, source, checkpoint = loaded.model, loaded.source, loaded.checkpoint
             num_classes, size, facts = loaded.num_classes, loaded.size, loaded.facts
-            told = f"weights of {'digits, which ship' if ships else path}{loaded.note}"
-            note = f"{source.name}: {told}"
+            told = f"trained on {DIGITS}" if ships else f"weights of {parsed.weights}"
+            note = f"{source.name}: {told}{loaded.note}"
     if new_head and parsed.weights != RANDOM:
         note += f", but a new classifier (seed {seed})"
     elif parsed.weights == PRETRAINED:

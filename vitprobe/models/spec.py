@@ -14,6 +14,8 @@ RANDOM = "random"
 PRETRAINED = "pretrained"
 DIGITS = "digits"
 WORDS = (RANDOM, PRETRAINED, DIGITS)  # what stands for weights besides a file
+SHIPPED = ("vit", "resnet20")  # trained on digits by tools/make_digits_weights.py
+WEIGHTS = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Spec:
 
     name: a model's name, before it is looked up.
     arguments: of its constructor, plain values.
-    weights: `random`, `pretrained`, `digits`, or a file's path as given.
+    weights: `random`, `pretrained`, `digits` (ships with vitprobe), or a file's path as given.
     key: which of several sets of weights in the file; "" leaves the choice to the fit.
     """
 
@@ -33,8 +35,21 @@ class Spec:
 
     @property
     def path(self) -> Path | None:
-        """The checkpoint's file, or None where the weights are a word."""
-        return None if self.weights in WORDS else Path(self.weights).expanduser()
+        """The checkpoint's file, or None for `random` and `pretrained`.
+
+        Raises InputError for `digits` of a name whose weights do not ship.
+        """
+        if self.weights in (RANDOM, PRETRAINED):
+            return None
+        if self.weights != DIGITS:
+            return Path(self.weights).expanduser()
+        if self.name not in SHIPPED:
+            shipped = " and ".join(f"{name}@{DIGITS}" for name in SHIPPED)
+            raise InputError(
+                f"no weights {self.name}@{DIGITS} ship with vitprobe: there are {shipped} "
+                f"(a file of that name is {self.name}@./{DIGITS})"
+            )
+        return WEIGHTS / f"{self.name}-{DIGITS}.safetensors"
 
     @property
     def model(self) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 from vitprobe.data import ImageData, Transform
 from vitprobe.errors import InputError
 from vitprobe.models import build_model, read_checkpoint
-from vitprobe.models.spec import WORDS, split_key
+from vitprobe.models.spec import PRETRAINED, parse_spec
 from vitprobe.training.settings import Settings
 
 
@@ -78,9 +78,10 @@ def _layout(model: nn.Module) -> torch.memory_format:
 
 
 def _same_classes(settings: Settings, data: ImageData) -> bool:
-    if settings.mode == "probe" or settings.checkpoint in WORDS:
+    if settings.mode == "probe" or settings.checkpoint == PRETRAINED:
         return False
-    held = read_checkpoint(*split_key(settings.checkpoint)).metadata
+    spec = parse_spec(f"{settings.model}@{settings.checkpoint}")
+    held = read_checkpoint(spec.path, spec.key).metadata
     if held.get("class_names") != data.class_names:
         return False
     numbers = all(name.isdecimal() for name in data.class_names)  # which are no names
