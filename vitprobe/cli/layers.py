@@ -28,7 +28,7 @@ def command(
         loaded = load_model(model, image_size=image_size, seed=seed)
         height, width = loaded.transform.image_size or (image_size or 32,) * 2
         noise = torch.Generator().manual_seed(seed)
-        images = torch.randn(4, 3, height, width, generator=noise)
+        images = torch.randn(4, loaded.transform.channels, height, width, generator=noise)
         sites = survey_named(loaded, model, images)
     console = new_console()
     axes = ["" if site.example_axis is None else str(site.example_axis) for site in sites]

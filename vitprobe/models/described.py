@@ -11,6 +11,7 @@ from torch import nn
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
 from vitprobe.models.checkpoints import Checkpoint, state_sha256
+from vitprobe.models.given import input_channels
 from vitprobe.models.source import Frame, Source
 from vitprobe.models.spec import Spec
 
@@ -33,6 +34,7 @@ def described(
     if checkpoint is not None and checkpoint.normalization:
         mean, std = checkpoint.normalization
         transform = replace(transform, mean=mean, std=std)
+    transform = replace(transform, channels=input_channels(model))
     if num_classes is None:
         own = getattr(model, "num_classes", 0)
         num_classes = own if isinstance(own, int) else 0

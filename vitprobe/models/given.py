@@ -1,4 +1,4 @@
-"""A module that the user built: what it wants done to an image, as far as it says."""
+"""What a module wants done to an image, as far as it says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from vitprobe.data import Transform
+
+
+def input_channels(model: nn.Module) -> int:
+    """1 for a model of grey images, as it states or its first convolution shows; else 3."""
+    stated = getattr(model, "in_chans", getattr(getattr(model, "config", None), "num_channels", 0))
+    if stated:
+        return 1 if stated == 1 else 3
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return 1 if first is not None and first.in_channels == 1 else 3
 
 
 def transform_of(model: nn.Module) -> Transform:
@@ -17,9 +26,9 @@ def transform_of(model: nn.Module) -> Transform:
     own = getattr(model, "transform", None)
     if isinstance(own, Transform):
         return own
-    config = getattr(model, "pretrained_cfg", None)
+    config, channels = getattr(model, "pretrained_cfg", None), input_channels(model)
     if not isinstance(config, dict) or "mean" not in config:
-        return Transform()
+        return Transform(channels=channels)
     data = resolve_data_config(pretrained_cfg=config)
     built_for = getattr(getattr(model, "patch_embed", None), "img_size", None)
     return Transform(
@@ -28,4 +37,5 @@ def transform_of(model: nn.Module) -> Transform:
         std=data["std"],
         crop_pct=data["crop_pct"],
         interpolation=data["interpolation"],
+        channels=channels,
     )
