@@ -292,3 +292,29 @@ def test_pickles_in_memory_are_read_as_torch_does(tmp_path):
     (tmp_path / "w.pkl").write_bytes(buffer.getvalue())
     read = read_torch_file(tmp_path / "w.pkl")
     assert same(read["a"], base) and read["b"].tolist() == [2, 3]
+
+
+def test_honest_files_have_room(tmp_path):
+    """Much that is named often: elements as tensors, paths in one long folder, small numbers."""
+    folder = pathlib.PurePosixPath("/" + "/".join(["folder" * 5] * 8))
+    for held in (
+        list(torch.zeros(3000)),
+        [torch.ones(100)] * 1000,
+        [folder / f"{i}.png" for i in range(3000)],
+        [np.float64(1.0)] * 1000 + [np.bool_(True) for _ in range(1000)],
+        [np.zeros(1, np.uint8) for _ in range(1000)],
+    ):
+        for kind in ("zip", "old", "pickle 2", "pickle 5"):
+            few = held[:100] if kind.startswith("pickle") else held
+            assert len(read_torch_file(write(few, tmp_path / "w.pth", kind))) == len(few)
+
+
+def test_a_machine_without_memory_is_said(tmp_path, monkeypatch):
+    path = write(torch.ones(3), tmp_path / "w.pth", "zip")
+
+    def empty(*args, **kwargs):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch, "empty", empty)
+    with pytest.raises(InputError, match="too little memory for it"):
+        read_torch_file(path)

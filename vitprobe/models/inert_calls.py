@@ -18,6 +18,8 @@ from vitprobe.models.inert_numpy import NUMPY_CALLS, array_of_state
 from vitprobe.models.inert_tensors import TENSOR_CALLS
 from vitprobe.models.placeholder import Placeholder
 
+PATH = 256  # characters of a path that cost nothing
+
 
 def with_state(room: Room, held: Any, state: Any) -> Any:
     """An object with its state set: itself, or what takes its place. Raises Refused."""
@@ -107,7 +109,8 @@ def _path(kind: type) -> Callable[[Room, tuple], str | None]:
     def path(room: Room, args: tuple) -> str | None:
         if not all(type(part) is str for part in args):
             return None
-        room.take(sum(len(part) + 1 for part in args))
+        # Paths share their folders' names, so an honest file may be shorter than its paths.
+        room.take(max(0, sum(len(part) + 1 for part in args) - PATH))
         return str(kind(*args))
 
     return path

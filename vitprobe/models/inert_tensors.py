@@ -38,7 +38,7 @@ STORAGES = {
     "QUInt4x2Storage": torch.uint8,
     "QUInt2x4Storage": torch.uint8,
 }
-OBJECT = 100  # bytes that a tensor takes beside its storage: fewer than it is, than are written
+OBJECT = 100  # bytes that a tensor costs beside its storage: torch writes more than 25 for each
 AXES = 64  # of a tensor, as of torch's own operations
 LARGEST = 2**63 - 1
 
@@ -76,10 +76,11 @@ def view(
     tensor = flat.new_empty(0).set_(
         flat.untyped_storage(), flat.storage_offset() + offset, size, stride
     )
-    if type(metadata) is dict and metadata.get("conj") is True and tensor.is_complex():
-        tensor = tensor.conj()
-    if type(metadata) is dict and metadata.get("neg") is True:
-        tensor = torch._neg_view(tensor)
+    if type(metadata) is dict:  # what is applied to the elements when they are read
+        if metadata.get("conj") is True and tensor.is_complex():
+            tensor = tensor.conj()
+        if metadata.get("neg") is True and (tensor.is_complex() or tensor.is_floating_point()):
+            tensor = torch._neg_view(tensor)
     return tensor
 
 

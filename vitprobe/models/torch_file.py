@@ -53,6 +53,10 @@ def read_torch_file(path: Path) -> Any:
         ) from error
     except OSError as error:
         raise InputError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise InputError(
+            f"cannot read checkpoint {path}: this machine has too little memory for it"
+        ) from error
     except Exception as error:  # a damaged file can be wrong in nearly any way
         why = str(error) if isinstance(error, Refused) else type(error).__name__
         raise InputError(
@@ -127,9 +131,8 @@ def _member(file: BinaryIO, size: int, member: zipfile.ZipInfo, room: Room) -> T
         signature, *lengths = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
         start = offset + LOCAL_HEADER.size + sum(lengths)
         if signature == b"PK\3\4" and 0 <= nbytes <= size - start:
-            room.take(nbytes)
             file.seek(start)
-            return _fill(file, torch.empty(nbytes, dtype=torch.uint8))
+            return _fill(file, _empty(room, nbytes))
     raise Refused("a part of it lies outside the file")
 
 
@@ -143,11 +146,7 @@ def _read_old(pickles: BinaryIO, file: BinaryIO, room: Room) -> Any:
         raise Refused("it is of an unknown version")
     plain.load(pickles)  # the machine that wrote it: its byte order is little, whatever it says
 
-    def empty(key: str, nbytes: int) -> Tensor:
-        room.take(nbytes)
-        return torch.empty(nbytes, dtype=torch.uint8)
-
-    storages = Storages(empty)
+    storages = Storages(lambda key, nbytes: _empty(room, nbytes))
     held = InertUnpickler(room, storages).load(pickles)
     keys = plain.load(pickles)
     if type(keys) is not list or set_of(keys) != storages.bytes.keys():
@@ -160,6 +159,15 @@ def _read_old(pickles: BinaryIO, file: BinaryIO, room: Room) -> Any:
         _fill(file, storages.bytes[key])
     storages.swap()
     return held
+
+
+def _empty(room: Room, nbytes: int) -> Tensor:
+    """uint8 (n,); raises MemoryError."""
+    room.take(nbytes)
+    try:
+        return torch.empty(nbytes, dtype=torch.uint8)
+    except RuntimeError as error:  # as torch says it
+        raise MemoryError from error
 
 
 def _fill(file: BinaryIO, flat: Tensor) -> Tensor:
