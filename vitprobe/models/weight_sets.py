@@ -17,6 +17,7 @@ from typing import Any
 from torch import Size, Tensor
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.models.placeholder import Placeholder, module_state
 
 # Parts of a name that DataParallel and torch.compile add.
 WRAPPING = ("module", "_orig_mod")
@@ -30,14 +31,12 @@ LAST = ("raw", "student", "momentum", "k", "optimizer")
 class WeightSet:
     """One dictionary of tensors in a file.
 
-    key: the way to it, dotted; "" for the file's own.
-    held: the dictionary.
-    around: those that it is in, from the outermost, each with the name under which the next lies.
+    held: the dictionary. outer, name: the one that it lies in, and under which name there.
     """
 
-    key: str
     held: Mapping[Any, Any]
-    around: tuple[tuple[Mapping[Any, Any], Any], ...] = ()
+    outer: WeightSet | None = None
+    name: Any = ""
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -48,12 +47,23 @@ class WeightSet:
             if isinstance(name, str) and isinstance(value, Tensor)
         }
 
+    @property
+    def key(self) -> str:
+        """The way to it, dotted; "" for the file's own."""
+        names, here = [], self
+        while here.outer is not None:
+            names.append(str(here.name))
+            here = here.outer
+        return ".".join(reversed(names))
+
     def beside(self) -> dict[Any, Any]:
         """What stands beside the weights, and beside what they are in; the innermost wins."""
-        found: dict[Any, Any] = {}
-        for outer, name in self.around:
-            found |= {k: v for k, v in outer.items() if k != name}
-        return found | {k: v for k, v in self.held.items() if k not in self.weights}
+        found = {name: value for name, value in self.held.items() if name not in self.weights}
+        here = self
+        while here.outer is not None:
+            others = {name: value for name, value in here.outer.held.items() if name != here.name}
+            found, here = others | found, here.outer
+        return found
 
 
 @dataclass(frozen=True)
@@ -151,9 +161,19 @@ class _Candidate:
                     f"checkpoint {path} holds {name} twice, with a prefix (module. or _orig_mod.) "
                     f"and without: save the weights of one model"
                 )
-            state[name] = self.held.weights[key].detach()
+            state[name] = _whole(self.held.weights[key], name, path)
         left_out = tuple(plain_name(key) for key in self.held.weights if key not in self.names)
         return Found(state, self.key, self.prefix, left_out, self.held.beside(), alike)
+
+
+def _whole(weight: Tensor, name: str, path: Path) -> Tensor:
+    """The weight; InputError where it is one number repeated, which may claim any size."""
+    if weight.numel() * weight.element_size() > weight.untyped_storage().nbytes():
+        raise InputError(
+            f"checkpoint {path}: {name} {tuple(weight.shape)} claims more numbers than it has: "
+            "save the weights as contiguous tensors"
+        )
+    return weight.detach()
 
 
 def is_counter(name: str) -> bool:
@@ -174,22 +194,35 @@ def _prefixes(held: WeightSet, wanted: Wanted | None) -> list[str]:
 
 
 def _walk(held: Any) -> Iterator[WeightSet]:
-    waiting = deque([WeightSet("", held)])
+    waiting = deque([WeightSet(held)])
     seen: set[int] = set()
     while waiting:  # level by level
         here = waiting.popleft()
-        if id(here.held) in seen or not isinstance(here.held, Mapping | list | tuple):
+        inside = _inside(here.held)
+        if inside is None or id(here.held) in seen:
             continue
         seen.add(id(here.held))
-        if not isinstance(here.held, Mapping):
-            here = replace(here, held=dict(enumerate(here.held)))
+        here = replace(here, held=inside)
         if here.weights:
             yield here
         waiting += [
-            WeightSet(f"{here.key}.{name}".lstrip("."), value, (*here.around, (here.held, name)))
-            for name, value in here.held.items()
+            WeightSet(value, here, name)
+            for name, value in inside.items()
             if name not in here.weights
         ]
+
+
+def _inside(held: Any) -> Mapping[Any, Any] | None:
+    """What may hold weights, as a dictionary: also a pickled module, and an object's attributes."""
+    if isinstance(held, list | tuple):
+        return dict(enumerate(held))
+    if isinstance(held, Placeholder):
+        weights = module_state(held)
+        if weights is not None:
+            return weights
+        attributes = held.state if isinstance(held.state, dict) else {}
+        return attributes | held.entries | dict(enumerate(held.items))
+    return held if isinstance(held, Mapping) else None
 
 
 def _is_at(place: str, key: str) -> bool:
