@@ -9,6 +9,7 @@ from torch import Tensor
 from vitprobe.analyses.batches import batches, no_memory, tell_skipped
 from vitprobe.analyses.inputs import Inputs, Subject, say
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
@@ -50,7 +51,7 @@ def mean_distances(
     with torch.no_grad(), capture_attention(subject.model, [site], take):
         for images, n in batches(inputs, watch):
             with watch("distances"), autocast, _memory(subject, n):
-                subject.model(images[inputs.places[0]])
+                run(subject.model, images[inputs.places[0]])
     return total / count
 
 
@@ -119,7 +120,7 @@ class HeadPass:
         if int(self.metric.batches) == 1:
             say(self.notes, "one batch only: no error bars (a standard error needs two)")
 
-    def _heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _heads(self, images: Tensor | ModelInput) -> tuple[Tensor, Tensor]:
         """(H, m) float64 vectors of all heads, and (S,) the noise floor of each subset."""
         found = []
 
@@ -138,7 +139,7 @@ class HeadPass:
             self._forward(subject, images)
         return found[0]
 
-    def _layers(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _layers(self, images: Tensor | ModelInput) -> tuple[Tensor, Tensor]:
         """(L, m) float64 vectors of the other model's layers, and (L,) their noise floors."""
         vectors, noise = {}, {}
 
@@ -154,9 +155,9 @@ class HeadPass:
             [noise[name] for name in names]
         )
 
-    def _forward(self, subject: Subject, images: Tensor) -> None:
+    def _forward(self, subject: Subject, images: Tensor | ModelInput) -> None:
         with self.autocast, _memory(subject, len(images)):
-            subject.model(images)
+            run(subject.model, images)
 
 
 @contextmanager

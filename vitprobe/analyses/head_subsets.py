@@ -10,12 +10,14 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from vitprobe.analyses.batches import for_model
 from vitprobe.analyses.cka import LayerSpec
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.head_pass import HeadPass, mean_distances
 from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, survey_named
 from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.model_input import ModelInput, image_of
 from vitprobe.errors import InputError
 from vitprobe.taps import Site, select
 from vitprobe.taps.attention import AttentionSite
@@ -114,7 +116,7 @@ def head_subsets_of(
         tokens = token_grid(
             first.model,
             site.tokens,
-            tuple(images[0].shape[2:]),
+            tuple(image_of(images[0]).shape[2:]),
             grid=grid,
             prefix=prefix,
             patch_size=patch_size,
@@ -172,15 +174,17 @@ def head_subsets_of(
     return dataset
 
 
-def _first_images(inputs: Inputs) -> list[Tensor]:
+def _first_images(inputs: Inputs) -> list[Tensor | ModelInput]:
     batch = next(iter(inputs.loader))
     return [
-        batch.images[place].to(inputs.device, inputs.subjects[place].dtype)
+        for_model(batch.images[place], inputs.subjects[place], inputs.device)
         for place in inputs.places
     ]
 
 
-def _chosen_site(model, label: str, images: Tensor, layer: str | None) -> AttentionSite:
+def _chosen_site(
+    model, label: str, images: Tensor | ModelInput, layer: str | None
+) -> AttentionSite:
     sites, _ = global_attention(model, label, images[:1])
     if layer is not None:
         sites = choose_layers(sites, layer)
@@ -192,7 +196,7 @@ def _chosen_site(model, label: str, images: Tensor, layer: str | None) -> Attent
     return sites[0]
 
 
-def _early(model, label: str, images: Tensor, layers: LayerSpec | None) -> list[Site]:
+def _early(model, label: str, images: Tensor | ModelInput, layers: LayerSpec | None) -> list[Site]:
     survey = survey_named(model, label, images)
     if layers is not None:
         return list(select(survey, layers).sites)

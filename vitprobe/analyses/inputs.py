@@ -12,9 +12,18 @@ from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from vitprobe.data import ImageData, PairedLoader, Transform, load_data
 from vitprobe.data.batch import class_count
+from vitprobe.data.model_input import ModelInput
 from vitprobe.errors import InputError, VitprobeWarning
-from vitprobe.models import build_model, choose_device, device_of, transform_of
+from vitprobe.models import (
+    build_model,
+    choose_device,
+    device_of,
+    dtype_of,
+    transform_of,
+    unwrapped,
+)
 from vitprobe.taps import Survey, survey
+from vitprobe.taps.given import takes_of
 
 ModelLike = str | nn.Module
 DataLike = str | Dataset | DataLoader | Tensor
@@ -32,8 +41,7 @@ class Subject:
     @property
     def dtype(self) -> torch.dtype:
         """What the model computes in: the type of its first floating-point parameter."""
-        types = (parameter.dtype for parameter in self.model.parameters())
-        return next((dtype for dtype in types if dtype.is_floating_point), torch.float32)
+        return dtype_of(self.model)
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,7 @@ def prepare(
         seed=seed,
         workers=workers,
         skip_bad_images=skip_bad_images,
+        takes=[takes_of(subject.model) for subject in subjects],
     )
     split = data.split if isinstance(data, ImageData) else ""
     return Inputs(
@@ -158,8 +167,8 @@ def say(notes: list[str], text: str) -> None:
     warnings.warn(text, VitprobeWarning, stacklevel=3)
 
 
-def survey_named(model: nn.Module, label: str, images: Tensor) -> Survey:
-    """`taps.survey`; a model that fails on these images (n, C, H, W) is named in one line.
+def survey_named(model: nn.Module, label: str, images: Tensor | ModelInput) -> Survey:
+    """`taps.survey`; a model that fails on these images is named in one line.
 
     Raises:
         InputError: the forward fails in whatever way, or there are fewer than 4 distinct images.
@@ -172,13 +181,13 @@ def survey_named(model: nn.Module, label: str, images: Tensor) -> Survey:
         raise failed(label, images, error) from error
 
 
-def failed(label: str, images: Tensor, error: Exception) -> InputError:
-    """What to raise where a model's forward fails on images (n, C, H, W)."""
+def failed(label: str, images: Tensor | ModelInput, error: Exception) -> InputError:
+    """What to raise where a model's forward fails on images (n, C, H, W), or on other inputs."""
+    why = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    if isinstance(images, ModelInput):
+        return InputError(f"{label} fails on the inputs {images} ({why})")
     size = "x".join(str(side) for side in images.shape[1:])
-    why = (str(error).strip().splitlines() or [""])[0]
-    return InputError(
-        f"{label} fails on images of {size} ({type(error).__name__}: {why}); is --image-size right?"
-    )
+    return InputError(f"{label} fails on images of {size} ({why}); is --image-size right?")
 
 
 def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subject:
@@ -198,6 +207,7 @@ def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Su
             seed=seed,
         )
     else:
+        model = unwrapped(model)
         label = type(model).__name__
         if any(is_lazy(parameter) for parameter in model.parameters()):
             raise InputError(f"{label} has lazy parameters without values: run it once first")

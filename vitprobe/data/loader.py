@@ -13,6 +13,7 @@ from vitprobe.data.given import LoaderSource, TensorSource
 from vitprobe.data.images import ImageData
 from vitprobe.data.mapped import MapSource
 from vitprobe.data.named import load_data
+from vitprobe.data.takes import Takes
 from vitprobe.data.transforms import Transform
 from vitprobe.errors import InputError, VitprobeWarning
 
@@ -23,14 +24,15 @@ class PairedLoader:
     data: a name (see `load_data`), an ImageData, or any map-style data set of images (PIL images
         or uint8 arrays (H, W[, 1|3]) are transformed, float tensors (C, H, W) are taken as they
         are) or of (image, label, ...): read in the order that `example_order` gives. A DataLoader:
-        its order and batches, the same tensors for every model. A float tensor (N, C, H, W): in
-        its order, taken as it is.
+        its order and batches, of which each model gets the images, or what `takes` says. A float
+        tensor (N, C, H, W): in its order, taken as it is.
     transforms: one for each model; fields that are None take the ImageData's values.
     batch_size: None: 32 to 256, so that there are eight batches or more where possible. A
         DataLoader keeps its own.
     examples: how many in each pass (the first of the order); None: all.
     passes: a seeded order draws anew in each pass.
     workers: processes that decode; 0: this one.
+    takes: for each model, what it is given of a DataLoader's batch; None: the images.
     skip_bad_images: leave unreadable images out and list them, instead of raising CorruptImage.
 
     Attributes: `name`; `num_classes` (None: unknown); `examples` and `batches_per_pass` (None:
@@ -51,6 +53,7 @@ class PairedLoader:
         seed: int = 0,
         workers: int = 0,
         skip_bad_images: bool = False,
+        takes: Sequence[Takes] | None = None,
     ):
         _at_least("batch_size", 1 if batch_size is None else batch_size, 1)
         _at_least("passes", passes, 1)
@@ -66,7 +69,7 @@ class PairedLoader:
         models = len(self.transforms)
         if isinstance(data, DataLoader):
             self._source = LoaderSource(
-                data, models, examples=examples, passes=passes, note=self._note
+                data, models, examples=examples, passes=passes, note=self._note, takes=takes
             )
         elif isinstance(data, torch.Tensor):
             self._source = TensorSource(
