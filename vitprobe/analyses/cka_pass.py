@@ -84,6 +84,10 @@ class Pass:
                 for subject, view in zip(self.inputs.subjects, images, strict=True)
             ]
         self.selections = [select(surveys[i], asked, self.tokens) for i, asked in self.views]
+        for (i, _), selection in zip(self.views, self.selections, strict=True):
+            note = selection.note and f"{self.inputs.subjects[i].label}: {selection.note}"
+            if note and note not in self.notes:
+                say(self.notes, note)
         sites = [self._wanted(i, of_model) for i, of_model in enumerate(surveys)]
         self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
         stream, limit = stream_and_limit(self.inputs.device, self.defer_bytes)

@@ -4,6 +4,7 @@ Raghu et al. 2021 (arXiv 2108.08810), figure 5.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from vitprobe.analyses.batches import for_model
 from vitprobe.analyses.cka import LayerSpec
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.head_pass import HeadPass, mean_distances
-from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, survey_named
+from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say, survey_named
 from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.data.model_input import ModelInput, image_of
 from vitprobe.errors import InputError
-from vitprobe.taps import Site, select
+from vitprobe.taps import Selection, select
 from vitprobe.taps.attention import AttentionSite
 from vitprobe.taps.token_grid import token_grid
 
@@ -113,6 +114,7 @@ def head_subsets_of(
         with autocast:
             site = _chosen_site(first.model, first.label, images[0], layer)
             compared = _early(second.model, second.label, images[1], layers)
+        sites = compared.sites
         tokens = token_grid(
             first.model,
             site.tokens,
@@ -127,10 +129,12 @@ def head_subsets_of(
         subsets = [
             order[start : start + k] for k in subsets_of for start in range(len(order) - k + 1)
         ]
-        heads = HeadPass(inputs, site, subsets, compared, autocast, watch)
+        heads = HeadPass(inputs, site, subsets, sites, autocast, watch)
+        if compared.note:
+            say(heads.notes, f"{second.label}: {compared.note}")
         heads.run()
     result = heads.metric.compute()
-    shape = (len(subsets), len(compared))
+    shape = (len(subsets), len(sites))
     blank_subset, blank_layer = heads.metric.blanks()
     dataset = xr.Dataset(
         {
@@ -143,7 +147,7 @@ def head_subsets_of(
             "size": ("subset", np.array([len(subset) for subset in subsets])),
             "heads": ("subset", strings([", ".join(map(str, subset)) for subset in subsets])),
             "blank_subset": ("subset", strings(blank_subset)),
-            "layer": strings([other.name for other in compared]),
+            "layer": strings([other.name for other in sites]),
             "blank_layer": ("layer", strings(blank_layer)),
         },
     )
@@ -196,11 +200,13 @@ def _chosen_site(
     return sites[0]
 
 
-def _early(model, label: str, images: Tensor | ModelInput, layers: LayerSpec | None) -> list[Site]:
+def _early(model, label: str, images: Tensor | ModelInput, layers: LayerSpec | None) -> Selection:
     survey = survey_named(model, label, images)
     if layers is not None:
-        return list(select(survey, layers).sites)
-    return [site for site in select(survey, "blocks").sites if site.module][:EARLY]
+        return select(survey, layers)
+    blocks = select(survey, "blocks")
+    early = [site for site in blocks.sites if site.module][:EARLY]
+    return replace(blocks, sites=tuple(early))
 
 
 def _subset_sizes(site: AttentionSite, sizes: Sequence[int] | None) -> list[int]:

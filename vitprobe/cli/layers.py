@@ -37,7 +37,7 @@ def command(
     for site in sites:
         shape = "x".join(map(str, site.shape))
         axis = "" if site.example_axis is None else str(site.example_axis)
-        table.add_row(site.name, site.type, shape, axis, _remark(site))
+        table.add_row(site.name, site.type, shape, axis, _remark(site, sites.blocks_note))
     console = Console(highlight=False, markup=False)  # names may hold brackets
     if not console.is_terminal:  # a file or a pipe: lines need not fit a screen
         console.width = 200
@@ -48,12 +48,15 @@ def command(
         f"{model}: {fired} layers fire, {distinct} of them distinct activations; "
         f"{len(sites) - fired} left out"
     )
+    if sites.blocks_note:
+        console.print(sites.blocks_note)
 
 
-def _remark(site) -> str:
+def _remark(site, blocks_note: str) -> str:
     if site.reason:
         return f"left out: {site.reason}"
-    parts = ["block"] if site.block and site.block == site.module else []
+    is_block = site.block and site.block == site.module
+    parts = ["stands for a block" if blocks_note else "block"] if is_block else []
     if site.twin:
         parts.append(f"the tensor of {site.twin}")
     return ", ".join(parts)

@@ -15,6 +15,7 @@ from vitprobe.taps.given import given
 from vitprobe.taps.outputs import site_name
 from vitprobe.taps.restore import as_found
 from vitprobe.taps.sites import Site, Survey
+from vitprobe.taps.stages import stages
 from vitprobe.taps.tokens import TokenReader
 
 _NO_FORWARD = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -42,7 +43,6 @@ def survey(model: nn.Module, examples: Any) -> Survey:
     with as_found(model), torch.inference_mode(False), torch.no_grad():
         findings = experiment(model, modules, four)
 
-    blocks = set(block_paths(model))
     sites = [
         Site(
             name=site_name(*key),
@@ -50,7 +50,6 @@ def survey(model: nn.Module, examples: Any) -> Survey:
             call=key[1],
             keys=key[2],
             type=type(modules[key[0]]).__name__,
-            block=enclosing_block(key[0], blocks),
             shape=finding.shape,
             dtype=finding.dtype,
             where=finding.where,
@@ -68,7 +67,6 @@ def survey(model: nn.Module, examples: Any) -> Survey:
             call=1,
             keys=None,
             type=type(module).__name__,
-            block=enclosing_block(path, blocks),
             reason=_why_silent(module),
         )
         for path, module in modules.items()
@@ -81,7 +79,14 @@ def survey(model: nn.Module, examples: Any) -> Survey:
         for path, module in model.named_modules(remove_duplicate=False)
         if path not in modules
     }
-    return Survey(_with_tokens(model, sites, types) + silent, types, aliases)
+    blocks, note = block_paths(model), ""
+    if not blocks:
+        blocks, note = stages(model, sites)
+    sites = [
+        replace(site, block=enclosing_block(site.module, set(blocks)))
+        for site in _with_tokens(model, sites, types) + silent
+    ]
+    return Survey(sites, types, aliases, note)
 
 
 def _four_distinct(examples: Tensor | ModelInput) -> Tensor | ModelInput:
