@@ -136,6 +136,10 @@ def head_subsets_of(
     result = heads.metric.compute()
     shape = (len(subsets), len(sites))
     blank_subset, blank_layer = heads.metric.blanks()
+    blank_layer = [
+        heads.silent.get(other.name, reason)
+        for other, reason in zip(sites, blank_layer, strict=True)
+    ]
     dataset = xr.Dataset(
         {
             "cka": (("subset", "layer"), result.cka.reshape(shape).cpu().numpy()),

@@ -35,18 +35,16 @@ def stages(model: nn.Module, sites: Sequence[Site]) -> tuple[list[str], str]:
         parts = inner
     if len(parts) >= _LEAST_PARTS:
         found = sorted(parts, key=order.index)
-        return found, _sentence("parts", found)
+        return found, _sentence(f"{len(found)} parts", found)
     found = _layers(model, sites)
     if len(found) < _LEAST_LAYERS:
         return [], ""
-    return found, _sentence("layers with weights (each with what follows it)", found)
+    kind = f"{len(found)} layers with weights (each with what follows it)"
+    return list(dict.fromkeys(found)), _sentence(kind, found)
 
 
 def _sentence(kind: str, found: list[str]) -> str:
-    return (
-        f"the model lists no blocks: {len(found)} {kind} stand for them "
-        f"({found[0]} ... {found[-1]})"
-    )
+    return f"the model lists no blocks: {kind} stand for them ({found[0]} ... {found[-1]})"
 
 
 def _parts(module: nn.Module, path: str, fired: set[str]) -> list[str]:
@@ -79,7 +77,8 @@ def _expanded(model: nn.Module, path: str, fired: set[str]) -> Iterator[str]:
 
 
 def _layers(model: nn.Module, sites: Sequence[Site]) -> list[str]:
-    """The last module of each layer; without that whose output is the model's."""
+    """The last module of each layer, one module for several where they share it; without the layer
+    whose output is the model's."""
     modules = dict(model.named_modules())
     ends: list[str] = []
     beside = None  # where the last layer with weights is
@@ -96,7 +95,7 @@ def _layers(model: nn.Module, sites: Sequence[Site]) -> list[str]:
     by_name = {site.name: site for site in sites}
     if last is not None and last.twin and ends and by_name[last.twin].module == ends[-1]:
         ends.pop()
-    return list(dict.fromkeys(ends))
+    return ends
 
 
 def _parent(path: str) -> str:
