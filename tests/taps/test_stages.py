@@ -33,8 +33,6 @@ VGG11 = [f"features.{end}" for end in (2, 5, 7, 10, 12, 15, 17, 20)]  # a poolin
 MIXED_AT = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
 INCEPTION = [f"inception{name}" for name in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")]
 MIXED = [f"Mixed_{name}" for name in MIXED_AT]
-    f"Mixed_{name}" for name in ["5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c"]
-]
 REGNET = [f"s{s}.b{b}" for s, depth in enumerate((1, 1, 4, 7), 1) for b in range(1, depth + 1)]
 
 COUNTED = {

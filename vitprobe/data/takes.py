@@ -87,16 +87,14 @@ class Takes:
         named = {key: item[key] for key in inputs if key in self._keywords}
         image = next((key for key in IMAGE_KEYS if key in item and key not in named), None)
         args = ()
-        if self._first not in named and (self._first in self._needed or not named):
-            if image is None and not named and not self._any_keyword:
-                if len(self._needed) > 1:
-                    raise self._lacks(item)
-                return [lambda: ModelInput((item,))]
-            if image is not None:
-                args = (item[image],)
+        has_place = self._first or self._any_number or not self._any_keyword
+        if has_place and self._first not in named and (self._first in self._needed or not named):
+            args = () if image is None else (item[image],)
         if self._any_keyword:
             tensors = (key for key in inputs if isinstance(item[key], Tensor))
             named |= {key: item[key] for key in tensors if not args or key != image}
+        if not args and not named and len(self._needed) < 2:
+            return [lambda: ModelInput((item,))]
         missing = [name for name in self._needed if name not in named]
         if missing[len(args) :]:
             raise self._lacks(item)

@@ -10,7 +10,6 @@ from torch.optim.swa_utils import AveragedModel
 
 # timm's averaged models have no common class; torch.compile's would load its package.
 _BY_NAME = {
-    ("timm.utils.model_ema", "ModelEma"): "ema",
     ("timm.utils.model_ema", "ModelEmaV2"): "module",
     ("timm.utils.model_ema", "ModelEmaV3"): "module",
     ("torch._dynamo.eval_frame", "OptimizedModule"): "_orig_mod",
