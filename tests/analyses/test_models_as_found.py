@@ -75,6 +75,13 @@ def test_a_wrapped_model_is_the_model(kind, wrap, images):
         assert np.array_equal(heads["distance"].values, of_plain["distance"].values)
 
 
+def test_a_model_and_itself_in_a_wrapper_are_one(images):
+    model = small_cnn()
+    result = vitprobe.cka(model, nn.DataParallel(model), images, batch_size=12)
+    assert "cka_aa" not in result  # not two models
+    assert np.array_equal(result["cka"].values, cka(model, images)["cka"].values)
+
+
 def test_a_wrapper_does_not_hide_what_is_done_to_an_image():
     model = vitprobe.load_model("resnet20")
     options = {"layers": "blocks", "examples": 32, "batch_size": 16}

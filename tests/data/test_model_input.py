@@ -51,6 +51,7 @@ def test_what_was_given_is_said_in_few_words():
     x = ModelInput((A, [MASK]), {"ids": A.long(), "n": 3})
     assert str(x) == "((4, 3, 2), [(4, 2) bool], ids=(4, 3, 2) int64, n=int)"
     assert described({"a": A, "text": ["x"]}) == "{a: (4, 3, 2), text: [str]}"
+    assert described(["x"] * 99) == "[str, str, str, str, str, str, ...]"
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,10 @@ def prepare(
     """Load models and data and fit each to the other.
 
     Args:
-        models: model specs or modules; naming one twice gives one subject.
-        data: a data set's name, a Dataset, a DataLoader or a float tensor (N, C, H, W).
+        models: model specs or modules; naming one twice, or giving it once more in a wrapper,
+            gives one subject.
+        data: a data set's name, a Dataset, a DataLoader (of whose batches each model gets what its
+            forward takes) or a float tensor (N, C, H, W).
         image_size: pixels, for every model given by name; None: the model's own, else the data's.
         mean, std: three floats that override every other normalisation.
         batch_size: None: min(256, max(32, examples // 8)).
@@ -120,6 +122,7 @@ def prepare(
             raise InputError(
                 f"a model is a spec such as 'vit' or a torch.nn.Module, not {type(model).__name__}"
             )
+    models = [unwrapped(model) if isinstance(model, nn.Module) else model for model in models]
     places = tuple(_first_place(model, models) for model in models)
     models = [models[place] for place in dict.fromkeys(places)]
     places = tuple(sorted(set(places)).index(place) for place in places)

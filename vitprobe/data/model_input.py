@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from vitprobe.errors import InputError
 
+_SHOWN = 6  # elements of a list that `described` names
+
 
 @dataclass(frozen=True)
 class ModelInput:
@@ -93,7 +95,8 @@ def described(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {described(item)}' for key, item in value.items())}}}"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(described, value))}]"
+        more = [*map(described, value[:_SHOWN]), *["..."] * (len(value) > _SHOWN)]
+        return f"[{', '.join(more)}]"
     return type(value).__name__
 
 
