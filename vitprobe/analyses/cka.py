@@ -47,7 +47,8 @@ def cka(
         model_a: a model spec (`vit`, `resnet18@weights.pth`, any timm name, ...) or any module.
         model_b: the model to compare with; None compares model_a with itself.
         data: a data set's name, a Dataset of (image, label), a DataLoader (its order and batches
-            are kept; each model gets what its forward takes of them) or a float tensor (N, C, H, W), taken as it is.
+            are kept; each model gets what its forward takes of them) or a float tensor
+            (N, C, H, W), taken as it is.
         layers: `all` (every distinct activation), `modules` (every site that fires), `blocks`, a
             name, a glob, a type, or a list of them.
         layers_b: the same for model_b, or for the columns of one model; None: as `layers`.
