@@ -177,7 +177,7 @@ class HeadPass:
 
 
 def _silent(site: AttentionSite, batch: int) -> InputError:
-    return InputError(f"attention of {site.name!r} did not fire in batch {batch}: compare others")
+    return InputError(f"attention of {site.name!r} did not fire in batch {batch}: choose another")
 
 
 @contextmanager
