@@ -169,3 +169,10 @@ def test_what_is_not_there(other, pictures, options, words):
 def test_a_model_without_attention(other, pictures):
     with pytest.raises(InputError, match="Convolutions has no attention"):
         vitprobe.head_subsets(other, small_vit(), pictures)
+
+
+def test_layers_that_stand_for_blocks_are_said_to(other, pictures):
+    with pytest.warns(VitprobeWarning, match="Convolutions: the model lists no blocks"):
+        result = vitprobe.head_subsets(small_vit(), other, pictures, batch_size=20)
+    assert result["layer"].values.tolist() == ["one", "two"]
+    assert "the model lists no blocks: 2 layers" in result.attrs["notes"]

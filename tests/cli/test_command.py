@@ -69,6 +69,12 @@ def test_python_dash_m():
     assert done.stdout == f"vitprobe {vitprobe.__version__}\n"
 
 
+def test_layers_that_stand_for_blocks(vitprobe_command):
+    ended = vitprobe_command("layers", "regnetx_002", "--image-size", 32)
+    assert ended.out.count("stands for a block") == 13
+    assert "the model lists no blocks: 13 parts stand for them (s1.b1 ... s4.b7)" in ended.out
+
+
 def test_layers(vitprobe_command):
     ended = vitprobe_command("layers", "resnet20")
     assert ended.code == 0

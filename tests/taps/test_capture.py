@@ -273,7 +273,7 @@ def test_compiled_code_that_ran_before_shows_its_layers(net, how):
         model, path = net, ""
         net.compile(backend="eager")
     else:
-        model, path = torch.compile(net, backend="eager"), "_orig_mod."
+        model, path = torch.compile(net, backend="eager"), ""
         if how == "part":
             model, path = Around(model), "inner._orig_mod."
     with torch.no_grad():

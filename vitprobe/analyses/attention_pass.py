@@ -11,6 +11,7 @@ from vitprobe import ops
 from vitprobe.analyses.batches import batches, no_memory, tell_skipped
 from vitprobe.analyses.inputs import Inputs, Subject, failed, say
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.model_input import ModelInput, image_of, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import AttentionMeans
 from vitprobe.taps import Attention, AttentionSite, attention_sites, capture_attention
@@ -115,7 +116,7 @@ class AttentionPass:
             say(self.notes, "one image only: no error bars (a standard error needs two)")
         self.notes += [note for note in self.inputs.loader.notes if note not in self.notes]
 
-    def _begin(self, images: list[Tensor], taps: ExitStack) -> None:
+    def _begin(self, images: list[Tensor | ModelInput], taps: ExitStack) -> None:
         for subject, view in zip(self.inputs.subjects, images, strict=True):
             try:
                 with self.autocast:
@@ -124,7 +125,7 @@ class AttentionPass:
                 raise
             except Exception as error:
                 raise failed(subject.label, view, error) from error
-            heads = located(subject, sites, tuple(view.shape[-2:]), self.options)
+            heads = located(subject, sites, tuple(image_of(view).shape[-2:]), self.options)
             heads.start(self.inputs.device)
             taps.enter_context(capture_attention(subject.model, heads.computed, self._taker(heads)))
             self.heads.append(heads)
@@ -136,11 +137,11 @@ class AttentionPass:
 
         return take
 
-    def _batch(self, images: list[Tensor], n: int) -> None:
+    def _batch(self, images: list[Tensor | ModelInput], n: int) -> None:
         with self.watch("forward"), self.autocast:
             for heads, view in zip(self.heads, images, strict=True):
                 try:
-                    heads.subject.model(view)
+                    run(heads.subject.model, view)
                 except torch.OutOfMemoryError as error:
                     raise no_memory(heads.subject, n) from error
         with self.watch("statistics"):

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from vitprobe.analyses.inputs import Inputs, Subject, say
 from vitprobe.analyses.schedule import queued
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.model_input import ModelInput
 from vitprobe.errors import InputError
 
 
-def batches(inputs: Inputs, watch: Stopwatch) -> Iterator[tuple[list[Tensor], int]]:
+def batches(inputs: Inputs, watch: Stopwatch) -> Iterator[tuple[list[Tensor | ModelInput], int]]:
     """(images for each subject, how many) of every batch; reading counts as `data`."""
     loaded = iter(inputs.loader)
     while True:
@@ -18,11 +20,22 @@ def batches(inputs: Inputs, watch: Stopwatch) -> Iterator[tuple[list[Tensor], in
             batch = next(loaded, None)
             if batch is None:
                 return
-            images = [  # a copy each: a model may write to its input
-                queued(view, inputs.device, subject.dtype)
+            images = [
+                for_model(view, subject, inputs.device)
                 for view, subject in zip(batch.images, inputs.subjects, strict=True)
             ]
         yield images, len(batch.index)
+
+
+def for_model(
+    view: Tensor | ModelInput, subject: Subject, device: torch.device
+) -> Tensor | ModelInput:
+    """A copy on the device, since a model may write to its input; numbers in the model's type."""
+
+    def each(x: Tensor) -> Tensor:
+        return queued(x, device, subject.dtype if x.is_floating_point() else x.dtype)
+
+    return view.map(each) if isinstance(view, ModelInput) else each(view)
 
 
 def tell_skipped(inputs: Inputs, notes: list[str]) -> None:

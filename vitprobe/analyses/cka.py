@@ -47,8 +47,9 @@ def cka(
         model_a: a model spec (`vit`, `resnet18@weights.pth`, any timm name, ...) or any module.
         model_b: the model to compare with; None compares model_a with itself.
         data: a data set's name, a Dataset of (image, label), a DataLoader (its order and batches
-            are kept), a float tensor or array (N, C, H, W), taken as it is, uint8 images as an
-            array (N, H, W, 3), or an iterable of images.
+            are kept; each model gets what its forward takes of them), a float tensor or array
+            (N, C, H, W), taken as it is, uint8 images as an array (N, H, W, 3), or an iterable of
+            images.
         layers: `all` (every distinct activation), `modules` (every site that fires), `blocks`, a
             name, a glob, a type, or a list of them.
         layers_b: the same for model_b, or for the columns of one model; None: as `layers`.

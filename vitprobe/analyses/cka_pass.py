@@ -12,6 +12,7 @@ from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.inputs import Inputs, say, survey_named
 from vitprobe.analyses.schedule import stream_and_limit
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
@@ -76,13 +77,17 @@ class Pass:
             raise InputError("no batch has 4 examples or more, which CKA needs")
         self._tell(dropped)
 
-    def _begin(self, images: list[Tensor], taps: ExitStack) -> None:
+    def _begin(self, images: list[Tensor | ModelInput], taps: ExitStack) -> None:
         with self.autocast:
             surveys = [
                 survey_named(subject.model, subject.label, view)
                 for subject, view in zip(self.inputs.subjects, images, strict=True)
             ]
         self.selections = [select(surveys[i], asked, self.tokens) for i, asked in self.views]
+        for (i, _), selection in zip(self.views, self.selections, strict=True):
+            note = selection.note and f"{self.inputs.subjects[i].label}: {selection.note}"
+            if note and note not in self.notes:
+                say(self.notes, note)
         sites = [self._wanted(i, of_model) for i, of_model in enumerate(surveys)]
         self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
         stream, limit = stream_and_limit(self.inputs.device, self.defer_bytes)
@@ -102,13 +107,13 @@ class Pass:
         }
         return [site for site in of_model if site.name in chosen]
 
-    def _batch(self, images: list[Tensor], n: int) -> None:
+    def _batch(self, images: list[Tensor | ModelInput], n: int) -> None:
         self.vectors.begin(n)
         with self.watch("forward"), self.autocast:
             for subject, view in zip(self.inputs.subjects, images, strict=True):
                 try:
                     with self.vectors.forward():
-                        subject.model(view)
+                        run(subject.model, view)
                 except torch.OutOfMemoryError as error:
                     raise no_memory(subject, n) from error
         with self.watch("statistics"):

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from vitprobe.analyses.attention_pass import why_none
 from vitprobe.analyses.inputs import failed
+from vitprobe.data.model_input import ModelInput
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.taps.attention import AttentionSite, attention_sites
 
 
 def global_attention(
-    model: nn.Module, label: str, images: Tensor
+    model: nn.Module, label: str, images: Tensor | ModelInput
 ) -> tuple[list[AttentionSite], dict[str, str]]:
     """The sites where every token can attend to every other, over one grid of tokens.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from vitprobe.analyses.batches import batches, no_memory, tell_skipped
 from vitprobe.analyses.inputs import Inputs, Subject, say
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
@@ -29,12 +30,15 @@ def mean_distances(
     """(H,) float64 on the CPU: mean over images and queries of each head's attention distance.
 
     In pixels, of the attention that patches get (`distance` of `ops.attention_statistics`).
+
+    Raises:
+        InputError: the site does not fire in some batch.
     """
     subject = inputs.subjects[inputs.places[0]]
-    total, count = torch.zeros(site.heads, dtype=torch.float64), 0
+    total, count, fired = torch.zeros(site.heads, dtype=torch.float64), 0, False
 
     def take(_, attention: Attention) -> None:
-        nonlocal total, count
+        nonlocal total, count, fired
         statistics = attention_statistics(
             attention.q,
             attention.k,
@@ -45,12 +49,15 @@ def mean_distances(
             patch_size=(tokens.patch_height, tokens.patch_width),
         )
         total = total + statistics.distance.double().sum(0).cpu()
-        count += len(attention.q)
+        count, fired = count + len(attention.q), True
 
     with torch.no_grad(), capture_attention(subject.model, [site], take):
-        for images, n in batches(inputs, watch):
+        for batch, (images, n) in enumerate(batches(inputs, watch)):
+            fired = False
             with watch("distances"), autocast, _memory(subject, n):
-                subject.model(images[inputs.places[0]])
+                run(subject.model, images[inputs.places[0]])
+            if not fired:
+                raise _silent(site, batch)
     return total / count
 
 
@@ -72,7 +79,8 @@ class HeadPass:
     A linear Gram matrix of heads taken together is the sum of theirs, so each head is reduced to
     its vector once, however many subsets it is in.
 
-    Attributes after `run`: metric (subsets against layers), examples, notes.
+    Attributes after `run`: metric (subsets against layers), examples, notes, silent (layer's name
+    -> in which batch it first did not fire).
     """
 
     def __init__(
@@ -92,12 +100,13 @@ class HeadPass:
             member[row, list(subset)] = 1
         self.member = member.to(inputs.device)
         self.examples, self.notes = 0, []
+        self.silent: dict[str, str] = {}
 
     def run(self) -> None:
         """Go through the data.
 
         Raises:
-            InputError: fewer than 4 examples in every batch.
+            InputError: fewer than 4 examples in every batch; the heads do not fire in some batch.
         """
         first, second = self.inputs.places
         with torch.no_grad():
@@ -119,7 +128,7 @@ class HeadPass:
         if int(self.metric.batches) == 1:
             say(self.notes, "one batch only: no error bars (a standard error needs two)")
 
-    def _heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _heads(self, images: Tensor | ModelInput) -> tuple[Tensor, Tensor]:
         """(H, m) float64 vectors of all heads, and (S,) the noise floor of each subset."""
         found = []
 
@@ -136,9 +145,11 @@ class HeadPass:
         subject = self.inputs.subjects[self.inputs.places[0]]
         with capture_attention(subject.model, [self.site], take):
             self._forward(subject, images)
+        if not found:
+            raise _silent(self.site, int(self.metric.batches))
         return found[0]
 
-    def _layers(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _layers(self, images: Tensor | ModelInput) -> tuple[Tensor, Tensor]:
         """(L, m) float64 vectors of the other model's layers, and (L,) their noise floors."""
         vectors, noise = {}, {}
 
@@ -149,14 +160,24 @@ class HeadPass:
         subject = self.inputs.subjects[self.inputs.places[1]]
         with capture(subject.model, self.layers, reduce):
             self._forward(subject, images)
-        names = [site.name for site in self.layers]
-        return torch.stack([vectors[name] for name in names]), torch.stack(
-            [noise[name] for name in names]
-        )
+        rows, floors = [], []
+        length, device = self.metric.vector_length(len(images)), self.metric.device
+        blank = torch.full((length,), torch.nan, dtype=torch.float64, device=device)
+        for site in self.layers:
+            if site.name not in vectors:
+                batch = int(self.metric.batches)
+                self.silent.setdefault(site.name, f"did not fire in batch {batch}")
+            rows.append(vectors.get(site.name, blank))
+            floors.append(noise.get(site.name, blank.new_zeros(())))
+        return torch.stack(rows), torch.stack(floors)
 
-    def _forward(self, subject: Subject, images: Tensor) -> None:
+    def _forward(self, subject: Subject, images: Tensor | ModelInput) -> None:
         with self.autocast, _memory(subject, len(images)):
-            subject.model(images)
+            run(subject.model, images)
+
+
+def _silent(site: AttentionSite, batch: int) -> InputError:
+    return InputError(f"attention of {site.name!r} did not fire in batch {batch}: choose another")
 
 
 @contextmanager

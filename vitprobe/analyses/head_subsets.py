@@ -4,20 +4,23 @@ Raghu et al. 2021 (arXiv 2108.08810), figure 5.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
+from vitprobe.analyses.batches import for_model
 from vitprobe.analyses.cka import LayerSpec
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.head_pass import HeadPass, mean_distances
-from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, survey_named
+from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say, survey_named
 from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.model_input import ModelInput, image_of
 from vitprobe.errors import InputError
-from vitprobe.taps import Site, select
+from vitprobe.taps import Selection, select
 from vitprobe.taps.attention import AttentionSite
 from vitprobe.taps.token_grid import token_grid
 
@@ -111,10 +114,11 @@ def head_subsets_of(
         with autocast:
             site = _chosen_site(first.model, first.label, images[0], layer)
             compared = _early(second.model, second.label, images[1], layers)
+        sites = compared.sites
         tokens = token_grid(
             first.model,
             site.tokens,
-            tuple(images[0].shape[2:]),
+            tuple(image_of(images[0]).shape[2:]),
             grid=grid,
             prefix=prefix,
             patch_size=patch_size,
@@ -125,11 +129,17 @@ def head_subsets_of(
         subsets = [
             order[start : start + k] for k in subsets_of for start in range(len(order) - k + 1)
         ]
-        heads = HeadPass(inputs, site, subsets, compared, autocast, watch)
+        heads = HeadPass(inputs, site, subsets, sites, autocast, watch)
+        if compared.note:
+            say(heads.notes, f"{second.label}: {compared.note}")
         heads.run()
     result = heads.metric.compute()
-    shape = (len(subsets), len(compared))
+    shape = (len(subsets), len(sites))
     blank_subset, blank_layer = heads.metric.blanks()
+    blank_layer = [
+        heads.silent.get(other.name, reason)
+        for other, reason in zip(sites, blank_layer, strict=True)
+    ]
     dataset = xr.Dataset(
         {
             "cka": (("subset", "layer"), result.cka.reshape(shape).cpu().numpy()),
@@ -141,7 +151,7 @@ def head_subsets_of(
             "size": ("subset", np.array([len(subset) for subset in subsets])),
             "heads": ("subset", strings([", ".join(map(str, subset)) for subset in subsets])),
             "blank_subset": ("subset", strings(blank_subset)),
-            "layer": strings([other.name for other in compared]),
+            "layer": strings([other.name for other in sites]),
             "blank_layer": ("layer", strings(blank_layer)),
         },
     )
@@ -172,15 +182,17 @@ def head_subsets_of(
     return dataset
 
 
-def _first_images(inputs: Inputs) -> list[Tensor]:
+def _first_images(inputs: Inputs) -> list[Tensor | ModelInput]:
     batch = next(iter(inputs.loader))
     return [
-        batch.images[place].to(inputs.device, inputs.subjects[place].dtype)
+        for_model(batch.images[place], inputs.subjects[place], inputs.device)
         for place in inputs.places
     ]
 
 
-def _chosen_site(model, label: str, images: Tensor, layer: str | None) -> AttentionSite:
+def _chosen_site(
+    model, label: str, images: Tensor | ModelInput, layer: str | None
+) -> AttentionSite:
     sites, _ = global_attention(model, label, images[:1])
     if layer is not None:
         sites = choose_layers(sites, layer)
@@ -192,11 +204,13 @@ def _chosen_site(model, label: str, images: Tensor, layer: str | None) -> Attent
     return sites[0]
 
 
-def _early(model, label: str, images: Tensor, layers: LayerSpec | None) -> list[Site]:
+def _early(model, label: str, images: Tensor | ModelInput, layers: LayerSpec | None) -> Selection:
     survey = survey_named(model, label, images)
     if layers is not None:
-        return list(select(survey, layers).sites)
-    return [site for site in select(survey, "blocks").sites if site.module][:EARLY]
+        return select(survey, layers)
+    blocks = select(survey, "blocks")
+    early = [site for site in blocks.sites if site.module][:EARLY]
+    return replace(blocks, sites=tuple(early))
 
 
 def _subset_sizes(site: AttentionSite, sizes: Sequence[int] | None) -> list[int]:

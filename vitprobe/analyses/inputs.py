@@ -14,9 +14,18 @@ from torch.utils.data import DataLoader, Dataset, SequentialSampler
 from vitprobe.data import ImageData, ImageStream, PairedLoader, Transform, load_data
 from vitprobe.data.arrays import from_array
 from vitprobe.data.batch import class_count
+from vitprobe.data.model_input import ModelInput
 from vitprobe.errors import InputError, VitprobeWarning
-from vitprobe.models import build_model, choose_device, device_of, transform_of
+from vitprobe.models import (
+    build_model,
+    choose_device,
+    device_of,
+    dtype_of,
+    transform_of,
+    unwrapped,
+)
 from vitprobe.taps import Survey, survey
+from vitprobe.taps.given import takes_of
 
 ModelLike = str | nn.Module
 DataLike = str | Dataset | DataLoader | Tensor | np.ndarray | Iterable
@@ -34,8 +43,7 @@ class Subject:
     @property
     def dtype(self) -> torch.dtype:
         """What the model computes in: the type of its first floating-point parameter."""
-        types = (parameter.dtype for parameter in self.model.parameters())
-        return next((dtype for dtype in types if dtype.is_floating_point), torch.float32)
+        return dtype_of(self.model)
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,10 @@ def prepare(
     """Load models and data and fit each to the other.
 
     Args:
-        models: model specs or modules; naming one twice gives one subject.
-        data: a data set's name, a Dataset, a DataLoader, a float tensor (N, C, H, W), or what else
-            PairedLoader takes.
+        models: model specs or modules; naming one twice, or giving it once more in a wrapper,
+            gives one subject.
+        data: a data set's name, a Dataset, a DataLoader (of whose batches each model gets what its
+            forward takes), a float tensor (N, C, H, W), or what else PairedLoader takes.
         image_size: pixels, for every model given by name; None: the model's own, else the data's.
         mean, std: three floats that override every other normalisation.
         batch_size: None: min(256, max(32, examples // 8)).
@@ -115,6 +124,7 @@ def prepare(
             raise InputError(
                 f"a model is a spec such as 'vit' or a torch.nn.Module, not {type(model).__name__}"
             )
+    models = [unwrapped(model) if isinstance(model, nn.Module) else model for model in models]
     places = tuple(_first_place(model, models) for model in models)
     models = [models[place] for place in dict.fromkeys(places)]
     places = tuple(sorted(set(places)).index(place) for place in places)
@@ -144,6 +154,7 @@ def prepare(
         seed=seed,
         workers=workers,
         skip_bad_images=skip_bad_images,
+        takes=[takes_of(subject.model) for subject in subjects],
     )
     split = data.split if isinstance(data, ImageData) else ""
     return Inputs(
@@ -163,8 +174,8 @@ def say(notes: list[str], text: str) -> None:
     warnings.warn(text, VitprobeWarning, stacklevel=3)
 
 
-def survey_named(model: nn.Module, label: str, images: Tensor) -> Survey:
-    """`taps.survey`; a model that fails on these images (n, C, H, W) is named in one line.
+def survey_named(model: nn.Module, label: str, images: Tensor | ModelInput) -> Survey:
+    """`taps.survey`; a model that fails on these images is named in one line.
 
     Raises:
         InputError: the forward fails in whatever way, or there are fewer than 4 distinct images.
@@ -177,13 +188,13 @@ def survey_named(model: nn.Module, label: str, images: Tensor) -> Survey:
         raise failed(label, images, error) from error
 
 
-def failed(label: str, images: Tensor, error: Exception) -> InputError:
-    """What to raise where a model's forward fails on images (n, C, H, W)."""
+def failed(label: str, images: Tensor | ModelInput, error: Exception) -> InputError:
+    """What to raise where a model's forward fails on images (n, C, H, W), or on other inputs."""
+    why = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    if isinstance(images, ModelInput):
+        return InputError(f"{label} fails on the inputs {images} ({why})")
     size = "x".join(str(side) for side in images.shape[1:])
-    why = (str(error).strip().splitlines() or [""])[0]
-    return InputError(
-        f"{label} fails on images of {size} ({type(error).__name__}: {why}); is --image-size right?"
-    )
+    return InputError(f"{label} fails on images of {size} ({why}); is --image-size right?")
 
 
 def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subject:
@@ -203,6 +214,7 @@ def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Su
             seed=seed,
         )
     else:
+        model = unwrapped(model)
         label = type(model).__name__
         if any(is_lazy(parameter) for parameter in model.parameters()):
             raise InputError(f"{label} has lazy parameters without values: run it once first")

@@ -37,7 +37,7 @@ def command(
         Column("type", [site.type for site in sites], "name"),
         Column("shape", ["x".join(map(str, site.shape)) for site in sites]),
         Column("axis", axes),
-        Column("remark", [_remark(site) for site in sites], "text"),
+        Column("remark", [_remark(site, sites.blocks_note) for site in sites], "text"),
     ]
     print_table(console, "", columns)
     fired = sum(site.reason is None for site in sites)
@@ -46,12 +46,15 @@ def command(
         f"{model}: {fired} layers fire, {distinct} of them distinct activations; "
         f"{len(sites) - fired} left out"
     )
+    if sites.blocks_note:
+        console.print(sites.blocks_note)
 
 
-def _remark(site) -> str:
+def _remark(site, blocks_note: str) -> str:
     if site.reason:
         return f"left out: {site.reason}"
-    parts = ["block"] if site.block and site.block == site.module else []
+    is_block = site.block and site.block == site.module
+    parts = ["stands for a block" if blocks_note else "block"] if is_block else []
     if site.twin:
         parts.append(f"the tensor of {site.twin}")
     return ", ".join(parts)

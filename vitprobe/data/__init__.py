@@ -4,6 +4,7 @@ from vitprobe.data.batch import Batch
 from vitprobe.data.files import image_files
 from vitprobe.data.images import CorruptImage, ImageData, ImageStream
 from vitprobe.data.loader import PairedLoader
+from vitprobe.data.model_input import ModelInput
 from vitprobe.data.named import load_data
 from vitprobe.data.order import example_order
 from vitprobe.data.transforms import Transform
@@ -13,6 +14,7 @@ __all__ = [
     "CorruptImage",
     "ImageData",
     "ImageStream",
+    "ModelInput",
     "PairedLoader",
     "Transform",
     "example_order",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from vitprobe.data.model_input import ModelInput
 from vitprobe.errors import InputError
 
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "jpg", "jpeg", "png", "webp")
@@ -16,10 +17,11 @@ LABEL_KEYS = ("label", "labels", "fine_label", "cls")
 @dataclass
 class Batch:
     """index: int64 (b,), positions in the data; images: float (b, C, H, W), one per transform
-    (equal transforms share one tensor); labels: int64 (b,), or None where any is unknown."""
+    (equal transforms share one tensor), or ModelInputs of b examples; labels: int64 (b,), or None
+    where any is unknown."""
 
     index: torch.Tensor
-    images: tuple[torch.Tensor, ...]
+    images: tuple[torch.Tensor | ModelInput, ...]
     labels: torch.Tensor | None
 
 

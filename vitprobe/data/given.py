@@ -1,37 +1,55 @@
 """Batches that exist already: a DataLoader or a tensor, in their own order, untransformed.
 
-Every model gets the same tensors; see PairedLoader for the attributes.
+Every model gets the same tensors, or what its forward takes of a DataLoader's batches; see
+PairedLoader for the attributes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from vitprobe.data.batch import (
+    LABEL_KEYS,
     Batch,
     check_images,
     class_count,
     default_batch_size,
-    image_and_label,
 )
+from vitprobe.data.model_input import ModelInput, tensors_of
 from vitprobe.data.order import how_many
+from vitprobe.data.takes import Takes, is_labels
+from vitprobe.errors import InputError
 
 
 class LoaderSource:
-    """A DataLoader: its order and batches as they are, the same tensors for every model."""
+    """A DataLoader: its order and batches as they are, the same tensors for every model.
 
-    def __init__(self, loader: DataLoader, models: int, *, examples, passes, note):
+    takes: for each model, what it is given of a batch; None: the images.
+    """
+
+    def __init__(
+        self,
+        loader: DataLoader,
+        models: int,
+        *,
+        examples,
+        passes,
+        note,
+        takes: Sequence[Takes] | None = None,
+    ):
         data = loader.dataset
         self.name = getattr(data, "name", None) or type(data).__name__
         self.num_classes = class_count(data)
         self.skipped: list[str] = []
         self.batch_size = loader.batch_size
         self.examples, self.batches_per_pass = _loader_counts(loader, examples)
-        self._loader, self._models, self._passes = loader, models, passes
+        self._loader, self._passes = loader, passes
+        self._takes = takes or [Takes()] * models
         self._limit, self._note = examples, note
 
     def __iter__(self) -> Iterator[Batch]:
@@ -41,13 +59,15 @@ class LoaderSource:
     def _one_pass(self) -> Iterator[Batch]:
         limit, seen = self._limit or math.inf, 0
         for item in self._loader:
-            images, labels = image_and_label(item)
-            check_images(images, "the DataLoader")
-            keep = min(len(images), limit - seen)
-            images, labels = images[:keep], _batch_labels(labels, len(images))
+            images = [take(item) for take in self._takes]
+            count = _examples(images)
+            keep = min(count, limit - seen)
+            if keep < count:
+                images = [x[:keep] for x in images]
+            labels = _batch_labels(_labels_in(item, count), count)
             index = torch.arange(seen, seen + keep)
             labels = None if labels is None else labels[:keep]
-            yield Batch(index, (images,) * self._models, labels)
+            yield Batch(index, tuple(images), labels)
             seen += keep
             if seen >= limit:
                 return
@@ -74,6 +94,29 @@ class TensorSource:
             for rows in index.split(self.batch_size):
                 images = self._x[rows[0] : rows[-1] + 1]
                 yield Batch(rows, (images,) * self._models, None)
+
+
+def _examples(images: list) -> int:
+    """How many there are, the same for every model."""
+    for x in images:
+        if not isinstance(x, ModelInput):
+            check_images(x, "the DataLoader")
+        for tensor in tensors_of(x):
+            if tensor.dtype == torch.uint8 and tensor.ndim == 4:
+                check_images(tensor, "the DataLoader")
+    if len({len(x) for x in images}) > 1:
+        given = " and ".join(dict.fromkeys(f"{len(x)} examples" for x in images))
+        raise InputError(f"the models take {given} of the same batch of the DataLoader")
+    return len(images[0])
+
+
+def _labels_in(item: Any, count: int) -> Any:
+    """Of a mapping, what is called so; of a tuple, its second element, or else its last."""
+    if isinstance(item, Mapping):
+        return next((item[key] for key in LABEL_KEYS if key in item), None)
+    if not isinstance(item, (list, tuple)):
+        return None
+    return next((x for x in (*item[1:2], item[-1]) if is_labels(x) and len(x) == count), None)
 
 
 def _batch_labels(labels, count: int) -> torch.Tensor | None:

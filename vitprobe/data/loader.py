@@ -16,6 +16,7 @@ from vitprobe.data.images import ImageData, ImageStream
 from vitprobe.data.mapped import MapSource
 from vitprobe.data.named import load_data
 from vitprobe.data.stream import AS_GIVEN, StreamSource, is_stream
+from vitprobe.data.takes import Takes
 from vitprobe.data.transforms import Transform
 from vitprobe.errors import InputError, VitprobeWarning
 
@@ -27,14 +28,16 @@ class PairedLoader:
         or uint8 arrays (H, W[, 1|3]) are transformed, float tensors (C, H, W) are taken as they
         are) or of (image, label, ...): read in the order that `example_order` gives. A uint8 array
         (N, H, W[, 1|3]): such a data set. An IterableDataset, or anything that can only be iterated
-        over: of the same items, in its own order. A DataLoader: its order and batches, the same
-        tensors for every model. A float tensor or array (N, C, H, W): in its order, as it is.
+        over: of the same items, in its own order. A DataLoader: its order and batches, of which
+        each model gets the images, or what `takes` says. A float tensor or array (N, C, H, W): in
+        its order, as it is.
     transforms: one for each model; fields that are None take a named data set's values.
     batch_size: None: 32 to 256, so that there are eight batches or more where possible. A
         DataLoader keeps its own.
     examples: how many in each pass (the first of the order); None: all.
     passes: a seeded order draws anew in each pass.
     workers: processes that decode; 0: this one. Of a stream: threads.
+    takes: for each model, what it is given of a DataLoader's batch; None: the images.
     skip_bad_images: leave unreadable images out and list them, instead of raising CorruptImage.
 
     Attributes: `name`; `num_classes` (None: unknown); `examples` and `batches_per_pass` (None:
@@ -56,6 +59,7 @@ class PairedLoader:
         seed: int = 0,
         workers: int = 0,
         skip_bad_images: bool = False,
+        takes: Sequence[Takes] | None = None,
     ):
         _at_least("batch_size", 1 if batch_size is None else batch_size, 1)
         _at_least("passes", passes, 1)
@@ -84,7 +88,7 @@ class PairedLoader:
         }
         if isinstance(data, DataLoader):
             self._source = LoaderSource(
-                data, models, examples=examples, passes=passes, note=self._note
+                data, models, examples=examples, passes=passes, note=self._note, takes=takes
             )
         elif isinstance(data, torch.Tensor):
             self._source = TensorSource(

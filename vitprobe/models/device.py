@@ -39,6 +39,12 @@ def choose_device(
     return chosen
 
 
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """What the model computes in: the type of its first floating-point parameter, else float32."""
+    types = (parameter.dtype for parameter in model.parameters())
+    return next((dtype for dtype in types if dtype.is_floating_point), torch.float32)
+
+
 def device_of(model: nn.Module) -> torch.device | None:
     """Where the model's first parameter or buffer lies; None where it has none."""
     tensor = next(model.parameters(), None)

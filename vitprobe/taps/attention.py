@@ -3,15 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vitprobe.data.model_input import ModelInput, run, tensors_of
 from vitprobe.errors import InputError
+from vitprobe.models import unwrapped
 from vitprobe.taps.attention_calls import attention_calls, attention_like
 from vitprobe.taps.attention_channels import CHANNELS, channels_attend, channels_attend_in
 from vitprobe.taps.attention_site import Attention, AttentionSite, Found
 from vitprobe.taps.axes import ExampleAxis, difference, rounding, sample
+from vitprobe.taps.given import given
+from vitprobe.taps.quantised import has_quantised
 from vitprobe.taps.restore import as_found
 
 __all__ = ["Attention", "AttentionSite", "attention_sites", "capture_attention"]
@@ -24,7 +29,7 @@ _MOVED = [2, 0, 1]
 _MOVED_BACK = [_MOVED.index(i) for i in _TWO]
 
 
-def attention_sites(model: nn.Module, images: Tensor) -> list[AttentionSite]:
+def attention_sites(model: nn.Module, images: Any) -> list[AttentionSite]:
     """Every place where the model computes attention, in the order in which they fire.
 
     The model runs twice, on two images and on three, in eval mode and without gradients: what a
@@ -33,7 +38,8 @@ def attention_sites(model: nn.Module, images: Tensor) -> list[AttentionSite]:
 
     Args:
         model: any module; left as it was found.
-        images: (n, ...) as the model takes them; one is enough (noise makes others of it).
+        images: (n, ...) as the model takes them, or a tuple, list or mapping (see
+            vitprobe.data.takes); one is enough (noise makes others of it).
 
     Returns:
         Sites that can be read and, with a reason, those that cannot; then, with a reason, modules
@@ -41,15 +47,17 @@ def attention_sites(model: nn.Module, images: Tensor) -> list[AttentionSite]:
         neither.
 
     Raises:
-        InputError: no image; a TorchScript program, which does not show what it computes.
+        InputError: no image, or no floating-point one; a TorchScript program, which does not show
+            what it computes.
     """
-    three = _three(images)
+    model = unwrapped(model)
+    three = _three(given(model, images))
     ran: set[str] = set()
     with torch.inference_mode(False):
         two = _run(model, three[_TWO], ran)
         moved = _run(model, three[_MOVED], ran)
     dtypes = {seen.dtype for seen in two.values() if seen.dtype}
-    tolerance = rounding(dtypes, images.device)
+    tolerance = rounding(dtypes, three.device, has_quantised(model))
     names = list(dict.fromkeys((*two, *moved)))
     sites = [_site(name, two.get(name), moved.get(name), tolerance) for name in names]
     sites = [
@@ -70,6 +78,7 @@ def capture_attention(model: nn.Module, sites: list[AttentionSite], take: Take) 
     Raises InputError before any forward for a site that cannot be read, and inside the forward
     when a site gives something else than it gave to `attention_sites`.
     """
+    model = unwrapped(model)
     wanted = {site.name: site for site in sites}
     for site in sites:
         if site.reason:
@@ -105,21 +114,21 @@ class _Seen:
     sample: Tensor | None = None  # (batch, places)
 
 
-def _run(model: nn.Module, images: Tensor, ran: set[str]) -> dict[str, _Seen]:
-    run: dict[str, _Seen] = {}
+def _run(model: nn.Module, images: Tensor | ModelInput, ran: set[str]) -> dict[str, _Seen]:
+    seen: dict[str, _Seen] = {}
 
     def observe(name: str, found: Found) -> None:
         if found.reason:
-            run[name] = _Seen(found)
+            seen[name] = _Seen(found)
             return
         x = found.leading
         values = sample(x, ExampleAxis(0))
-        run[name] = _Seen(replace(found, attention=None), found.source, len(x), x.dtype, values)
+        seen[name] = _Seen(replace(found, attention=None), found.source, len(x), x.dtype, values)
 
     with as_found(model), torch.no_grad(), attention_calls(model, observe) as these:
-        model(images)
+        run(model, images)
     ran |= these
-    return run
+    return seen
 
 
 def _site(name: str, two: _Seen | None, moved: _Seen | None, tolerance: float) -> AttentionSite:
@@ -144,7 +153,7 @@ def _site(name: str, two: _Seen | None, moved: _Seen | None, tolerance: float) -
 
 
 def _of_tokens(
-    model: nn.Module, images: Tensor, site: AttentionSite, found: Found
+    model: nn.Module, images: Tensor | ModelInput, site: AttentionSite, found: Found
 ) -> AttentionSite:
     """The site, or the same with the reason that channels attend there."""
     channels = channels_attend(found)
@@ -176,14 +185,37 @@ def _unseen(model: nn.Module, ran: set[str], sites: list[AttentionSite]) -> list
     return unseen
 
 
-def _three(images: Tensor) -> Tensor:
-    """(3, ...) distinct images, copied: the first, and noise upon it."""
-    if images.ndim == 0 or len(images) == 0:
+def _three(images: Tensor | ModelInput) -> Tensor | ModelInput:
+    """Three distinct examples, copied: the first, and noise upon its images.
+
+    Of several inputs those that are no floating-point tensors of three axes or more (masks,
+    indices) are repeated, unless there are no others.
+    """
+    inputs = tensors_of(images)
+    if inputs[0].ndim == 0 or len(inputs[0]) == 0:
         raise InputError("no image: attention is looked for by running the model on one")
+    floats = [x.ndim for x in inputs if x.is_floating_point()]
+    if not floats:
+        raise InputError(
+            f"images of {inputs[0].dtype}, and attention is looked for with noise upon them: "
+            "convert them first, for instance x.float() / 255, and normalise"
+        )
+    least = min(3, max(floats))
+
+    def three(x: Tensor) -> Tensor:
+        if x.ndim == 0:
+            return x
+        noisy = x.is_floating_point() and x.ndim >= least
+        return _with_noise(x[:1].clone()) if noisy else x[[0, 0, 0]]
+
     with torch.inference_mode(False), torch.no_grad():
-        first = images[:1].clone()
-        seeded = torch.Generator().manual_seed(0)
-        noise = torch.randn((2, *first.shape[1:]), generator=seeded).to(first)
-        spread = first.std() if first.numel() > 1 else first.new_ones(())
-        spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-        return torch.cat([first, first + noise * spread])
+        return images.map(three) if isinstance(images, ModelInput) else three(images)
+
+
+def _with_noise(first: Tensor) -> Tensor:
+    """(3, ...): (1, ...) and twice that with noise of its own spread."""
+    seeded = torch.Generator().manual_seed(0)
+    noise = torch.randn((2, *first.shape[1:]), generator=seeded).to(first)
+    spread = first.std() if first.numel() > 1 else first.new_ones(())
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    return torch.cat([first, first + noise * spread])

@@ -60,7 +60,8 @@ def attention_calls(model: nn.Module, observe: Observe) -> Iterator[set[str]]:
     def enter(path: str) -> Callable:
         def hook(module: nn.Module, args: tuple, kwargs: dict) -> None:
             ran.add(path)
-            shapes = (tuple(x.shape) for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
+            inputs = (x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
+            shapes = (tuple(x.shape) for x in inputs if not x.is_nested)
             stack.append(_Running(path, module, next(shapes, ())))
 
         return hook

@@ -10,6 +10,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from vitprobe.data.model_input import ModelInput, run
 from vitprobe.taps.attention_calls import attention_calls
 from vitprobe.taps.attention_site import AttentionSite, Found
 from vitprobe.taps.restore import as_found
@@ -28,7 +29,7 @@ def channels_attend(found: Found) -> bool | None:
     return False
 
 
-def channels_attend_in(model: nn.Module, images: Tensor, site: AttentionSite) -> bool:
+def channels_attend_in(model: nn.Module, images: Tensor | ModelInput, site: AttentionSite) -> bool:
     """By experiment: the module runs on its input, and on that with another first token.
 
     Where tokens attend, one row of q is another then (of the weights one row as a whole, besides a
@@ -41,7 +42,7 @@ def channels_attend_in(model: nn.Module, images: Tensor, site: AttentionSite) ->
         hook = module.register_forward_pre_hook(
             lambda module, args, kwargs: inputs.append((args, kwargs)), with_kwargs=True
         )
-        model(images)
+        run(model, images)
         hook.remove()
         args, kwargs = inputs[0]
         plain = _leading(module, args, kwargs)

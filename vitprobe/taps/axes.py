@@ -17,6 +17,7 @@ SAMPLES = 2048  # positions compared per example; all of them in smaller activat
 # matrix product rounds otherwise in another batch, and the layers above amplify it. For the short
 # types about five times what they differ from float32 in deep networks (1.2 % and 0.2 %).
 _ROUNDING = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+_ROUNDING_8_BIT = 5e-2  # the step of 8 bits depends on the batch where it is chosen dynamically
 _ROUNDING_TF32 = 1e-2  # as long as float16; the default of convolutions on an NVIDIA GPU
 
 
@@ -106,9 +107,12 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return relative if relative == relative else float("inf")  # NaN against a number
 
 
-def rounding(dtypes: set[torch.dtype], device: torch.device) -> float:
-    """The tolerance of a model in which activations of these types were seen."""
+def rounding(dtypes: set[torch.dtype], device: torch.device, quantised: bool = False) -> float:
+    """The tolerance of a model in which activations of these types were seen.
+
+    quantised: whether any of its modules computes in 8 bits.
+    """
     tolerance = max((_ROUNDING[dtype] for dtype in dtypes if dtype in _ROUNDING), default=0.0)
     if device.type == "cuda" and torch.float32 in dtypes:
         tolerance = max(tolerance, _ROUNDING_TF32)
-    return tolerance
+    return max(tolerance, _ROUNDING_8_BIT) if quantised else tolerance

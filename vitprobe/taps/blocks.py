@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from vitprobe.taps.quantised import weight_matrices
+
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _TORCH_BLOCKS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
@@ -47,7 +49,7 @@ def _could_be_block(module: nn.Module) -> bool:
         return False
     if not any(True for _ in module.children()):
         return False
-    return sum(parameter.ndim >= 2 for parameter in module.parameters()) >= 2
+    return weight_matrices(module) >= 2
 
 
 def _is_stage(module: nn.Module) -> bool:

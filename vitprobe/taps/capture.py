@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vitprobe.errors import InputError
+from vitprobe.models import unwrapped
 from vitprobe.taps.hooks import hooked
 from vitprobe.taps.identity import SeenTensors
 from vitprobe.taps.outputs import tensors
@@ -29,7 +30,8 @@ def capture(
     written. twin: the earlier of these sites which gave this very tensor in this forward, or None
     (always None under torch.inference_mode, where tensors have no version).
     The number of examples may differ between forwards. The model runs in eval mode, without
-    gradients, and is left as found, also when the forward or the callback raises.
+    gradients, and is left as found, also when the forward or the callback raises. It may be called
+    inside or without a wrapper (DataParallel, torch.compile's, an averaged one).
 
     A site that does not fire this time gets no call.
 
@@ -37,6 +39,7 @@ def capture(
     a site has not the shape of the survey.
     """
     check_tokens(tokens)
+    model = unwrapped(model)
     plan: dict[tuple[str, int], dict[Any, Site]] = {}
     for site in sites:
         reason = site.reason or why_no_tokens(site.shape, site.tokens, tokens)
@@ -60,7 +63,7 @@ def capture(
             site = wanted.get(keys)
             if site is None:
                 continue
-            count = site.where.count(tensor.shape, site.shape)
+            count = None if tensor.is_nested else site.where.count(tensor.shape, site.shape)
             if count is None or examples not in (None, count):
                 raise InputError(_other_shape(site, tensor, examples))
             examples = count
@@ -75,6 +78,8 @@ def capture(
 
 
 def _other_shape(site: Site, tensor: torch.Tensor, examples: int | None) -> str:
+    if tensor.is_nested:
+        return f"layer {site.name!r} gave a nested tensor, but a plain one in the survey"
     among = f" in a forward of {examples} examples" if examples else ""
     return (
         f"layer {site.name!r} gave the shape {tuple(tensor.shape)}{among}, but in the survey "

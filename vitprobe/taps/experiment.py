@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from vitprobe.data.model_input import ModelInput, run
 from vitprobe.taps.axes import ExampleAxis, difference, foldings, rounding, sample, scaled_axis
 from vitprobe.taps.hooks import hooked
 from vitprobe.taps.identity import SeenTensors
 from vitprobe.taps.outputs import Keys, tensors
+from vitprobe.taps.quantised import has_quantised
 from vitprobe.taps.writes import WriteWatch
 
 Key = tuple[str, int, Keys | None]  # module path, call, keys of the tensor in the output
@@ -58,7 +60,7 @@ _Guess = Callable[[Key, torch.Tensor], list[ExampleAxis] | str]
 def experiment(
     model: nn.Module,
     modules: Mapping[str, nn.Module],  # by path
-    four: torch.Tensor,  # (4, ...) distinct examples
+    four: Tensor | ModelInput,  # distinct examples
 ) -> dict[Key, Finding]:
     """Findings in the order in which the tensors come, from three forwards (four if needed)."""
 
@@ -78,7 +80,7 @@ def experiment(
     plain = _run(model, modules, four[FEW], as_in_moved)
     runs = (outline, moved, plain)
 
-    tolerance = rounding({seen.dtype for seen in plain.values()}, four.device)
+    tolerance = rounding({seen.dtype for seen in plain.values()}, four.device, has_quantised(model))
     keys = dict.fromkeys(key for run in runs for key in run)
     findings = {key: _find([run.get(key) for run in runs], tolerance) for key in keys}
     if any(finding.reason == MIXES for finding in findings.values()):
@@ -93,24 +95,24 @@ def experiment(
 
 
 def _run(
-    model: nn.Module, modules: Mapping[str, nn.Module], batch: torch.Tensor, guess: _Guess
+    model: nn.Module, modules: Mapping[str, nn.Module], batch: Tensor | ModelInput, guess: _Guess
 ) -> _Run:
-    run: _Run = {}
+    found: _Run = {}
     watches: dict[Key, WriteWatch] = {}
     seen_tensors: SeenTensors[Key] = SeenTensors()
 
     def begin() -> None:
-        run.clear()
+        found.clear()
         watches.clear()
 
     def observe(path: str, call: int, output: Any) -> None:
-        found = tensors(output)
-        if not found:
+        outputs = tensors(output)
+        if not outputs:
             reason = f"its output is no tensor but {type(output).__name__}"
-            run[path, call, None] = _Seen(reason=reason)
-        for keys, tensor in found:
+            found[path, call, None] = _Seen(reason=reason)
+        for keys, tensor in outputs:
             key = (path, call, keys)
-            run[key] = seen = _Seen(tuple(tensor.shape), tensor.dtype, _unreadable(tensor))
+            found[key] = seen = _seen(tensor)
             if seen.reason:
                 continue
             seen.twin = seen_tensors.first_owner(tensor, key)
@@ -122,15 +124,21 @@ def _run(
                 seen.samples = {axis: sample(tensor, axis) for axis in where}
 
     with hooked(model, modules, observe, begin):
-        model(batch)
+        run(model, batch)
     for key, watch in watches.items():
-        run[key].written = watch.written()
-    return run
+        found[key].written = watch.written()
+    return found
+
+
+def _seen(tensor: torch.Tensor) -> _Seen:
+    if tensor.is_nested:  # such a tensor may have no shape
+        return _Seen((), tensor.dtype, "its output is a nested tensor: one size for each example")
+    return _Seen(tuple(tensor.shape), tensor.dtype, _unreadable(tensor))
 
 
 def _unreadable(tensor: torch.Tensor) -> str | None:
-    if tensor.is_nested or tensor.layout != torch.strided:
-        return "its output is a nested or sparse tensor"
+    if tensor.layout != torch.strided:
+        return "its output is a sparse tensor"
     if tensor.dtype not in FLOATS:
         return f"its output is {str(tensor.dtype).removeprefix('torch.')}, not floating point"
     if tensor.numel() == 0:

@@ -13,16 +13,17 @@ def tensors(output: Any) -> list[tuple[Keys | None, torch.Tensor]]:
     """Every tensor in a (nested) tuple, list, mapping or dataclass, in order, with its keys.
 
     The first has the keys `None`: it stands for the module. An output without tensors gives `[]`.
+    A quantised tensor comes as the float32 numbers that it stands for.
     """
     if isinstance(output, torch.Tensor):
-        return [(None, output)]
+        return [(None, _as_numbers(output))]
     found = list(_walk(output, ()))
     return [(None if i == 0 else keys, tensor) for i, (keys, tensor) in enumerate(found)]
 
 
 def _walk(value: Any, keys: Keys) -> Iterator[tuple[Keys, torch.Tensor]]:
     if isinstance(value, torch.Tensor):
-        yield keys, value
+        yield keys, _as_numbers(value)
         return
     if isinstance(value, Mapping):  # also an OrderedDict such as transformers' ModelOutput
         items = value.items()
@@ -34,6 +35,10 @@ def _walk(value: Any, keys: Keys) -> Iterator[tuple[Keys, torch.Tensor]]:
         return
     for key, item in items:
         yield from _walk(item, (*keys, key))
+
+
+def _as_numbers(x: torch.Tensor) -> torch.Tensor:
+    return x.dequantize() if x.is_quantized else x
 
 
 def site_name(path: str, call: int, keys: Keys | None) -> str:

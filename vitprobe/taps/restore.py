@@ -25,6 +25,9 @@ def as_found(model: nn.Module) -> Iterator[nn.Module]:
     Restored per module: the training flag, timm's `fused_attn` flag, and hooks (those added inside
     are removed); per parameter: `requires_grad`; per buffer: its values, since a forward may write
     running statistics. Buffers are copied once for that; parameters are not.
+
+    torch's fast path of transformer encoders is off inside, for the whole process: it shows nothing
+    of what it computes, and hands padded examples on as nested tensors.
     """
     modules = list(model.modules())
     training = [module.training for module in modules]
@@ -32,10 +35,13 @@ def as_found(model: nn.Module) -> Iterator[nn.Module]:
     hooks = [(table, set(table)) for m in modules for table in _hook_tables(m)]
     requires_grad = {p: p.requires_grad for p in model.parameters()}
     buffers = [(m, name, b, b.clone()) for m in modules for name, b in m.named_buffers("", False)]
+    fast = torch.backends.mha.get_fastpath_enabled()
     try:
+        torch.backends.mha.set_fastpath_enabled(False)
         model.eval()
         yield model
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for module, flag in zip(modules, training, strict=True):
             module.training = flag  # not .train(flag): models override it to freeze parts of them
         for module, flag in fused.items():

@@ -23,6 +23,7 @@ class Selection:
     sites: tuple[Site, ...]
     left_out: dict[str, str]  # name -> reason
     folded: dict[str, str]  # name -> name of the earlier site whose very tensor it is
+    note: str = ""  # what a reader should know of `blocks`, if they were asked for
 
 
 def select(survey: Survey, layers: Layers = "all", tokens: str = "all") -> Selection:
@@ -31,7 +32,8 @@ def select(survey: Survey, layers: Layers = "all", tokens: str = "all") -> Selec
     layers is one of these, or a list of them (their union):
       all      every distinct activation; a site that hands on the very tensor of another is folded
       modules  every site that fires, such twins included
-      blocks   the outputs of the model's blocks, and its own `output`
+      blocks   the outputs of the model's blocks, and its own `output`; where it has no blocks of
+               the usual kind, of its parts or layers, and the selection's note says so
       a name (`blocks.3.mlp.fc2`, `relu#2`, `lstm[1]`), a glob over names (`*` crosses dots:
       `blocks.*.mlp.fc2`), a type (`Conv2d`: this class name; a class: it and its subclasses).
     What is asked for otherwise than by `all` appears under its own name, also a twin.
@@ -44,7 +46,8 @@ def select(survey: Survey, layers: Layers = "all", tokens: str = "all") -> Selec
     asked: set[str] = set()
     folding = False
     is_one = isinstance(layers, str | type) or not isinstance(layers, Iterable)
-    for pattern in [layers] if is_one else layers:
+    patterns = [layers] if is_one else list(layers)
+    for pattern in patterns:
         if pattern == "all":
             folding = True
         elif not isinstance(pattern, str | type):
@@ -67,7 +70,8 @@ def select(survey: Survey, layers: Layers = "all", tokens: str = "all") -> Selec
         example = next(iter(left_out.items()), None)
         why = f": {example[0]!r}: {example[1]}" if example else ""
         raise InputError(f"no layer is left of layers={layers!r} with tokens={tokens!r}{why}")
-    return Selection(tuple(sites), left_out, folded)
+    note = survey.blocks_note if "blocks" in patterns else ""
+    return Selection(tuple(sites), left_out, folded, note)
 
 
 def _matches(survey: Survey, pattern: str | type, tokens: str) -> list[Site]:

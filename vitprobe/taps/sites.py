@@ -21,7 +21,7 @@ class Site:
     call: int  # 1 is the first call of the module in a forward
     keys: Keys | None  # way to the tensor in the output; None: the first (or only) tensor
     type: str  # class name of the module
-    block: str  # path of the block that the module is or is in; "" outside blocks
+    block: str = ""  # path of the block that the module is or is in; "" outside blocks
     shape: tuple[int, ...] = ()  # per-example shape, example axis taken out
     dtype: torch.dtype | None = None
     where: ExampleAxis | None = None  # None where it is left out
@@ -57,10 +57,12 @@ class Survey(Sequence[Site]):
         sites: Sequence[Site],
         types: dict[str, type],  # class of every module, by path
         aliases: dict[str, str],  # another path of a shared module -> its first path
+        blocks_note: str = "",  # which modules stand for blocks, where there are none
     ):
         self.sites = tuple(sites)
         self.types = types
         self.aliases = aliases
+        self.blocks_note = blocks_note
         self.by_name = {site.name: site for site in self.sites}
 
     def __len__(self) -> int:

@@ -1,39 +1,48 @@
 """The table of a model's sites."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from vitprobe.data.model_input import ModelInput, tensors_of
 from vitprobe.errors import InputError
+from vitprobe.models import unwrapped
 from vitprobe.taps.blocks import block_paths, enclosing_block
 from vitprobe.taps.experiment import experiment
+from vitprobe.taps.given import given
 from vitprobe.taps.outputs import site_name
 from vitprobe.taps.restore import as_found
 from vitprobe.taps.sites import Site, Survey
+from vitprobe.taps.stages import stages
 from vitprobe.taps.tokens import TokenReader
 
 _NO_FORWARD = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 _CHANNELS_FIRST = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
 
-def survey(model: nn.Module, examples: torch.Tensor) -> Survey:
+def survey(model: nn.Module, examples: Any) -> Survey:
     """Every site of a model: name, shape, example axis, tokens, twin; or why it is left out.
 
-    examples: (n, ...) on the model's device. Of these the first four distinct ones are used: three
-    of them, the four in another order, the three again. The example axis of an activation is the
-    one that grows with the examples; what lies along it must move with its example and not depend
-    on the others, or the site mixes examples and is left out. Only shapes and a sample of each
-    activation are kept. The model runs in eval mode, without gradients, and is left as found.
+    examples: (n, ...) on the model's device, or a tuple, list or mapping, of which the model gets
+    what its forward takes (see vitprobe.data.takes). Of these the first four distinct ones are
+    used: three of them, the four in another order, the three again. The example axis of an
+    activation is the one that grows with the examples; what lies along it must move with its
+    example and not depend on the others, or the site mixes examples and is left out. Only shapes
+    and a sample of each activation are kept. The model runs in eval mode, without gradients, and is
+    left as found.
+
+    A model in a wrapper (DataParallel, torch.compile's, an averaged one) is surveyed without it.
 
     Raises InputError when there are fewer than four distinct examples.
     """
-    four = _four_distinct(examples)
+    model = unwrapped(model)
+    four = _four_distinct(given(model, examples))
     modules = dict(model.named_modules())
     with as_found(model), torch.inference_mode(False), torch.no_grad():
         findings = experiment(model, modules, four)
 
-    blocks = set(block_paths(model))
     sites = [
         Site(
             name=site_name(*key),
@@ -41,7 +50,6 @@ def survey(model: nn.Module, examples: torch.Tensor) -> Survey:
             call=key[1],
             keys=key[2],
             type=type(modules[key[0]]).__name__,
-            block=enclosing_block(key[0], blocks),
             shape=finding.shape,
             dtype=finding.dtype,
             where=finding.where,
@@ -59,7 +67,6 @@ def survey(model: nn.Module, examples: torch.Tensor) -> Survey:
             call=1,
             keys=None,
             type=type(module).__name__,
-            block=enclosing_block(path, blocks),
             reason=_why_silent(module),
         )
         for path, module in modules.items()
@@ -72,21 +79,30 @@ def survey(model: nn.Module, examples: torch.Tensor) -> Survey:
         for path, module in model.named_modules(remove_duplicate=False)
         if path not in modules
     }
-    return Survey(_with_tokens(model, sites, types) + silent, types, aliases)
+    blocks, note = block_paths(model), ""
+    if not blocks:
+        blocks, note = stages(model, sites)
+    sites = [
+        replace(site, block=enclosing_block(site.module, set(blocks)))
+        for site in _with_tokens(model, sites, types) + silent
+    ]
+    return Survey(sites, types, aliases, note)
 
 
-def _four_distinct(examples: torch.Tensor) -> torch.Tensor:
-    """(4, ...), copied: an inference tensor may not be written outside that mode."""
+def _four_distinct(examples: Tensor | ModelInput) -> Tensor | ModelInput:
+    """Of four that differ in any input; copied: an inference tensor may not be written outside
+    that mode."""
+    inputs = tensors_of(examples)
+    count = len(inputs[0]) if inputs[0].ndim else 0
     distinct: list[int] = []
-    for index in range(len(examples) if examples.ndim else 0):
-        if not any(torch.equal(examples[index], examples[i]) for i in distinct):
+    for index in range(count):
+        if not any(all(torch.equal(x[index], x[i]) for x in inputs) for i in distinct):
             distinct.append(index)
         if len(distinct) == 4:
             with torch.inference_mode(False):
                 return examples[distinct]
     raise InputError(
-        f"{len(distinct)} distinct images among {len(examples) if examples.ndim else 0}: "
-        "the survey of a model needs 4"
+        f"{len(distinct)} distinct images among {count}: the survey of a model needs 4"
     )
 
 
