@@ -7,6 +7,7 @@ any depth, and each may hold several networks under prefixes (`backbone.`, `modu
 from __future__ import annotations
 
 import re
+from argparse import Namespace
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -222,6 +223,8 @@ def _inside(held: Any) -> Mapping[Any, Any] | None:
             return weights
         attributes = held.state if isinstance(held.state, dict) else {}
         return attributes | held.entries | dict(enumerate(held.items))
+    if isinstance(held, Namespace):
+        return vars(held)
     return held if isinstance(held, Mapping) else None
 
 
