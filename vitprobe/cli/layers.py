@@ -40,14 +40,15 @@ def command(
         Column("remark", [_remark(site, sites.blocks_note) for site in sites], "text"),
     ]
     print_table(console, "", columns)
+    for note in (loaded.provenance["note"], sites.blocks_note):
+        if note:
+            console.print(note)
     fired = sum(site.reason is None for site in sites)
     distinct = sum(site.reason is None and site.twin is None for site in sites)
     console.print(
         f"{model}: {fired} layers fire, {distinct} of them distinct activations; "
         f"{len(sites) - fired} left out"
     )
-    if sites.blocks_note:
-        console.print(sites.blocks_note)
 
 
 def _remark(site, blocks_note: str) -> str:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from torch import nn
 
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
-from vitprobe.models.checkpoints import Checkpoint, state_sha256
+from vitprobe.models.checkpoints import state_sha256
+from vitprobe.models.from_file import Loaded
 from vitprobe.models.given import input_channels
-from vitprobe.models.source import Frame, Source
 from vitprobe.models.spec import Spec
 
 
-def described(
-    model: nn.Module,
-    spec: Spec,
-    source: Source,
-    checkpoint: Checkpoint | None,
-    num_classes: int | None,
-    size: Frame | None,
-    note: str,
-    facts: Mapping[str, Any],
-) -> nn.Module:
-    """The model with its `transform` and `provenance`, which `facts` add to."""
+def described(loaded: Loaded, spec: Spec) -> nn.Module:
+    """The model with its `transform` and `provenance`."""
+    model, source, checkpoint = loaded.model, loaded.source, loaded.checkpoint
+    num_classes, size = loaded.num_classes, loaded.size
     for taken in ("transform", "provenance"):
         if hasattr(model, taken):
             raise InputError(f"{source.name} has an attribute {taken!r} of its own: rename it")
@@ -54,7 +45,7 @@ def described(
         "inferred": {},
         "left_out": [],
         "revision": source.revision,
-        **facts,
-        "note": note,
+        **loaded.facts,
+        "note": loaded.note,
     }
     return model

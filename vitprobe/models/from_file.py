@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -17,38 +16,38 @@ from vitprobe.models.fit import drop_head, load_weights, new_head_keys
 from vitprobe.models.image_sizes import Frame, ImageSizes, resampled, sides
 from vitprobe.models.outline import Outline, built, outlined
 from vitprobe.models.source import Source
+from vitprobe.models.spec import DIGITS, Spec
 from vitprobe.models.weight_sets import Wanted
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the caller wants of the model; None leaves it to the weights.
+    """What the caller wants of a model; None leaves it to the weights, or to the name.
 
-    fallback_size: side in pixels, only a wish.
+    fallback_classes, fallback_size (side in pixels): only wishes.
     """
 
     num_classes: int | None
     size: Frame | None
+    fallback_classes: int | None
     fallback_size: int | None
     new_head: bool
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The model, how it was made, and what a reader should know (a line, and facts by name)."""
+    """A model, how it was made, and what a reader should know: a line, and facts by name."""
 
     model: nn.Module
     source: Source
-    checkpoint: Checkpoint
     num_classes: int | None
     size: Frame | None
     note: str
-    facts: dict[str, Any]
+    checkpoint: Checkpoint | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def model_from_file(
-    source: Source, path: Path, key: str, given: Architecture, asked: Asked
-) -> Loaded:
+def model_from_file(source: Source, spec: Spec, given: Architecture, asked: Asked) -> Loaded:
     """Build the model that the weights are of, and load them, bit for bit.
 
     given: constructor's arguments that were asked for.
@@ -58,7 +57,7 @@ def model_from_file(
     draft = source.draft(given)
     outline = outlined(draft)
     wanted = Wanted(outline.shapes, outline.classifier)
-    checkpoint = draft.native(read_checkpoint(path, key, wanted))
+    checkpoint = draft.native(read_checkpoint(spec.path, spec.key, wanted))
     source = draft.configured(given, checkpoint)
     if source is not draft:
         outline = outlined(source)
@@ -78,11 +77,9 @@ def model_from_file(
     if headless:
         drop_head(model, outline.classifier)
         classes = 0
-    left_out = [*checkpoint.left_out, *extra, *(name for name in but if name in state)]
-    told = [f"{k} {v}" for k, v in source.inferred.items() if k not in source.guessed]
-    notes = [f"from its {checkpoint.key}"] if checkpoint.key else []
-    if told:
-        notes += [f"{', '.join(told)} as its weights say"]
+    left_out = grouped([*checkpoint.left_out, *extra, *(name for name in but if name in state)])
+    notes = [f"trained on {DIGITS}" if spec.weights == DIGITS else f"weights of {spec.weights}"]
+    notes += _of_the_weights(source, checkpoint)
     if interpolated:
         notes += [f"positions interpolated from {sides(sizes.usual)} to {sides(size)} px"]
     elif sizes is not None and sizes.guess:
@@ -90,30 +87,40 @@ def model_from_file(
     if headless:
         notes += ["the file has no classifier: the identity stands for it"]
     if left_out:
-        notes += [f"left out {len(left_out)} of its weights: {', '.join(grouped(left_out)[:4])}"]
-    if checkpoint.alike:
-        others = ", ".join(f"#{key}" for key in checkpoint.alike[:3])
-        notes += [f"{checkpoint.path.name}{others} would fit as well"]
+        count = sum(left_out.values())
+        notes += [f"left out {count} of its weights: {', '.join(_counted(left_out)[:4])}"]
     facts = {
         "weights_key": checkpoint.key,
         "weights_prefix": checkpoint.prefix,
         "inferred": dict(source.inferred),
-        "left_out": grouped(left_out),
+        "left_out": _counted(left_out),
     }
-    kept = classes if classes is not None else asked.num_classes or source.default_classes
-    if asked.new_head and asked.num_classes:
-        kept = asked.num_classes
-    note = "".join(f"; {note}" for note in notes)
-    return Loaded(model, source, checkpoint, kept, size, note, facts)
+    if classes is None:
+        classes = asked.num_classes or source.default_classes
+    return Loaded(model, source, classes, size, "; ".join(notes), checkpoint, facts)
 
 
-def grouped(names: Sequence[str]) -> list[str]:
-    """`["decoder_blocks.* (96)", "mask_token"]`: names by their first part, counted."""
+def _of_the_weights(source: Source, checkpoint: Checkpoint) -> list[str]:
+    """Which weights of the file were taken, and what they told."""
+    notes = [f"from its {checkpoint.key}"] if checkpoint.key else []
+    told = [f"{k} {v}" for k, v in source.inferred.items() if k not in source.guessed]
+    if told:
+        notes += [f"{', '.join(told)} as its weights say"]
+    if checkpoint.alike:
+        others = ", ".join(f"#{key}" for key in checkpoint.alike[:3])
+        notes += [f"{checkpoint.path.name}{others} would fit as well"]
+    return notes
+
+
+def grouped(names: Sequence[str]) -> dict[str, int]:
+    """`{"decoder_blocks.*": 96, "mask_token": 1}`: names by their first part, counted."""
     counts = Counter(name.partition(".")[0] for name in names)
-    return [
-        f"{first}.* ({count})" if count > 1 else next(n for n in names if n.split(".")[0] == first)
-        for first, count in counts.items()
-    ]
+    alone = {name.partition(".")[0]: name for name in names}
+    return {f"{first}.*" if n > 1 else alone[first]: n for first, n in counts.items()}
+
+
+def _counted(groups: Mapping[str, int]) -> list[str]:
+    return [f"{name} ({count})" if count > 1 else name for name, count in groups.items()]
 
 
 def _classes(source: Source, outline: Outline, checkpoint: Checkpoint, asked: Asked) -> int | None:

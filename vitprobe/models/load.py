@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,13 +15,13 @@ from vitprobe.errors import InputError
 from vitprobe.models.architecture import given_options, refuse_options
 from vitprobe.models.described import described
 from vitprobe.models.fit import drop_head, new_head_keys, replace_head
-from vitprobe.models.from_file import Asked, model_from_file
+from vitprobe.models.from_file import Asked, Loaded, model_from_file
 from vitprobe.models.from_user import UserSource
 from vitprobe.models.image_sizes import POSITIONS, Frame, sides
 from vitprobe.models.names import find_source
 from vitprobe.models.outline import built, outlined
 from vitprobe.models.source import Source, brief
-from vitprobe.models.spec import DIGITS, PRETRAINED, RANDOM, parse_spec
+from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
 
 SIZE_ARGUMENTS = ("image_size", "img_size")
 
@@ -86,56 +87,85 @@ def build_model(
     """
     parsed = parse_spec(spec)
     arguments = dict(parsed.arguments)
-    headless = arguments.get("num_classes") == 0
-    asked_classes = None if headless else arguments.get("num_classes")
-    num_classes = _said_once("num_classes", num_classes, asked_classes)
-    arguments.pop("num_classes", None)
-    size = _size(image_size, arguments)
-    _check_positive(num_classes=num_classes)
     source = find_source(parsed.name, arguments.pop("revision", None))
     given = given_options(architecture)
     if not source.has_options:
         refuse_options(source.name, given)
+    size = _size(image_size, arguments)
+    headless = arguments.get("num_classes") == 0
+    classes = _said_once("num_classes", num_classes, arguments.pop("num_classes", None) or None)
+    _check_positive(num_classes=classes)
+    if not source.takes_classes and "num_classes" in parsed.arguments:
+        arguments["num_classes"] = classes  # to be refused like any other argument
+    asked = Asked(
+        classes if source.takes_classes else None,
+        size,
+        fallback_classes if source.takes_classes else None,
+        fallback_image_size,
+        new_head,
+    )
     given |= arguments
-    if not source.takes_classes:
-        if "num_classes" in parsed.arguments:
-            given |= {"num_classes": num_classes}  # to be refused like any other argument
-        num_classes = None
-    checkpoint, facts = None, {}
     with _random_stream(seed, source.name):
         if parsed.weights == PRETRAINED:
-            source = source.for_pretrained().configured(given, None)
-            model, note = _pretrained(source, size)
-            num_classes = (new_head and num_classes) or source.default_classes
-            if new_head:
-                replace_head(model, built(source, num_classes, size), new_head_keys(source))
-            size = size or source.default_size(fallback_image_size)
+            if "num_classes" in parsed.arguments and not (new_head or headless):
+                raise InputError(
+                    f"the pretrained weights of {source.name} have their own classifier: leave "
+                    "num_classes out"
+                )
+            loaded = _of_pretrained(source.for_pretrained().configured(given, None), asked)
         elif parsed.weights == RANDOM:
-            source = source.configured(given, None)
-            size = size or source.default_size(fallback_image_size)
-            if source.takes_classes:
-                num_classes = num_classes or fallback_classes or source.default_classes
-            model = built(source, num_classes, size)
-            note = _random_note(source, seed)
+            loaded = _of_random(source.configured(given, None), asked, seed)
         else:
-            ships = parsed.weights == DIGITS
-            asked = Asked(num_classes, size, fallback_image_size, new_head)
-            loaded = model_from_file(source, parsed.path, parsed.key, given, asked)
-            model, source, checkpoint = loaded.model, loaded.source, loaded.checkpoint
-            num_classes, size, facts = loaded.num_classes, loaded.size, loaded.facts
-            told = f"trained on {DIGITS}" if ships else f"weights of {parsed.weights}"
-            note = f"{source.name}: {told}{loaded.note}"
+            loaded = model_from_file(source, parsed, given, asked)
+    model, source, note = loaded.model, loaded.source, loaded.note
+    num_classes = loaded.num_classes
     if new_head and parsed.weights != RANDOM:
         note += f", but a new classifier (seed {seed})"
-    elif parsed.weights == PRETRAINED:
-        has_head = source.has_classifier and getattr(model, "num_classes", None) != 0
-        note += f" {'with their own' if has_head else 'without a'} classifier"
     if headless:
         drop_head(model, outlined(source).classifier)
         num_classes, note = 0, f"{note}; no classifier, as asked for"
-    note += f"; {source.remark}" if source.remark else ""
+    note = "; ".join(filter(None, (f"{source.name}: {note}", source.remark)))
     model.eval()
-    return described(model, parsed, source, checkpoint, num_classes, size, note, facts)
+    return described(replace(loaded, note=note, num_classes=num_classes), parsed)
+
+
+def _of_pretrained(source: Source, asked: Asked) -> Loaded:
+    try:
+        model, weights = source.build_pretrained(asked.size)
+    except InputError:
+        raise
+    except Exception as error:  # the hubs' clients raise anything
+        raise InputError(
+            f"could not get the pretrained weights of {source.name} ({brief(error)}): without a "
+            f"network use {source.name}@random or {source.name}@FILE"
+        ) from error
+    note, usual = f"pretrained weights ({weights})", source.default_size(None)
+    grows = any(name.endswith(POSITIONS) for name in model.state_dict())
+    if asked.size and usual and asked.size != usual and grows:
+        note += f", positions interpolated from {sides(usual)} to {sides(asked.size)} px"
+    num_classes = (asked.new_head and asked.num_classes) or source.default_classes
+    if asked.new_head:
+        replace_head(model, built(source, num_classes, asked.size), new_head_keys(source))
+    else:
+        has_head = source.has_classifier and getattr(model, "num_classes", None) != 0
+        note += f", {'with their own' if has_head else 'without a'} classifier"
+    size = asked.size or source.default_size(asked.fallback_size)
+    return Loaded(model, source, num_classes, size, note)
+
+
+def _of_random(source: Source, asked: Asked, seed: int) -> Loaded:
+    size = asked.size or source.default_size(asked.fallback_size)
+    classes = asked.num_classes or asked.fallback_classes or source.default_classes
+    model = built(source, classes, size)
+    if isinstance(source, UserSource):
+        return Loaded(model, source, classes, size, f"weights as it sets them itself (seed {seed})")
+    try:
+        source.for_pretrained()
+        others = f"{source.name}@pretrained or {source.name}@FILE"
+    except InputError:
+        others = f"{source.name}@FILE"
+    note = f"random weights (seed {seed}); for trained ones use {others}"
+    return Loaded(model, source, classes, size, note)
 
 
 def _size(image_size: int | None, arguments: dict[str, Any]) -> Frame | None:
@@ -159,35 +189,6 @@ def _said_once(name: str, option: Any, argument: Any) -> Any:
     if None not in (option, argument) and option != argument:
         raise InputError(f"{name} is {argument!r} in the model spec, but {option!r} was asked for")
     return argument if option is None else option
-
-
-def _pretrained(source: Source, size: Frame | None) -> tuple[nn.Module, str]:
-    try:
-        model, weights = source.build_pretrained(size)
-    except InputError:
-        raise
-    except Exception as error:  # the hubs' clients raise anything
-        raise InputError(
-            f"could not get the pretrained weights of {source.name} ({brief(error)}): without a "
-            f"network use {source.name}@random or {source.name}@FILE"
-        ) from error
-    note = f"{source.name}: pretrained weights ({weights})"
-    usual = source.default_size(None)
-    grows = any(name.endswith(POSITIONS) for name in model.state_dict())
-    if size and usual and size != usual and grows:
-        note += f", positions interpolated from {sides(usual)} to {sides(size)} px,"
-    return model, note
-
-
-def _random_note(source: Source, seed: int) -> str:
-    if isinstance(source, UserSource):
-        return f"{source.name}: weights as it sets them itself (seed {seed})"
-    try:
-        source.for_pretrained()
-        others = f"{source.name}@pretrained or {source.name}@FILE"
-    except InputError:
-        others = f"{source.name}@FILE"
-    return f"{source.name}: random weights (seed {seed}); for trained ones use {others}"
 
 
 def _check_positive(**numbers: int | None) -> None:
