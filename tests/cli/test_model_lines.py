@@ -99,4 +99,6 @@ def test_random_weights_are_said_at_the_end(vitprobe_command, words):
 def test_nothing_is_random_of_trained_weights(vitprobe_command):
     ended = vitprobe_command("head-subsets", "--models", "vit@digits,resnet20@digits", *SMALL)
     assert ended.code == 0 and "random" not in ended.out
-    assert ended.out.splitlines()[0].startswith("model    vit@digits: 1,205,898 parameters, 32 px")
+    assert ended.out.splitlines()[0].startswith(
+        "model    vit@digits: trained on digits, 1,205,898 parameters"
+    )
