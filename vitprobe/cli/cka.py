@@ -12,9 +12,9 @@ def command(
     models: Annotated[
         str,
         typer.Option(
-            help=r"One or more specs NAME\[@random|pretrained|digits|FILE], with commas: "
-            "vit@digits, resnet20@weights.th, any timm name, torchvision:NAME, "
-            "package.module:callable.",
+            help=r"One or more specs NAME\[(ARG=VALUE)]\[@random|pretrained|digits|FILE], with "
+            "commas: vit@digits, resnet20@weights.th, any timm name, torchvision:NAME, "
+            "hf:REPOSITORY_OR_FOLDER, package.module:callable.",
             show_default=False,
         ),
     ],
