@@ -57,15 +57,17 @@ class Decoding:
     """How images are decoded.
 
     max_pixels: an image of more is refused before it is decoded, and one of more than
-        BYTES_A_PIXEL times as many bytes before it is read.
+        BYTES_A_PIXEL times as many bytes before it is read; None: MAX_PIXELS.
     ignore_orientation: keep the rows as they are stored, whatever EXIF says of how the camera was
         held; else the image is turned to be seen upright.
     """
 
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = None
     ignore_orientation: bool = False
 
     def __post_init__(self):
+        if self.max_pixels is None:
+            object.__setattr__(self, "max_pixels", MAX_PIXELS)
         if self.max_pixels < 1:
             raise InputError(f"max_pixels must be 1 or more, got {self.max_pixels}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitprobe.data.decode import MAX_PIXELS, Decoding
+from vitprobe.data.decode import Decoding
 from vitprobe.data.imagefolder import images_in
 from vitprobe.data.images import FileImages
 from vitprobe.data.layout import EXTENSIONS
@@ -14,7 +14,7 @@ from vitprobe.text import printable
 
 
 def image_files(
-    path: str | Path, *, max_pixels: int = MAX_PIXELS, ignore_orientation: bool = False
+    path: str | Path, *, max_pixels: int | None = None, ignore_orientation: bool = False
 ) -> FileImages:
     """The image at `path`, or all of a folder (in natural order), without classes.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitprobe.data.decode import MAX_PIXELS, Decoding
+from vitprobe.data.decode import Decoding
 from vitprobe.data.digits import digits
 from vitprobe.data.downloads import SETS, torchvision_set
 from vitprobe.data.hub_datasets import hub_dataset
@@ -34,7 +34,7 @@ def load_data(
     *,
     split: str = "test",
     data_dir: str | Path | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     ignore_orientation: bool = False,
 ) -> ImageData | ImageStream:
     """The data set called `name`: `(PIL image in RGB, int label)` by index.
@@ -45,7 +45,7 @@ def load_data(
         `hfds:NAME_OR_FOLDER[:COLUMN]` (Hugging Face's `datasets`).
     split: `train` or `test`; for those with a colon also `val`.
     data_dir: where downloads are kept; default `$VITPROBE_DATA`, else `~/.cache/vitprobe`.
-    max_pixels: of an encoded image; a larger one is a CorruptImage.
+    max_pixels: an encoded image of more is a CorruptImage; None: 64 million.
     ignore_orientation: keep the rows of an image as they are stored, whatever its EXIF says of how
         the camera was held.
 

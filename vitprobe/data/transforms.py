@@ -117,8 +117,8 @@ class Transform:
         return image if size == self.image_size else F.center_crop(image, list(self.image_size))
 
     def _centre(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
-        """The same for an image so long that all of it, at that `size`, might have no end: only
-        what is kept is resized. The numbers differ in their last digits."""
+        """The same for an image so long that the whole of it, at that `size`, could fill the
+        memory: only what is kept is resized. Pixels may differ by a level or two."""
         top, left = (round((a - b) / 2) for a, b in zip(size, self.image_size, strict=True))
         down, right = image.height / size[0], image.width / size[1]
         height, width = self.image_size

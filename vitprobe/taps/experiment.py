@@ -150,9 +150,10 @@ def _find(seen: list[_Seen | None], tolerance: float) -> Finding:
     if None in seen:
         return Finding(reason="fires in some forwards only")
     outline, moved, plain = seen
-    reason = outline.reason or moved.reason or plain.reason
+    reason = outline.reason or plain.reason
     if reason is None and outline.shape != plain.shape:
         reason = "its shape changes from run to run"
+    reason = reason or moved.reason
     if reason:
         return Finding(outline.shape, outline.dtype, reason=reason)
     errors = {
