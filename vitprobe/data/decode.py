@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import logging
+import os
 import re
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,24 +99,24 @@ class EncodedImage:
 
     def decode(self) -> Image.Image:
         """The image in RGB; raises CorruptImage."""
-        return decoded(io.BytesIO(self.content), self.path, self.how)
+        return decoded(self.content, self.path, self.how)
 
 
 def decoded(
-    file: str | Path | BinaryIO, path: str | Path, how: Decoding = Decoding()
+    content: bytes | str | Path, path: str | Path, how: Decoding = Decoding()
 ) -> Image.Image:
-    """The image in a file (its path, or open), decoded to its last row, in RGB.
+    """The image in a file, given as its content or its path, decoded to its last row, in RGB.
 
     Of several frames or pages the first. Raises CorruptImage, which names `path`, also for formats
     other than FORMATS, whatever the file is called.
     """
     try:
-        if isinstance(file, (str, Path)):
-            with open_file(file, "image") as opened:
-                how.check_bytes(opened.seek(0, io.SEEK_END))
-                opened.seek(0)
-                return _decoded(opened, how)
-        return _decoded(file, how)
+        if not isinstance(content, bytes):
+            with open_file(content, "image") as file:
+                how.check_bytes(os.fstat(file.fileno()).st_size)
+                content = file.read(how.max_bytes)
+        # in memory: read from a file, the lengths that it claims would be made room for
+        return _decoded(io.BytesIO(content), how)
     except MemoryError as error:
         raise CorruptImage(path, "no memory for its pixels") from error
     except Image.UnidentifiedImageError as error:
@@ -129,7 +133,10 @@ def _decoded(file: BinaryIO, how: Decoding) -> Image.Image:
                 f"{width:,} x {height:,} pixels are more than the {how.max_pixels:,} that are "
                 "decoded: --max-pixels raises that"
             )
-        stored = _orientation(image) if image.format == "TIFF" else 1
+        stored = 1
+        if image.format == "TIFF":
+            _silence_libtiff()
+            stored = _orientation(image)
         image.load()
         left = _orientation(image)  # to do; nothing where Pillow has done it, as it does for TIFF
         if not how.ignore_orientation:
@@ -137,6 +144,17 @@ def _decoded(file: BinaryIO, how: Decoding) -> Image.Image:
         else:
             turn = _AS_STORED.get(stored) if left == 1 else None
         return to_pil(image if turn is None else image.transpose(turn))
+
+
+@cache
+def _silence_libtiff() -> None:
+    """It prints what is wrong with a file, beside the error that is raised."""
+    try:
+        handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+    except (AttributeError, OSError):  # built in some other way
+        return
+    handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+    handler(None)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -148,6 +166,8 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
+# Pillow also logs what it raises; where nobody listens, Python would print that
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 _lock, _limits = threading.Lock(), []  # of the images that are being decoded now
 _PILLOWS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # an entry of warnings.filters
 _pillow_limit = Image.MAX_IMAGE_PIXELS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,9 +79,7 @@ class HubImages(ImageData):
             raise CorruptImage(path, error) from error
         if not isinstance(value, (bytes, str)):
             raise CorruptImage(path, f"no image, but {type(value).__name__}")
-        return decoded(
-            io.BytesIO(value) if isinstance(value, bytes) else value, path, self.decoding
-        )
+        return decoded(value, path, self.decoding)
 
 
 def _parts(spec: str) -> tuple[str, str | None]:

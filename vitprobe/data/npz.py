@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -60,7 +61,8 @@ def npz(path: str | Path, split: str) -> ArrayImages:
 
 
 def _read(path: str | Path, where: str) -> list[np.ndarray]:
-    with open_file(path, "npz") as file:
+    with open_file(path, "npz") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, of headers that Python 2 wrote
         try:
             if file.read(6) == np.lib.format.MAGIC_PREFIX:
                 raise InputError(f"{where} is a single array: save images and labels in one .npz")

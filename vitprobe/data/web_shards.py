@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from array import array
 
 import numpy as np
@@ -79,4 +78,4 @@ class TarImages(ImageData):
                 content = file.read(size)
         except (OSError, InputError) as error:
             raise CorruptImage(self.paths[index], error) from error
-        return decoded(io.BytesIO(content), self.paths[index], self.decoding)
+        return decoded(content, self.paths[index], self.decoding)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import threading
@@ -80,7 +79,7 @@ class ZipImages(ImageData):
                 content = opened.read()
         except Exception as error:  # zipfile's and zlib's: many types on damaged bytes
             raise CorruptImage(self.paths[index], error) from error
-        return decoded(io.BytesIO(content), self.paths[index], self.decoding)
+        return decoded(content, self.paths[index], self.decoding)
 
     def _opened(self) -> tuple[zipfile.ZipFile, threading.Lock]:
         """This process's archive: a fork shares its parent's file offset, and maybe a held lock."""

@@ -25,7 +25,7 @@ MOVED = [1, 0, 3, 2]
 MOVED_BACK = [MOVED.index(i) for i in FEW]
 
 MIXES = "mixes examples: what it gives for an image depends on the others in the batch"
-CHANCE = "not the same from run to run: it depends on chance"
+CHANCE = "not the same from run to run: it depends on chance, or on the runs before"
 
 
 @dataclass(frozen=True)
