@@ -26,7 +26,8 @@ from vitprobe.text import printable
 # Pillow is given no others: some of its plugins start programs (PostScript: Ghostscript).
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
 MAX_PIXELS = 64_000_000
-BYTES_A_PIXEL = 4  # of an encoded image that is accepted, in the limit's pixels
+BYTES_A_PIXEL = 4  # of an encoded image, for as many pixels as are allowed ...
+LEAST_BYTES = 1 << 20  # ... but so many are always read
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {  # its value: what puts the stored rows right
@@ -61,7 +62,7 @@ class Decoding:
     """How images are decoded.
 
     max_pixels: an image of more is refused before it is decoded, and one of more than
-        BYTES_A_PIXEL times as many bytes before it is read; None: MAX_PIXELS.
+        `max_bytes`, which follow from it, before it is read; None: MAX_PIXELS.
     ignore_orientation: keep the rows as they are stored, whatever EXIF says of how the camera was
         held; else the image is turned to be seen upright.
     """
@@ -78,7 +79,14 @@ class Decoding:
     @property
     def max_bytes(self) -> int:
         """Of an encoded image."""
-        return BYTES_A_PIXEL * self.max_pixels
+        return max(LEAST_BYTES, BYTES_A_PIXEL * self.max_pixels)
+
+    def too_many(self, pixels: str) -> str:
+        """Why an image of so many is refused."""
+        return (
+            f"{pixels} are more than the {self.max_pixels:,} that are decoded: --max-pixels "
+            "raises that"
+        )
 
     def check_bytes(self, size: int) -> None:
         """Raises InputError for an encoded image of more bytes than are read."""
@@ -121,6 +129,8 @@ def decoded(
         raise CorruptImage(path, "no memory for its pixels") from error
     except Image.UnidentifiedImageError as error:
         raise CorruptImage(path, f"its content is none of {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:  # of its own check, before ours
+        raise CorruptImage(path, how.too_many("its pixels")) from error
     except Exception as error:  # Pillow's decoders raise many types on damaged bytes
         raise CorruptImage(path, error) from error
 
@@ -129,10 +139,7 @@ def _decoded(file: BinaryIO, how: Decoding) -> Image.Image:
     with _quiet(how.max_pixels), Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         if width * height > how.max_pixels:
-            raise InputError(
-                f"{width:,} x {height:,} pixels are more than the {how.max_pixels:,} that are "
-                "decoded: --max-pixels raises that"
-            )
+            raise InputError(how.too_many(f"{width:,} x {height:,} pixels"))
         stored = 1
         if image.format == "TIFF":
             _silence_libtiff()
