@@ -32,24 +32,26 @@ def batches(inputs: Inputs, watch: Stopwatch) -> Iterator[Found]:
 
 
 def leading(found: Iterator[Found]) -> tuple[list[Tensor | ModelInput], Iterator[Found]]:
-    """The first examples of the data that hold 4 distinct ones, for a survey; and all batches.
+    """The first examples of the data that hold 4 distinct ones for every subject, for a survey; and
+    all batches.
 
     Batches that lack them are held as the few examples that they repeat, however many they are.
     Raises InputError where there are no 4.
     """
     held: list[tuple[list, list[int], int]] = []
-    before, rows, seen = None, [], 0
+    before, fewest, seen = None, 0, 0
     for images, n in found:
         seen += n
         both = images
         if before is not None:
             both = [joined(a, b) for a, b in zip(before, images, strict=True)]
-        rows, places = distinct([x for view in both for x in tensors_of(view)], 4)
-        if len(rows) == 4:
+        fewest = min(len(distinct(tensors_of(view), 4)[0]) for view in both)
+        if fewest == 4:
             return both, _replayed(held, images, n, found)
+        rows, places = distinct([x for view in both for x in tensors_of(view)])
         before = [view[rows] for view in both]
         held.append((before, places[-n:], n))
-    raise InputError(too_few(len(rows), seen))
+    raise InputError(too_few(fewest, seen))
 
 
 def _replayed(held: list, images: list | None, n: int, rest: Iterator[Found]) -> Iterator[Found]:

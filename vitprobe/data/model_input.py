@@ -95,9 +95,9 @@ def joined(first: Tensor | ModelInput, second: Tensor | ModelInput) -> Tensor | 
     return first.map(lambda x: torch.cat([x, other]) if (other := next(others)).ndim else x)
 
 
-def distinct(inputs: Sequence[Tensor], most: int) -> tuple[list[int], list[int]]:
-    """Rows of the first examples that differ, in any input, from all before, at most so many; and
-    for each example up to the last of these, which of them it is."""
+def distinct(inputs: Sequence[Tensor], most: int | None = None) -> tuple[list[int], list[int]]:
+    """Rows of the examples that differ, in any input, from all before, the first `most`; and for
+    each example up to the last of these, which of them it is."""
     rows, places = [], []
     for index in range(len(inputs[0])):
         same = (all(torch.equal(x[index], x[row]) for x in inputs) for row in rows)
