@@ -88,3 +88,53 @@ def test_maps_needs_images_by_number(vitprobe_command, stores):
     source = f"wds:{stores}/s-00.tar.gz"
     ended = vitprobe_command("maps", "--model", "vit", "--dataset", source, "--index", 0)
     assert ended.code == 2 and "cannot be read by index" in ended.err
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """16 oblong images that lie on their side by EXIF, of one class whose name sets colours."""
+    folder, exif = tmp_path / "photos" / "a\x1b[31m\n", Image.Exif()
+    exif[0x0112] = 6
+    folder.mkdir(parents=True)
+    for i in range(16):
+        noise = np.random.default_rng(i).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{i}\x1b[31m.png", exif=exif)
+    return folder.parent
+
+
+@pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cka", "--models", "resnet20", "--layers", "blocks"),
+        ("attention", "--models", "vit"),
+        ("head-subsets", "--models", "vit,resnet20", "--sizes", "1"),
+        ("maps", "--model", "vit", "--index", 0),
+    ],
+    ids=lambda words: words[0],
+)
+def test_orientation_and_size_are_options_of_every_command(vitprobe_command, photographs, words):
+    words = (*words, "--dataset", f"imagefolder:{photographs}", "--image-size", 32)
+    values = {}
+    for folder, option in (("upright", ()), ("stored", ("--ignore-orientation",))):
+        ended = vitprobe_command(*words, *option, "--output", folder)
+        assert ended.code == 0 and "\x1b[31m" not in ended.out + ended.err, ended.err
+        (file,) = (photographs.parent / folder).glob("*.nc")
+        result = xr.load_dataset(file, engine="h5netcdf")
+        values[folder] = result[{"maps": "attention", "attention": "distance"}.get(words[0], "cka")]
+        held = [str(value) for name in result.coords for value in result[name].values.ravel()]
+        assert not any("\x1b" in text or "\n" in text for text in held)
+    assert not np.array_equal(values["upright"], values["stored"])
+    ended = vitprobe_command(*words, "--max-pixels", 1199)
+    assert ended.code == 2 and len(ended.err.splitlines()) == 1
+    assert "40 x 30 pixels are more than the 1,199" in ended.err and "\x1b" not in ended.err
+
+
+@pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
+def test_skipped_images_are_named_on_one_line(vitprobe_command, photographs):
+    (photographs / "a\x1b[31m\n" / "bad\x1b]0;title\x07\n.png").write_bytes(b"no image")
+    words = ("cka", "--models", "resnet20", "--layers", "output", "--dataset")
+    ended = vitprobe_command(*words, f"imagefolder:{photographs}", "--skip-bad-images")
+    assert ended.code == 0
+    (line,) = (line for line in ended.err.splitlines() if "skipped" in line)
+    assert line.isprintable() and r"bad\x1b]0;title\x07\n.png" in line

@@ -74,7 +74,7 @@ def test_a_mapped_file_is_read_without_a_word(tmp_path):
         (COLOUR > 9, "array of bool"),
         (COLOUR.astype(np.complex64), "array of complex64"),
         (np.array([None] * 8), "array of object"),
-        (COLOUR.transpose(0, 3, 1, 2), r"channels last, got \(12, 3, 9, 8\): x.transpose"),
+        (COLOUR.transpose(0, 3, 1, 2), r"got \(12, 3, 9, 8\), channels last: x.transpose"),
         (COLOUR[0], r"got \(9, 8, 3\): x\[None\] makes a set of one image"),
         (COLOUR[..., :2], r"\(N, H, W, 3\), got \(12, 9, 8, 2\)"),
         (COLOUR[0, 0], r"got \(8, 3\)"),

@@ -146,7 +146,7 @@ def test_folders_of_images_are_as_imagefolder_has_them(tmp_path):
 
 
 def test_grey_and_turned_images_are_read_as_from_a_folder(tmp_path):
-    """The library itself would turn a picture by its EXIF; the others do not."""
+    """Turned by its EXIF, or left as it is stored: one rule for all kinds of data."""
     exif = Image.Exif()
     exif[0x0112] = 6
     turned, grey = io.BytesIO(), io.BytesIO()
@@ -156,7 +156,10 @@ def test_grey_and_turned_images_are_read_as_from_a_folder(tmp_path):
     columns = {"image": [{"bytes": f.getvalue(), "path": None} for f in (turned, grey)]}
     datasets.Dataset.from_dict(columns, features=features).save_to_disk("saved")
     data = load_data("hfds:saved")
-    assert np.array_equal(np.asarray(data[0][0]), np.asarray(IMAGES[0]))
+    upright = IMAGES[0].transpose(Image.Transpose.ROTATE_270)
+    assert np.array_equal(np.asarray(data[0][0]), np.asarray(upright))
+    stored = load_data("hfds:saved", ignore_orientation=True)[0][0]
+    assert np.array_equal(np.asarray(stored), np.asarray(IMAGES[0]))
     assert data[1][0].getpixel((0, 0)) == (9, 9, 9)
 
 
@@ -232,3 +235,36 @@ def test_without_the_library(monkeypatch):
     with pytest.raises(InputError, match=r'pip install "vitprobe\[hfds\]"') as error:
         load_data("hfds:cifar10")
     assert "\n" not in str(error.value)
+
+
+def test_the_library_decodes_nothing(monkeypatch):
+    """Its own decoding knows PostScript, which starts a program; of a list of images as well."""
+    content = io.BytesIO()
+    IMAGES[0].save(content, "EPS")
+    image = {"bytes": content.getvalue(), "path": "x.png"}
+    monkeypatch.setattr("subprocess.Popen", None)  # a TypeError, if it is called
+    for kind, value in ((datasets.Image(), image), (datasets.List(datasets.Image()), [image])):
+        features = datasets.Features({"image": kind})
+        datasets.Dataset.from_dict({"image": [value] * 4}, features=features).save_to_disk("eps")
+        with pytest.raises(CorruptImage, match="none of JPEG|an image array must be"):
+            load_data("hfds:eps")[0]
+
+
+def test_arrays_are_read_as_they_are_stored():
+    levels = np.stack([np.asarray(image) for image in IMAGES])
+    features = datasets.Features({"image": datasets.Array3D((8, 9, 3), "uint8")})
+    table = datasets.Dataset.from_dict({"image": list(levels)}, features=features)
+    table.save_to_disk("arrays")
+    assert same(load_data("hfds:arrays"), range(6))
+
+
+def test_columns_and_classes_with_escapes_are_shown_escaped(table):
+    names = datasets.ClassLabel(names=["a\x1b[31m", "b\n", "c"])
+    table.cast_column("fine_label", names).save_to_disk("saved")
+    assert load_data("hfds:saved").class_names == [r"a\x1b[31m", r"b\n", "c"]
+    table.rename_columns({"img": "p\x1b[1m", "mask": "q"}).select_columns("q").save_to_disk("q")
+    datasets.Dataset.from_dict({"x\x1b[31m": [1] * 4}).save_to_disk("none")
+    for name, words in (("hfds:none", r"among x\\x1b\[31m: name"), ("hfds:q:z\x1b", r"z\\x1b")):
+        with pytest.raises(InputError, match=words) as error:
+            load_data(name)
+        assert str(error.value).isprintable()

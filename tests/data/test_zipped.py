@@ -126,8 +126,8 @@ def test_archives_that_cannot_be_read(write_images, pack, truncate, tmp_path):
     (tmp_path / "text.zip").write_text("no archive")
     (tmp_path / "folder.zip").mkdir()
     for file, words in ((cut, "cut off"), (tmp_path / "text.zip", "not a zip file"),
-                        (tmp_path / "folder.zip", "cannot be read"),
-                        (tmp_path / "none.zip", "no such file")):  # fmt: skip
+                        (tmp_path / "folder.zip", "is a folder"),
+                        (tmp_path / "none.zip", "check the path")):  # fmt: skip
         with pytest.raises(InputError, match=words) as error:
             load_data(f"zip:{file}", split="train")
         assert file.name in str(error.value) and "\n" not in str(error.value)

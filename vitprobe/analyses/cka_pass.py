@@ -6,12 +6,13 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from vitprobe.analyses.batches import batches, no_memory, tell_skipped
+from vitprobe.analyses.batches import batches, leading, no_memory, tell_skipped
 from vitprobe.analyses.cka_result import Layers
 from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.inputs import Inputs, say, survey_named
 from vitprobe.analyses.schedule import stream_and_limit
 from vitprobe.analyses.timing import Stopwatch
+from vitprobe.data.layout import listed
 from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
@@ -19,6 +20,7 @@ from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.taps import Site, Survey, capture, select
 
 _FEW_BATCHES = 8
+_ENOUGH = 16  # images in a batch, for batches of one data set to weigh about the same
 
 
 class Pass:
@@ -64,13 +66,14 @@ class Pass:
         """
         dropped = 0
         with torch.no_grad(), ExitStack() as taps:
-            for images, n in batches(self.inputs, self.watch):
+            few, found = leading(batches(self.inputs, self.watch))
+            with self.watch("survey"):
+                self._begin(few, taps)
+            del few
+            for images, n in found:
                 if n < MINIMUM_EXAMPLES:
                     dropped += n
                     continue
-                if not self.examples:
-                    with self.watch("survey"):
-                        self._begin(images, taps)
                 self._batch(images, n)
                 advance(n)
         if not self.examples:
@@ -133,7 +136,24 @@ class Pass:
                 f"only {count} batches: error bars are rough below {_FEW_BATCHES} "
                 "(use more examples or a smaller batch size)",
             )
+        self._tell_uneven()
         self.notes += [note for note in self.inputs.loader.notes if note not in self.notes]
+
+    def _tell_uneven(self) -> None:
+        """Name layers whose scale changes from batch to batch, as no choice of images explains."""
+        count = int(self.metric.batches)
+        if self.examples < _ENOUGH * count:
+            return
+        effective = self.metric.effective_batches()
+        for subject, rows in zip(self.inputs.subjects, self.vectors.rows, strict=True):
+            names = [name for name, row in rows.items() if effective[row] < count / 2]
+            if names:
+                few = min(float(effective[rows[name]]) for name in names)
+                say(
+                    self.notes,
+                    f"{subject.label}: the scale of {listed(names)} changes so much from batch to "
+                    f"batch that the result rests on {few:.1f} of {count} batches",
+                )
 
     def described(self) -> list[Layers]:
         """Each selection's layers with their rows in the metric and why any is blank."""

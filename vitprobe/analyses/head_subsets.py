@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from vitprobe.analyses.batches import for_model
+from vitprobe.analyses.batches import batches, leading
 from vitprobe.analyses.cka import LayerSpec
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.head_pass import HeadPass, mean_distances
@@ -110,7 +110,8 @@ def head_subsets_of(
     first, second = (inputs.subjects[place] for place in inputs.places)
     watch = Stopwatch(inputs.device)
     with watch("other"), inputs.on_device():
-        images = _first_images(inputs)
+        few, _ = leading(batches(inputs, watch))
+        images = [few[place] for place in inputs.places]
         with autocast:
             site = _chosen_site(first.model, first.label, images[0], layer)
             compared = _early(second.model, second.label, images[1], layers)
@@ -180,14 +181,6 @@ def head_subsets_of(
         **versions(),
     }
     return dataset
-
-
-def _first_images(inputs: Inputs) -> list[Tensor | ModelInput]:
-    batch = next(iter(inputs.loader))
-    return [
-        for_model(batch.images[place], inputs.subjects[place], inputs.device)
-        for place in inputs.places
-    ]
 
 
 def _chosen_site(

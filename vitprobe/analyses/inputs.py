@@ -101,6 +101,8 @@ def prepare(
     order: str = "seeded",
     workers: int = 0,
     skip_bad_images: bool = False,
+    max_pixels: int | None = None,
+    ignore_orientation: bool = False,
     device: str | torch.device | None = None,
     seed: int = 0,
 ) -> Inputs:
@@ -114,6 +116,8 @@ def prepare(
         image_size: pixels, for every model given by name; None: the model's own, else the data's.
         mean, std: three floats that override every other normalisation.
         batch_size: None: min(256, max(32, examples // 8)).
+        max_pixels, ignore_orientation: how the images of a data set's name are decoded (see
+            `load_data`).
         device: "auto" or None: that of a given module, else CUDA where there is one.
 
     Raises:
@@ -130,7 +134,13 @@ def prepare(
     places = tuple(sorted(set(places)).index(place) for place in places)
     device = choose_device(device, models)
     if isinstance(data, str):
-        data = load_data(data, split=split, data_dir=data_dir)
+        data = load_data(
+            data,
+            split=split,
+            data_dir=data_dir,
+            max_pixels=max_pixels,
+            ignore_orientation=ignore_orientation,
+        )
     elif isinstance(data, np.ndarray):
         data = from_array(data)
     if batch_size is not None and batch_size < 4:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from vitprobe.data import CorruptImage, Transform
 from vitprobe.data.batch import check_images, image_and_label
 from vitprobe.errors import InputError
+from vitprobe.text import printable
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Chosen:
         for label in (lambda path: path.stem, lambda path: path.name):
             labels = [label(path) for path in paths]
             if len(set(labels)) == len(labels):
-                return labels
-        return [path.as_posix() for path in paths]
+                return list(map(printable, labels))
+        return [printable(path.as_posix(), longest=None) for path in paths]
 
     def __iter__(self) -> Iterator[tuple[Tensor, np.ndarray]]:
         size = None
@@ -64,7 +65,8 @@ class Chosen:
             item = self.data[number]
         except CorruptImage as error:
             why = f" ({error.reason})" if error.reason else ""
-            raise InputError(f"unreadable image {error.path}{why}: repair or remove it") from error
+            path = printable(error.path)
+            raise InputError(f"unreadable image {path}{why}: repair or remove it") from error
         image = item if isinstance(self.data, Tensor) else image_and_label(item)[0]
         if isinstance(image, Tensor):
             check_images(image, "the data", "(C, H, W)")

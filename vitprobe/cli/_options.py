@@ -74,6 +74,24 @@ SkipBadImages = Annotated[
         "--skip-bad-images", help="Go on without images that cannot be read.", rich_help_panel=_DATA
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        help="Refuse images of more pixels (default: 64 million).",
+        rich_help_panel=_DATA,
+        metavar="N",
+        min=1,
+        show_default=False,
+    ),
+]
+IgnoreOrientation = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-orientation",
+        help="Keep images as they are stored, whatever EXIF says of how the camera was held.",
+        rich_help_panel=_DATA,
+    ),
+]
 Workers = Annotated[
     int, typer.Option(help="Processes that read images.", rich_help_panel=_RUN, min=0)
 ]

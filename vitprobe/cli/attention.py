@@ -28,6 +28,8 @@ def command(
     mean: options.Mean = None,
     std: options.Std = None,
     skip_bad_images: options.SkipBadImages = False,
+    max_pixels: options.MaxPixels = None,
+    ignore_orientation: options.IgnoreOrientation = False,
     grid: Annotated[
         str | None,
         typer.Option(
@@ -102,6 +104,8 @@ def command(
             order=order,
             workers=workers,
             skip_bad_images=skip_bad_images,
+            max_pixels=max_pixels,
+            ignore_orientation=ignore_orientation,
             device=device,
             seed=seed,
         )

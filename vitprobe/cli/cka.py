@@ -27,6 +27,8 @@ def command(
     mean: options.Mean = None,
     std: options.Std = None,
     skip_bad_images: options.SkipBadImages = False,
+    max_pixels: options.MaxPixels = None,
+    ignore_orientation: options.IgnoreOrientation = False,
     layers: Annotated[
         list[str],
         typer.Option(
@@ -101,6 +103,8 @@ def command(
             order=order,
             workers=workers,
             skip_bad_images=skip_bad_images,
+            max_pixels=max_pixels,
+            ignore_orientation=ignore_orientation,
             device=device,
             seed=seed,
         )

@@ -25,6 +25,8 @@ def command(
     image_size: options.ImageSize = None,
     mean: options.Mean = None,
     std: options.Std = None,
+    max_pixels: options.MaxPixels = None,
+    ignore_orientation: options.IgnoreOrientation = False,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +92,8 @@ def command(
             examples=examples,
             order=order,
             workers=workers,
+            max_pixels=max_pixels,
+            ignore_orientation=ignore_orientation,
             device=device,
             seed=seed,
         )

@@ -43,6 +43,8 @@ def command(
     image_size: options.ImageSize = None,
     mean: options.Mean = None,
     std: options.Std = None,
+    max_pixels: options.MaxPixels = None,
+    ignore_orientation: options.IgnoreOrientation = False,
     layers: Annotated[
         str,
         typer.Option(
@@ -76,11 +78,12 @@ def command(
     from vitprobe.figures.positions import position_figure
 
     folder = check_folder(output)
-    if image is None:
-        data = load_data(dataset, split=split, data_dir=data_dir)
-    else:
-        data = image_files(image)
+    decoding = {"max_pixels": max_pixels, "ignore_orientation": ignore_orientation}
     with plain_warnings():
+        if image is None:
+            data = load_data(dataset, split=split, data_dir=data_dir, **decoding)
+        else:
+            data = image_files(image, **decoding)
         result = maps(
             model,
             data,

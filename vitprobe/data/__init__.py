@@ -1,8 +1,9 @@
 """Images and what is done to them: named data sets, transforms, the order, the paired loader."""
 
 from vitprobe.data.batch import Batch
+from vitprobe.data.decode import CorruptImage
 from vitprobe.data.files import image_files
-from vitprobe.data.images import CorruptImage, ImageData, ImageStream
+from vitprobe.data.images import ImageData, ImageStream
 from vitprobe.data.loader import PairedLoader
 from vitprobe.data.model_input import ModelInput
 from vitprobe.data.named import load_data

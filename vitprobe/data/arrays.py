@@ -10,6 +10,8 @@ import torch
 from vitprobe.data.images import ArrayImages
 from vitprobe.errors import InputError
 
+SHAPES = "(N, H, W), (N, H, W, 1) or (N, H, W, 3)"
+
 
 def from_array(x: np.ndarray) -> ArrayImages | torch.Tensor:
     """uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3): images, to be transformed for each model;
@@ -24,20 +26,37 @@ def from_array(x: np.ndarray) -> ArrayImages | torch.Tensor:
             f"an array of {x.dtype} is neither images nor inputs: give uint8 (N, H, W, 3), 0 to "
             "255, or float32 (N, C, H, W), normalised"
         )
-    if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):
+    if x.ndim == 3 and x.shape[2] in (1, 3):
         raise InputError(
-            f"an array of images has its channels last, got {x.shape}: x.transpose(0, 2, 3, 1)"
+            f"an array of images must have shape {SHAPES}, got {x.shape}: x[None] makes a set of "
+            "one image"
         )
-    one_image = x.ndim == 3 and x.shape[2] in (1, 3)
-    if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3)) or one_image:
-        raise InputError(
-            "an array of images must have shape (N, H, W), (N, H, W, 1) or (N, H, W, 3), "
-            f"got {x.shape}" + (": x[None] makes a set of one image" if one_image else "")
-        )
-    if 0 in x.shape:
-        raise InputError(f"the array of images is empty: {x.shape}")
+    notes = check_shape(x.shape, "an array of images")
     name = "array " + "x".join(map(str, x.shape))
-    return ArrayImages(name, "", x, np.full(len(x), -1), [])
+    data = ArrayImages(name, "", x, np.full(len(x), -1), [])
+    data.notes = notes
+    return data
+
+
+def check_shape(shape: tuple[int, ...], what: str) -> tuple[str, ...]:
+    """Notes on images of this shape: how one that may be read in two ways is read.
+
+    Raises InputError, which begins with `what`, for another shape than SHAPES.
+    """
+    last = len(shape) == 4 and shape[3] in (1, 3)
+    first = len(shape) == 4 and shape[1] in (1, 3)
+    if len(shape) != 3 and not last:
+        hint = ", channels last: x.transpose(0, 2, 3, 1)" if first else ""
+        raise InputError(f"{what} must have shape {SHAPES}, got {shape}{hint}")
+    if 0 in shape:
+        raise InputError(f"{what} must not be empty, got {shape}")
+    if first and last and shape[2] not in (1, 3):
+        return (
+            f"{what} of shape {shape} was read as {shape[0]} images of {shape[1]} x {shape[2]} "
+            f"pixels with {shape[3]} channels; if the channels come first: "
+            "x.transpose(0, 2, 3, 1)",
+        )
+    return ()
 
 
 def _tensor(x: np.ndarray) -> torch.Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vitprobe.data.images import ArrayImages
 from vitprobe.errors import InputError
+from vitprobe.files import expanded
 
 SILENT_SECONDS = 30  # a server that says nothing for so long counts as no network
 
@@ -28,7 +29,7 @@ SETS = {
 
 def default_data_dir() -> Path:
     """`$VITPROBE_DATA`, else `~/.cache/vitprobe`."""
-    return Path(os.environ.get("VITPROBE_DATA") or "~/.cache/vitprobe").expanduser()
+    return expanded(os.environ.get("VITPROBE_DATA") or "~/.cache/vitprobe", "VITPROBE_DATA")
 
 
 def torchvision_set(name: str, split: str, data_dir: str | Path | None) -> ArrayImages:
@@ -38,7 +39,7 @@ def torchvision_set(name: str, split: str, data_dir: str | Path | None) -> Array
     network, for a folder that cannot be written, and for files there that cannot be read.
     """
     class_name, mean_std = SETS[name]
-    folder = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    folder = default_data_dir() if data_dir is None else expanded(data_dir, "--data-dir")
     try:
         found = _open(class_name, split, folder)
     except RuntimeError:  # torchvision's word for "not there or wrong checksum"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vitprobe.data.decode import CorruptImage, decoded
 from vitprobe.data.extras import library
-from vitprobe.data.images import CorruptImage, ImageData, decoded
-from vitprobe.data.layout import SPLIT_FOLDERS
+from vitprobe.data.images import ImageData
+from vitprobe.data.layout import SPLIT_FOLDERS, listed
 from vitprobe.data.npz import MOST_CLASSES
 from vitprobe.data.transforms import to_pil
 from vitprobe.errors import InputError
+from vitprobe.files import expanded, regular_file
+from vitprobe.text import printable
 
 LABELS = ("label", "labels", "fine_label")
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -37,17 +39,15 @@ def hub_dataset(spec: str, split: str) -> HubImages:
     """
     datasets = library("datasets", "hfds")
     where, column = _parts(str(spec))
-    name = f"hfds:{spec}"
+    name = f"hfds:{printable(spec, longest=None)}"
     with _one_line(name):
         held = _opened(datasets, where)
         own_split = _own_split(held, split, where, name)
         table = held[own_split] if own_split else held
-        table = table.with_format(None)
         column = _image_column(datasets, table, column, name)
         labels, class_names = _labels(datasets, table, column, name)
         table = table.select_columns([column])
-        if isinstance(table.features[column], datasets.Image):  # bytes: decoded as others are
-            table = table.cast_column(column, datasets.Image(decode=False))
+        table = table.with_format("arrow")  # as stored: images are decoded as others are
     return HubImages(name, split, table, column, labels, class_names, own_split)
 
 
@@ -66,9 +66,11 @@ class HubImages(ImageData):
     def decode(self, index: int) -> Image.Image:
         path = f"{self._stem} {int(index)}"
         try:
-            value = self._table[int(index)][self._column]
+            value = self._table[int(index)][self._column][0].as_py()
             if isinstance(value, dict):  # of the feature Image
                 value = value.get("bytes") or value.get("path")
+            if isinstance(value, bytes):
+                self.decoding.check_bytes(len(value))
             if isinstance(value, list):
                 value = _levels(value)
             if isinstance(value, (np.ndarray, Image.Image)):
@@ -77,32 +79,36 @@ class HubImages(ImageData):
             raise CorruptImage(path, error) from error
         if not isinstance(value, (bytes, str)):
             raise CorruptImage(path, f"no image, but {type(value).__name__}")
-        return decoded(io.BytesIO(value) if isinstance(value, bytes) else value, path)
+        return decoded(value, path, self.decoding)
 
 
 def _parts(spec: str) -> tuple[str, str | None]:
     """ "a/b:img" -> ("a/b", "img"): a colon parts them if what precedes it can be a data set."""
     before, colon, column = spec.rpartition(":")
-    if colon and not Path(spec).expanduser().exists():
+    if colon and not expanded(spec, "hfds").exists():
         if not column:
-            raise InputError(f"hfds:{spec} lacks its column after the colon")
-        if Path(before).expanduser().exists() or _HUB_NAME.fullmatch(before):
+            raise InputError(f"hfds:{printable(spec)} lacks its column after the colon")
+        if expanded(before, "hfds").exists() or _HUB_NAME.fullmatch(before):
             return before, column
     return spec, None
 
 
 def _opened(datasets, where: str):
     """A Dataset, or a DatasetDict of its splits."""
-    path = Path(where).expanduser()
-    if path.is_file():
-        if path.suffix != ".parquet":
-            raise InputError(f"hfds:{where} is a file: give a folder, or a .parquet file")
-        return datasets.load_dataset("parquet", data_files=str(path), split="train")
+    path = expanded(where, "hfds")
     if path.is_dir():
+        for file in path.rglob("*"):
+            if file.exists() and not file.is_dir():
+                regular_file(file, "file")  # the library would wait for a pipe
         if any((path / name).is_file() for name in _SAVED):
             return datasets.load_from_disk(str(path))
         held = datasets.load_dataset(str(path.resolve()))
         return held["train"] if set(held) == {"train"} and not _names_train(path) else held
+    if path.exists():
+        regular_file(path, "hfds")
+        if path.suffix != ".parquet":
+            raise InputError(f"hfds:{where} is a file: give a folder, or a .parquet file")
+        return datasets.load_dataset("parquet", data_files=str(path), split="train")
     if not _HUB_NAME.fullmatch(where):
         raise InputError(f"hfds:{where}: no such file or folder")
     return datasets.load_dataset(where)
@@ -119,7 +125,7 @@ def _own_split(held, split: str, where: str, name: str) -> str:
         return ""
     found = next((own for own in SPLIT_FOLDERS[split] if own in held), None)
     if found is None:
-        raise InputError(f"{name} has no {split} split; it has: {', '.join(map(str, held))}")
+        raise InputError(f"{name} has no {split} split; it has: {listed(list(held))}")
     return found
 
 
@@ -127,13 +133,15 @@ def _image_column(datasets, table, column: str | None, name: str) -> str:
     columns = table.column_names
     if column is not None:
         if column not in columns:
-            raise InputError(f"{name}: no column {column!r}; there are: {', '.join(columns)}")
+            raise InputError(
+                f"{name}: no column {printable(column)!r}; there are: {listed(columns, 20)}"
+            )
         return column
     images = [key for key in columns if isinstance(table.features[key], datasets.Image)]
     named = [key for key in columns if re.match(r"images?$|img|pixel", key)]
     if not images + named:
         raise InputError(
-            f"{name} has no column of images among {', '.join(columns)}: name one, {name}:COLUMN"
+            f"{name} has no column of images among {listed(columns, 20)}: name one, {name}:COLUMN"
         )
     return (images + named)[0]
 
@@ -173,5 +181,5 @@ def _one_line(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-        reason = (lines or [type(error).__name__])[0]
+        reason = printable((lines or [type(error).__name__])[0])
         raise InputError(f"{name} cannot be read ({reason})") from error

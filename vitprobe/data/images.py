@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image
 
+from vitprobe.data.decode import Decoding, EncodedImage, decoded
 from vitprobe.data.transforms import to_pil
-from vitprobe.errors import InputError
+from vitprobe.text import printable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class CorruptImage(InputError):
-    """An image that cannot be decoded to its last row; `path` says which."""
-
-    def __init__(self, path, reason: str = ""):
-        self.path, self.reason = str(path), " ".join(str(reason).split())
-        detail = f" ({self.reason})" if self.reason else ""
-        super().__init__(
-            f"unreadable image {self.path}{detail}: repair or remove it, "
-            "or leave such images out with --skip-bad-images"
-        )
-
-    def __reduce__(self):  # worker processes send it to the main one
-        return type(self), (self.path, self.reason)
-
-
-def decoded(file: str | Path | BinaryIO, path: str | Path) -> Image.Image:
-    """The image in a file (its path, or open), decoded to its last row, in RGB.
-
-    Raises CorruptImage, which names `path`. An orientation noted in EXIF is not applied, as
-    torchvision's and timm's loaders do not.
-    """
-    try:
-        with Image.open(file) as image:
-            image.load()
-            return to_pil(image)
-    except Exception as error:  # Pillow's decoders raise many types on damaged bytes
-        raise CorruptImage(path, error) from error
-
-
-@dataclass(frozen=True)
-class EncodedImage:
-    """A file's content, not decoded yet; `path` says where it came from."""
-
-    path: str
-    content: bytes
-
-    def decode(self) -> Image.Image:
-        """The image in RGB; raises CorruptImage."""
-        return decoded(io.BytesIO(self.content), self.path)
 
 
 class ImageData(torch.utils.data.Dataset):
@@ -70,18 +26,23 @@ class ImageData(torch.utils.data.Dataset):
     image_size: the side of every image in pixels; None where images differ or are not square.
     mean, std: three floats each (R, G, B), pixels in [0, 1].
     notes: what a reader of results should know of the data.
+    decoding: how encoded images are decoded.
 
-    A subclass gives `decode`; indexing raises what it raises (CorruptImage for a bad file).
+    Names are kept as they can be shown, with control characters escaped. A subclass gives
+    `decode`; indexing raises what it raises (CorruptImage for a bad file).
     """
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     notes: tuple[str, ...] = ()
+    decoding: Decoding = Decoding()
 
     def __init__(self, name, split, labels, class_names, image_size):
-        self.name, self.split = name, split
+        self.name, self.split = printable(name, longest=None), split
         self.labels = np.asarray(labels, dtype=np.int64)
-        self.class_names = [str(name) for name in class_names]
+        self.class_names = [
+            printable(name) if isinstance(name, str) else str(name) for name in class_names
+        ]
         self.image_size = image_size
 
     @property
@@ -106,18 +67,19 @@ class ImageData(torch.utils.data.Dataset):
 class ImageStream(torch.utils.data.IterableDataset):
     """A named data set that can only be read from its beginning to its end.
 
-    Iterating gives (PIL image in RGB, int label), as stored; -1: unknown. mean, std, image_size
-    and notes: as of ImageData. A subclass gives `encoded`.
+    Iterating gives (PIL image in RGB, int label), as stored; -1: unknown. mean, std, image_size,
+    notes and decoding: as of ImageData. A subclass gives `encoded`.
     """
 
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     image_size = None
     notes: tuple[str, ...] = ()
+    decoding: Decoding = Decoding()
     once = False  # whether it can be read a single time only
     buffer = 0  # examples within which a seeded order is drawn
 
     def __init__(self, name: str):
-        self.name = name
+        self.name = printable(name, longest=None)
 
     def encoded(self, order: str, seed: int, pass_index: int) -> Iterator[tuple[EncodedImage, int]]:
         """(image, label) in `file` order, or `seeded`: as (seed, pass_index) alone decide."""
@@ -165,7 +127,7 @@ class FileImages(ImageData):
         self.paths = [str(path) for path in paths]
 
     def decode(self, index: int) -> Image.Image:
-        return decoded(self.paths[index], self.paths[index])
+        return decoded(self.paths[index], self.paths[index], self.decoding)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple, tuple]:

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple, Protocol
 
 from vitprobe.errors import InputError
+from vitprobe.text import printable
 
 EXTENSIONS = {
     ".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif",
@@ -27,7 +28,10 @@ class Tree(Protocol):
         """Names of the folders in a folder, sorted."""
 
     def images(self, *where: str, deep: bool) -> list[str]:
-        """The image files of a folder, of its folders too where `deep`, in natural order."""
+        """The image files of a folder, of its folders too where `deep`, in natural order.
+
+        `deep` is asked of class folders only: those in the top or in a split's folder.
+        """
 
 
 class Found(NamedTuple):
@@ -55,7 +59,7 @@ def find_images(tree: Tree, split: str) -> Found:
     if present:
         here = [name for name in SPLIT_FOLDERS[split] if name in present]
         if not here:
-            raise InputError(f"{tree.name} has no {split} folder; it has: {', '.join(present)}")
+            raise InputError(f"{tree.name} has no {split} folder; it has: {listed(present)}")
         where = (here[0],)
         class_names = sorted({name for part in present for name in tree.folders(part)})
     index = {name: i for i, name in enumerate(class_names)}
@@ -75,8 +79,9 @@ def find_images(tree: Tree, split: str) -> Found:
         raise InputError(f"no images in {folder}: expected {', '.join(sorted(EXTENSIONS))} files")
     notes = ()
     if empty:
-        some = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
-        notes = (f"{folder} has class folders without images, which count as classes: {some}",)
+        notes = (
+            f"{folder} has class folders without images, which count as classes: {listed(empty)}",
+        )
     return Found(paths, labels, class_names, notes)
 
 
@@ -85,8 +90,18 @@ def is_image(name: str) -> bool:
     return name[0] != "." and name[name.rfind(".") :].lower() in EXTENSIONS
 
 
-def natural(path: str) -> list:
+def natural(path: str) -> tuple[str, str]:
     """The key that puts 2.png before 10.png; `path` has slashes between folders."""
-    # digits and text alternate in the split, so numbers meet numbers; the text itself breaks ties
-    pieces = re.split(r"(\d+)", path)
-    return [[int(p) if i % 2 else p for i, p in enumerate(pieces)], path]
+    # a number is lower than any text, and among numbers the longer is the larger, whatever its
+    # length; the text itself breaks ties
+    return re.sub(r"\d+", _number, path), path
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """The first names of a file or folder, to be shown."""
+    return ", ".join(map(printable, names[:most])) + (", ..." if len(names) > most else "")
+
+
+def _number(match: re.Match) -> str:
+    digits = match[0].lstrip("0")
+    return f"\0{chr(len(digits))}{digits}"

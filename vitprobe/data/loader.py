@@ -19,6 +19,7 @@ from vitprobe.data.stream import AS_GIVEN, StreamSource, is_stream
 from vitprobe.data.takes import Takes
 from vitprobe.data.transforms import Transform
 from vitprobe.errors import InputError, VitprobeWarning
+from vitprobe.text import printable
 
 
 class PairedLoader:
@@ -103,7 +104,7 @@ class PairedLoader:
             self._source = MapSource(data, self.transforms, **read)
         else:
             raise InputError(f"{type(data).__name__} cannot be read: give a data set of images")
-        self.name = self._source.name
+        self.name = printable(self._source.name, longest=None)
         self.num_classes = self._source.num_classes
         self.examples = self._source.examples
         self.batches_per_pass = self._source.batches_per_pass

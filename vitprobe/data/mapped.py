@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from vitprobe.data.batch import Batch, class_count, default_batch_size
-from vitprobe.data.images import CorruptImage
+from vitprobe.data.decode import CorruptImage
 from vitprobe.data.order import example_order
 from vitprobe.data.transforms import Transform
 from vitprobe.data.views import Views, collate

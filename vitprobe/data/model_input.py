@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +85,29 @@ def image_of(x: Tensor | ModelInput) -> Tensor:
         if tensor.ndim == 4 and tensor.is_floating_point():
             return tensor
     raise InputError(f"no floating-point images (n, C, H, W) among the model's inputs {x}")
+
+
+def joined(first: Tensor | ModelInput, second: Tensor | ModelInput) -> Tensor | ModelInput:
+    """The examples of both, which have the same inputs; what has no examples is the first's."""
+    if isinstance(first, Tensor):
+        return torch.cat([first, second])
+    others = _tensors((second.args, second.kwargs))
+    return first.map(lambda x: torch.cat([x, other]) if (other := next(others)).ndim else x)
+
+
+def distinct(inputs: Sequence[Tensor], most: int | None = None) -> tuple[list[int], list[int]]:
+    """Rows of the examples that differ, in any input, from all before, the first `most`; and for
+    each example up to the last of these, which of them it is."""
+    rows, places = [], []
+    for index in range(len(inputs[0])):
+        same = (all(torch.equal(x[index], x[row]) for x in inputs) for row in rows)
+        place = next((place for place, equal in enumerate(same) if equal), len(rows))
+        if place == len(rows):
+            rows.append(index)
+        places.append(place)
+        if len(rows) == most:
+            break
+    return rows, places
 
 
 def described(value: Any) -> str:

@@ -9,6 +9,8 @@ import re
 from vitprobe.data.extras import library
 from vitprobe.data.layout import natural
 from vitprobe.errors import InputError
+from vitprobe.files import open_file
+from vitprobe.text import printable
 
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
 _COMPRESSED = {
@@ -30,7 +32,7 @@ def shard_names(pattern: str) -> list[str]:
         try:
             names = list(braces.braceexpand(part))
         except ValueError as error:
-            raise InputError(f"wds:{pattern}: the braces do not pair") from error
+            raise InputError(f"wds:{printable(pattern)}: the braces do not pair") from error
         for name in names:
             path = os.path.expanduser(name.removeprefix("file://").removeprefix("file:"))
             files = [path]
@@ -42,7 +44,8 @@ def shard_names(pattern: str) -> list[str]:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         folder = ": of a folder give FOLDER/*.tar" if os.path.isdir(missing[0]) else ""
-        raise InputError(f"wds:{pattern}: no shard {missing[0]}{more}{folder}")
+        where = f"wds:{printable(pattern)}"
+        raise InputError(f"{where}: no shard {printable(missing[0])}{more}{folder}")
     return found
 
 
@@ -53,9 +56,6 @@ def is_remote(name: str) -> bool:
 
 def compression(path: str) -> str:
     """The module that a local shard's compression needs; "" where it has none."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise InputError(f"shard {path} cannot be read ({error.strerror})") from error
+    with open_file(path, "shard") as file:
+        start = file.read(8)
     return next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), "")

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import importlib
 import random
+import tarfile
 from collections.abc import Iterator
 
+from vitprobe.data.decode import CorruptImage, EncodedImage
 from vitprobe.data.extras import library
-from vitprobe.data.images import EncodedImage, ImageStream
+from vitprobe.data.images import ImageStream
 from vitprobe.data.order import pass_seed
 from vitprobe.data.shard_names import compression, is_remote
-from vitprobe.data.tar_index import IMAGE_FIELDS, LABEL_FIELDS, class_index, no_images
+from vitprobe.data.tar_index import (
+    IMAGE_FIELDS,
+    LABEL_FIELDS,
+    BoundedInfo,
+    check_label_bytes,
+    class_index,
+    grouped,
+    no_images,
+    regular_members,
+)
 from vitprobe.errors import InputError
-
-_READ = {*IMAGE_FIELDS, *LABEL_FIELDS}
+from vitprobe.files import open_file
+from vitprobe.text import printable
 
 
 class ShardStream(ImageStream):
@@ -43,38 +54,50 @@ class ShardStream(ImageStream):
         found = False
         for shard in shards:
             try:
-                for sample in _of_shard(shard):
+                for sample in self._of_shard(shard):
                     found = True
                     yield sample
             except InputError:
                 raise
             except Exception as error:  # of tarfile, the decompressors, the commands of URLs
                 args = [str(part) for part in error.args]
-                reason = " ".join((args or [type(error).__name__])[0].split())
+                reason = printable(" ".join((args or [type(error).__name__])[0].split()))
                 raise InputError(
-                    f"shard {shard} cannot be read: not there, cut off, or not a tar file "
-                    f"({reason.partition(' @ <')[0]})"
+                    f"shard {printable(shard)} cannot be read: not there, cut off, or not a tar "
+                    f"file ({reason})"
                 ) from error
         if not found:
             raise no_images(self.name)
 
+    def _of_shard(self, shard: str) -> Iterator[tuple[EncodedImage, int]]:
+        split_name = library("webdataset", "wds").tariterators.base_plus_ext
+        file = _opened(shard)
+        with tarfile.open(fileobj=file, mode="r|*", tarinfo=BoundedInfo) as archive:
+            files = self._contents(shard, archive, split_name)
+            for key, fields in grouped(files, split_name, shard):
+                field = next((field for field in IMAGE_FIELDS if field in fields), None)
+                if field is not None:
+                    path = f"{shard}/{key}.{field}"
+                    yield EncodedImage(path, fields[field], self.decoding), class_index(fields)
+        while file.read(1 << 20):  # a command that is not heard to its end fails, and a checksum
+            pass  # may stand there
+        if shard != "-":
+            file.close()  # says whether the command failed
 
-def _of_shard(shard: str) -> Iterator[tuple[EncodedImage, int]]:
-    iterators = library("webdataset", "wds").tariterators
-    file = _opened(shard)
-    files = iterators.tar_file_expander(
-        iter([{"url": shard, "stream": file}]),
-        select_files=lambda name: (iterators.base_plus_ext(name)[1] or "").lower() in _READ,
-    )
-    for sample in iterators.group_by_keys(files):
-        field = next((field for field in IMAGE_FIELDS if field in sample), None)
-        if field is not None:
-            path = f"{shard}/{sample['__key__']}.{field}"
-            yield EncodedImage(path, sample[field]), class_index(sample)
-    while file.read(1 << 20):  # a command that is not heard to its end fails, and a checksum
-        pass  # may stand there
-    if shard != "-":
-        file.close()  # says whether the command failed
+    def _contents(self, shard: str, archive, split_name) -> Iterator[tuple[str, bytes]]:
+        """Name and content of the images and labels in a tar, none of it larger than allowed."""
+        for info in regular_members(archive):
+            field = (split_name(info.name)[1] or "").lower()
+            if field in LABEL_FIELDS:
+                check_label_bytes(shard, info.name, info.size)
+            elif field in IMAGE_FIELDS:
+                try:
+                    self.decoding.check_bytes(info.size)
+                except InputError as error:
+                    raise CorruptImage(f"{shard}/{info.name}", error) from error
+            else:
+                continue
+            yield info.name, archive.extractfile(info).read()
 
 
 def _opened(shard: str):
@@ -82,8 +105,10 @@ def _opened(shard: str):
         return library("webdataset", "wds").gopen(shard)
     kind = compression(shard)
     if not kind:
-        return open(shard, "rb")
+        return open_file(shard, "shard")
     try:
         return importlib.import_module(kind).open(shard, "rb")
     except ImportError as error:
-        raise InputError(f"shard {shard} is compressed with {kind}: decompress it") from error
+        raise InputError(
+            f"shard {printable(shard)} is compressed with {kind}: decompress it"
+        ) from error

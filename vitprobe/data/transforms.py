@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.transforms.functional import pil_modes_mapping
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from vitprobe.errors import InputError, did_you_mean
 
+MOST_CUT_AWAY = 64  # pixels of a resized image for one that is kept
 INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
 
 
@@ -107,10 +109,22 @@ class Transform:
         larger = height > goal_h and width > goal_w
         pct = self.crop_pct if larger else 1.0
         size = _cover(height, width, int(goal_h / pct), int(goal_w / pct))
+        if size[0] * size[1] > MOST_CUT_AWAY * goal_h * goal_w:
+            return self._centre(image, size)
         if size != (height, width):
             mode = InterpolationMode(self.interpolation)
             image = F.resize(image, list(size), interpolation=mode, antialias=True)
         return image if size == self.image_size else F.center_crop(image, list(self.image_size))
+
+    def _centre(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """The same for an image so long that the whole of it, at that `size`, could fill the
+        memory: only what is kept is resized. Pixels may differ by a level or two."""
+        top, left = (round((a - b) / 2) for a, b in zip(size, self.image_size, strict=True))
+        down, right = image.height / size[0], image.width / size[1]
+        height, width = self.image_size
+        box = (left * right, top * down, (left + width) * right, (top + height) * down)
+        mode = pil_modes_mapping[InterpolationMode(self.interpolation)]
+        return image.resize((width, height), mode, box=box)
 
 
 def to_pil(image: Image.Image | np.ndarray) -> Image.Image:

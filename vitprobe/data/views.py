@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vitprobe.data.batch import Batch, check_images, image_and_label
-from vitprobe.data.images import CorruptImage, EncodedImage
+from vitprobe.data.decode import CorruptImage, EncodedImage
 from vitprobe.data.transforms import Transform
 from vitprobe.errors import InputError
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from array import array
 
 import numpy as np
 from PIL import Image
 
+from vitprobe.data.decode import CorruptImage, decoded
 from vitprobe.data.extras import library
-from vitprobe.data.images import CorruptImage, ImageData, ImageStream, decoded
+from vitprobe.data.images import ImageData, ImageStream
 from vitprobe.data.npz import MOST_CLASSES
 from vitprobe.data.shard_names import compression, is_remote, shard_names
 from vitprobe.data.shard_stream import ShardStream
 from vitprobe.data.tar_index import no_images, samples
 from vitprobe.errors import InputError
+from vitprobe.files import open_file
+from vitprobe.text import printable
 
 
 def web_shards(pattern: str, split: str) -> ImageData | ImageStream:
@@ -51,27 +53,29 @@ class TarImages(ImageData):
                     without, fields = without + 1, fields | has
                     continue
                 self.paths.append(f"{shard}/{sample.image.name}")
-                labels.append(min(sample.label, MOST_CLASSES))
+                labels.append(sample.label)
                 where.extend((number, sample.image.offset, sample.image.size))
         if not self.paths:
             raise no_images(name, fields)
         labels = np.array(labels)
         if labels.max() >= MOST_CLASSES:
             raise InputError(
-                f"{name}: labels must be class indices from 0, found one over {MOST_CLASSES:,}"
+                f"{printable(name, longest=None)}: labels must be class indices from 0, found one "
+                f"over {MOST_CLASSES:,}"
             )
         classes = range(int(labels.max()) + 1)
         super().__init__(name, split, labels, classes, image_size=None)
         self._shards, self._where = shards, np.array(where).reshape(-1, 3)
         if without:
-            self.notes = (f"samples of {name} that have no image were left out: {without}",)
+            self.notes = (f"samples of {self.name} that have no image were left out: {without}",)
 
     def decode(self, index: int) -> Image.Image:
         shard, offset, size = self._where[index].tolist()
         try:
-            with open(self._shards[shard], "rb") as file:
+            self.decoding.check_bytes(size)
+            with open_file(self._shards[shard], "shard") as file:
                 file.seek(offset)
                 content = file.read(size)
-        except OSError as error:
+        except (OSError, InputError) as error:
             raise CorruptImage(self.paths[index], error) from error
-        return decoded(io.BytesIO(content), self.paths[index])
+        return decoded(content, self.paths[index], self.decoding)

@@ -176,6 +176,14 @@ class CKA(Metric):
         a, b = self._blocks()
         return CKAResult(cka[a, b], se[a, b], hsic[a, b], df)
 
+    def effective_batches(self) -> Tensor:
+        """(La + Lb,) float64: how many batches of equal weight each layer's result rests on.
+
+        (sum of S_aa)^2 / sum of S_aa^2 (Kish), as many as there are where all weigh the same; a
+        batch whose activations are k times as large weighs k^4 times as much.
+        """
+        return self.sums.diagonal().square() / self.own_own.diagonal()
+
     def _influence_squared(self, cka: Tensor, own: Tensor, scale: Tensor) -> Tensor:
         """Sum over batches t of psi_t^2, the influence of batch t on R = cka_ab.
 

@@ -83,5 +83,6 @@ def _other_shape(site: Site, tensor: torch.Tensor, examples: int | None) -> str:
     among = f" in a forward of {examples} examples" if examples else ""
     return (
         f"layer {site.name!r} gave the shape {tuple(tensor.shape)}{among}, but in the survey "
-        f"{site.shape} per example: survey the model with images of this size"
+        f"{site.shape} per example: survey the model with images of this size, or leave the layer "
+        "out if its shape changes from call to call"
     )

@@ -25,7 +25,7 @@ MOVED = [1, 0, 3, 2]
 MOVED_BACK = [MOVED.index(i) for i in FEW]
 
 MIXES = "mixes examples: what it gives for an image depends on the others in the batch"
-CHANCE = "not the same from run to run: it depends on chance"
+CHANCE = "not the same from run to run: it depends on chance, or on the runs before"
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,10 @@ def _find(seen: list[_Seen | None], tolerance: float) -> Finding:
     if None in seen:
         return Finding(reason="fires in some forwards only")
     outline, moved, plain = seen
-    reason = outline.reason or moved.reason or plain.reason
+    reason = outline.reason or plain.reason
     if reason is None and outline.shape != plain.shape:
         reason = "its shape changes from run to run"
+    reason = reason or moved.reason
     if reason:
         return Finding(outline.shape, outline.dtype, reason=reason)
     errors = {

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitprobe.data.model_input import ModelInput, tensors_of
+from vitprobe.data.model_input import ModelInput, distinct, tensors_of
 from vitprobe.errors import InputError
 from vitprobe.models import unwrapped
 from vitprobe.taps.blocks import block_paths, enclosing_block
@@ -89,21 +89,20 @@ def survey(model: nn.Module, examples: Any) -> Survey:
     return Survey(sites, types, aliases, note)
 
 
+def too_few(distinct: int, examples: int) -> str:
+    """Why no model can be surveyed on these."""
+    return f"{distinct} distinct images among {examples}: the survey of a model needs 4"
+
+
 def _four_distinct(examples: Tensor | ModelInput) -> Tensor | ModelInput:
     """Of four that differ in any input; copied: an inference tensor may not be written outside
     that mode."""
     inputs = tensors_of(examples)
-    count = len(inputs[0]) if inputs[0].ndim else 0
-    distinct: list[int] = []
-    for index in range(count):
-        if not any(all(torch.equal(x[index], x[i]) for x in inputs) for i in distinct):
-            distinct.append(index)
-        if len(distinct) == 4:
-            with torch.inference_mode(False):
-                return examples[distinct]
-    raise InputError(
-        f"{len(distinct)} distinct images among {count}: the survey of a model needs 4"
-    )
+    rows, places = distinct(inputs, 4) if inputs[0].ndim else ([], [])
+    if len(rows) < 4:
+        raise InputError(too_few(len(rows), len(places)))
+    with torch.inference_mode(False):
+        return examples[rows]
 
 
 def _why_silent(module: nn.Module) -> str:
