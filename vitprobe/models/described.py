@@ -10,10 +10,12 @@ from torch import nn
 
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
+from vitprobe.models import stored
 from vitprobe.models.checkpoints import Checkpoint, state_sha256
 from vitprobe.models.given import input_channels
 from vitprobe.models.source import Frame, Source
 from vitprobe.models.spec import Spec
+from vitprobe.text import LINE, printable
 
 
 def described(
@@ -31,8 +33,8 @@ def described(
         if hasattr(model, taken):
             raise InputError(f"{source.name} has an attribute {taken!r} of its own: rename it")
     transform: Transform = source.transform(size)
-    if checkpoint is not None and checkpoint.normalization:
-        mean, std = checkpoint.normalization
+    if checkpoint is not None and (held := stored.normalization(checkpoint.metadata)):
+        mean, std = held
         transform = replace(transform, mean=mean, std=std)
     transform = replace(transform, channels=input_channels(model))
     if num_classes is None:
@@ -55,6 +57,6 @@ def described(
         "left_out": [],
         "revision": source.revision,
         **facts,
-        "note": note,
+        "note": printable(note, LINE),
     }
     return model

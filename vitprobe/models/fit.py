@@ -58,6 +58,12 @@ def load_weights(
             f"{len(state)} are unexpected{_few(unexpected or extra)}; name the model they belong to"
         )
     state = {key: value for key, value in state.items() if key in wanted}
+    for key, value in state.items():
+        if wanted[key][1].is_floating_point() and not value.is_floating_point():
+            raise InputError(
+                f"checkpoint {checkpoint.path} does not fit {name}: {key} is of {value.dtype}, and "
+                "the model computes with real numbers: save its weights as float32"
+            )
     wrong = [key for key in state if state[key].shape != wanted[key][1].shape]
     if wrong:
         key = wrong[0]
