@@ -18,7 +18,10 @@ def printable(text: object, longest: int | None = LONGEST) -> str:
     For whatever a file holds or is called: names of members, classes, weights, folders. What is
     longer than `longest` characters loses its middle; None: nothing.
     """
-    text = str(text)
+    try:
+        text = str(text)
+    except (ValueError, RecursionError):  # a number of thousands of digits; very deep
+        text = f"a very large {type(text).__name__}"
     if longest is not None and len(text) > longest:  # before each character is looked at
         text = _without_middle(text, longest)
     escaped = "".join(map(_escaped, text))

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from vitprobe.errors import InputError
 from vitprobe.training.files import RunFiles
-from vitprobe.training.state import FORMAT
+from vitprobe.training.state import COLUMNS, FORMAT
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def files(tmp_path):
 
 
 def state(**values):
+    values.setdefault("history", {name: [0.0] * values.get("epoch", 1) for name in COLUMNS})
     whole = {
         "format": FORMAT,
         "epoch": 1,
@@ -31,7 +32,6 @@ def state(**values):
         "rng": dict.fromkeys(("torch", "cuda", "numpy", "python")),
         "losses": [0.0, 0],
         "seconds": 0.0,
-        "history": {},
         "start_sha256": "",
         "class_names": ["a", "b"],
         "images": {},

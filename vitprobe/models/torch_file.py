@@ -43,7 +43,7 @@ def read_torch_file(path: Path) -> Any:
     a flat tensor. Tensors that shared memory still share it, and own it: the file may go.
 
     Raises InputError for a file that is unreadable, damaged, a TorchScript program, or asks for
-    more memory than it has bytes.
+    more bytes than it has.
     """
     try:
         with open_file(path, "checkpoint") as file:

@@ -13,7 +13,7 @@ from timm.optim import list_optimizers
 
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.models.architecture import COUNTS
-from vitprobe.text import shown
+from vitprobe.text import SHORT, printable, shown
 from vitprobe.training.augment_options import AugmentOptions
 
 MODES = {
@@ -139,7 +139,7 @@ def differing(old: Mapping[str, Any], new: Settings) -> str:
     """The first choice in which a run and its continuation differ: `lr 0.001 and 0.01`; else ""."""
     for key, value in new.as_dict().items():
         if key not in FREE and old.get(key) != value:
-            return f"{key} {old.get(key)} and {value}"
+            return f"{key} {printable(old.get(key), SHORT)} and {value}"
     return ""
 
 
@@ -172,9 +172,10 @@ def typed(key: str, value: Any, where: str = "") -> Any:
     kinds = tuple(getattr(kind, "__origin__", kind) for kind in kinds)
     if isinstance(value, str) and (not value.strip() or "\0" in value):
         raise InputError(f"{where}{key} is {shown(value)}: give one, or leave it out")
-    if type(value) in kinds:
+    in_range = type(value) is not int or abs(value) < 2**63
+    if type(value) in kinds and in_range:
         return value
-    if type(value) is int and float in kinds and abs(value) < 2**1000:
+    if type(value) is int and float in kinds and in_range:
         return float(value)
     wanted = " or ".join(kind.__name__ for kind in kinds if kind is not types.NoneType)
     raise InputError(f"{where}{key} must be of type {wanted}, got {shown(value)}")

@@ -13,7 +13,17 @@ from vitprobe.errors import InputError
 from vitprobe.models.torch_file import read_torch_file
 
 FORMAT = 1
-HISTORY = (int, float)
+NUMBERS = (int, float)
+COLUMNS = (  # of the history, see History
+    "epoch",
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "test_loss",
+    "accuracy",
+    "lr",
+    "seconds",
+)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -35,6 +45,8 @@ def read_state(path: Path) -> dict[str, Any]:
         if key not in state or not is_right(state[key]):
             what = "wrong" if key in state else "missing"
             raise InputError(f"{path} is no whole checkpoint of vitprobe train: {key} is {what}")
+    if any(len(column) != state["epoch"] for column in state["history"].values()):
+        raise InputError(f"{path} is no whole checkpoint of vitprobe train: history is wrong")
     return state
 
 
@@ -53,12 +65,19 @@ def _is_named(value: Any) -> bool:
 
 
 def _is_history(value: Any) -> bool:
-    """Lists of numbers, all as long as each other."""
+    """A list of numbers for each of COLUMNS."""
     return (
-        _is_named(value)
+        isinstance(value, dict)
+        and value.keys() == {*COLUMNS}
         and all(isinstance(column, list) for column in value.values())
-        and len({len(column) for column in value.values()}) <= 1
-        and all(type(number) in HISTORY for column in value.values() for number in column)
+        and all(type(number) in NUMBERS for column in value.values() for number in column)
+    )
+
+
+def _is_settings(value: Any) -> bool:
+    """Plain values, and tables of them."""
+    return _is_named(value) and all(
+        _is_settings(held) if isinstance(held, dict) else _is_plain(held) for held in value.values()
     )
 
 
@@ -87,7 +106,7 @@ def _is_rng(value: Any) -> bool:
 
 
 def _is_losses(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(x) in HISTORY for x in value)
+    return isinstance(value, list) and len(value) == 2 and all(type(x) in NUMBERS for x in value)
 
 
 def _is_text_list(value: Any) -> bool:
@@ -98,15 +117,15 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "epoch": _is_count,
     "step": _is_count,
     "finished": lambda value: type(value) is bool,
-    "settings": _is_named,
+    "settings": _is_settings,
     "model_state_dict": _is_weights,
     "raw_state_dict": lambda value: value is None or _is_weights(value),
     "optimizer_state_dict": _is_optimizer,
     "rng": _is_rng,
     "losses": _is_losses,
-    "seconds": lambda value: type(value) in HISTORY,
+    "seconds": lambda value: type(value) in NUMBERS,
     "history": _is_history,
     "start_sha256": lambda value: isinstance(value, str),
     "class_names": _is_text_list,
-    "images": _is_named,
+    "images": lambda value: _is_named(value) and all(map(_is_count, value.values())),
 }
