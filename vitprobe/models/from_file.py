@@ -14,7 +14,7 @@ from vitprobe.errors import InputError
 from vitprobe.models import stored
 from vitprobe.models.architecture import Architecture
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
-from vitprobe.models.fit import drop_head, load_weights, new_head_keys
+from vitprobe.models.fit import drop_head, fitting, load_weights, new_head_keys
 from vitprobe.models.image_sizes import LARGEST, POSITIONS, Frame, ImageSizes, resampled, sides
 from vitprobe.models.outline import Outline, built, outline, outlined
 from vitprobe.models.source import Source
@@ -178,7 +178,7 @@ def _check_numbers(source: Source, like: Outline, checkpoint: Checkpoint) -> Non
         empty = outline(source, 2, source.default_size(None))
         fits = any(name in checkpoint.state for name in like.shapes)
         apart = [name for name in like.shapes if name.endswith(free)] if fits else []
-        load_weights(empty, checkpoint, source.name, apart)  # raises where names or shapes differ
+        fitting(empty, checkpoint, source.name, apart)  # raises where names or shapes differ
         raise InputError(
             f"checkpoint {checkpoint.path} does not fit {source.name}: the model has {wanted:,} "
             f"weights and the file {checkpoint.numbers:,} numbers: name the model they belong to"
