@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # from the top down
     *("cli", "report", "figures", "analyses", "training", "metrics"),
-    *("taps", "models", "data", "ops", "files", "text", "errors"),
+    *("taps", "models", "data", "ops", "files", "errors", "text"),
 )
 FILES = sorted((ROOT / "vitprobe").rglob("*.py"))
 

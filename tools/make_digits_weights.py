@@ -19,7 +19,8 @@ import torch
 
 from vitprobe import load_data, load_model
 from vitprobe.data import PairedLoader
-from vitprobe.training.files import ABOUT, read_state
+from vitprobe.training.files import ABOUT
+from vitprobe.training.state import read_state
 
 FOLDER = Path(__file__).resolve().parents[1] / "vitprobe" / "models" / "weights"
 SEED = 0

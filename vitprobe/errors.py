@@ -3,16 +3,28 @@
 import difflib
 from collections.abc import Iterable
 
+from vitprobe.text import LINE, printable
+
 
 class InputError(ValueError):
     """Wrong input: the message is one line that says what is wrong and what to do.
 
     The command line prints the message and exits with code 2; nothing has been written by then.
+    Names from files may stand in it as they are: control characters are escaped here.
     """
+
+    def __init__(self, message: object = ""):
+        super().__init__(printable(message, LINE))
 
 
 class VitprobeWarning(UserWarning):
-    """Something a reader of the result should know; also kept in the result's `notes`."""
+    """Something a reader of the result should know; also kept in the result's `notes`.
+
+    One line, in which control characters are escaped.
+    """
+
+    def __init__(self, message: object = ""):
+        super().__init__(printable(message, LINE))
 
 
 def did_you_mean(name: str, options: Iterable[str], limit: int = 3) -> str:

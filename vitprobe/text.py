@@ -8,6 +8,8 @@ import unicodedata
 # overrides among them), surrogates, private use, line and paragraph separators.
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 LONGEST = 300  # characters
+SHORT = 100  # characters of a value within a sentence
+LINE = 1800  # characters of a whole error or note
 
 
 def printable(text: object, longest: int | None = LONGEST) -> str:
@@ -16,11 +18,27 @@ def printable(text: object, longest: int | None = LONGEST) -> str:
     For whatever a file holds or is called: names of members, classes, weights, folders. What is
     longer than `longest` characters loses its middle; None: nothing.
     """
-    shown = "".join(map(_escaped, str(text)))
-    if longest is None or len(shown) <= longest:
-        return shown
+    try:
+        text = str(text)
+    except (ValueError, RecursionError):  # a number of thousands of digits; very deep
+        text = f"a very large {type(text).__name__}"
+    if longest is not None and len(text) > longest:  # before each character is looked at
+        text = _without_middle(text, longest)
+    escaped = "".join(map(_escaped, text))
+    return escaped if longest is None else _without_middle(escaped, longest)
+
+
+def _without_middle(text: str, longest: int) -> str:
     half = (longest - 3) // 2
-    return f"{shown[:half]}...{shown[len(shown) - half :]}"
+    return text if len(text) <= longest else f"{text[:half]}...{text[len(text) - half :]}"
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, on one short line: for errors that name what a file holds."""
+    try:
+        return printable(repr(value), SHORT)
+    except (ValueError, RecursionError, MemoryError):  # a number of very many digits; very deep
+        return f"a very large {type(value).__name__}"
 
 
 def _escaped(char: str) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from vitprobe.errors import InputError
-from vitprobe.models import read_checkpoint
+from vitprobe.models import read_checkpoint, stored
 from vitprobe.models.checkpoints import state_sha256
 from vitprobe.models.placeholder import Placeholder
 
@@ -84,7 +84,7 @@ def test_safetensors_with_metadata(tmp_path, weights):
     assert read.state.keys() == weights.keys()
     assert all(torch.equal(read.state[key], weights[key]) for key in weights)
     assert read.metadata["epoch"] == 7 and read.metadata["data"] == "svhn"
-    assert read.normalization == ((0.1, 0.2, 0.3), (0.5, 0.5, 0.5))
+    assert stored.normalization(read.metadata) == ((0.1, 0.2, 0.3), (0.5, 0.5, 0.5))
 
 
 def rewrite(path, other, old, new):
@@ -315,7 +315,7 @@ def test_missing_files_folders_and_files_without_weights(tmp_path):
 )
 def test_normalisation_in_the_metadata(tmp_path, weights, metadata, expected):
     torch.save({"state_dict": weights} | metadata, tmp_path / "w.pth")
-    assert read_checkpoint(tmp_path / "w.pth").normalization == expected
+    assert stored.normalization(read_checkpoint(tmp_path / "w.pth").metadata) == expected
 
 
 def test_the_hash_of_weights_sees_every_bit(weights):

@@ -24,5 +24,5 @@ def test_what_is_no_safetensors_file(tmp_path):
     torch.save({"w": torch.ones(2)}, path)
     with pytest.raises(InputError, match="truncated or no safetensors file"):
         read_safetensors(path)
-    with pytest.raises(InputError, match="cannot read checkpoint"):
+    with pytest.raises(InputError, match="no checkpoint .*none.safetensors"):
         read_safetensors(tmp_path / "none.safetensors")

@@ -219,7 +219,7 @@ def test_one_place_named_by_many_members(tmp_path):
             end = entries[-1] + field.stop  # storage 0 was written last
             data[at + field.start : at + field.stop] = data[entries[-1] + field.start : end]
     path.write_bytes(data)
-    with pytest.raises(InputError, match="more memory than it has bytes"):
+    with pytest.raises(InputError, match="more bytes than it has"):
         read_torch_file(path)
 
 
@@ -230,8 +230,8 @@ def test_the_old_format_s_sizes_are_not_believed(tmp_path):
     count = b"K\x03N"  # of the storage, which has no part
     assert data.count(count) == 1
     for lie, words in [
-        (b"J\xff\xff\xff\x7fN", "more memory than it has bytes"),
-        (b"J\xff\xff\xff\xffN", "more memory than it has bytes"),
+        (b"J\xff\xff\xff\x7fN", "more bytes than it has"),
+        (b"J\xff\xff\xff\xffN", "more bytes than it has"),
         (b"K\x04N", "not as long as its pickle says"),
     ]:
         path.write_bytes(data.replace(count, lie))

@@ -7,7 +7,8 @@ import torch
 from safetensors import safe_open
 
 from vitprobe.errors import InputError
-from vitprobe.training.files import FORMAT, RunFiles
+from vitprobe.training.files import RunFiles
+from vitprobe.training.state import COLUMNS, FORMAT
 
 
 @pytest.fixture
@@ -18,7 +19,24 @@ def files(tmp_path):
 
 
 def state(**values):
-    return {"format": FORMAT, "epoch": 1, "settings": {"lr": 0.1}, **values}
+    values.setdefault("history", {name: [0.0] * values.get("epoch", 1) for name in COLUMNS})
+    whole = {
+        "format": FORMAT,
+        "epoch": 1,
+        "step": 0,
+        "finished": False,
+        "settings": {"lr": 0.1},
+        "model_state_dict": {},
+        "raw_state_dict": None,
+        "optimizer_state_dict": {"state": {}, "param_groups": []},
+        "rng": dict.fromkeys(("torch", "cuda", "numpy", "python")),
+        "losses": [0.0, 0],
+        "seconds": 0.0,
+        "start_sha256": "",
+        "class_names": ["a", "b"],
+        "images": {},
+    }
+    return whole | values
 
 
 def test_the_names(files):

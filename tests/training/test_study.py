@@ -104,7 +104,7 @@ def test_unknown_studies_and_missing_files(tmp_path):
         read_study("smal-data")
     with pytest.raises(InputError, match="use data-size or small-data"):
         read_study("xyz")
-    with pytest.raises(InputError, match="no such file: .*none.toml"):
+    with pytest.raises(InputError, match="no TOML file .*none.toml"):
         read_study(tmp_path / "none.toml")
 
 

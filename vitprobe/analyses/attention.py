@@ -7,7 +7,7 @@ from vitprobe.analyses.attention_pass import AttentionPass
 from vitprobe.analyses.attention_result import model_dataset
 from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare
 from vitprobe.analyses.progress import progress_bar
-from vitprobe.analyses.provenance import device_name
+from vitprobe.analyses.provenance import as_attribute, device_name
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 
@@ -86,7 +86,7 @@ def attention_of_models(
     with watch("other"), inputs.on_device(), progress_bar(progress, inputs) as advance:
         images.run(advance)
     attributes = {
-        "dataset": inputs.loader.name,
+        "dataset": as_attribute(inputs.loader.name),
         "split": inputs.split,
         "examples": images.examples,
         "batch_size": inputs.loader.batch_size or 0,

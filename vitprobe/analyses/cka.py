@@ -10,7 +10,7 @@ from vitprobe.analyses.cka_pass import Pass
 from vitprobe.analyses.cka_result import pair_dataset
 from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say
 from vitprobe.analyses.progress import progress_bar
-from vitprobe.analyses.provenance import device_name
+from vitprobe.analyses.provenance import as_attribute, device_name
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
@@ -149,7 +149,7 @@ def cka_pairs(
     if estimator == "biased":
         say(images.notes, "biased CKA depends on the batch size")
     attributes = {
-        "dataset": inputs.loader.name,
+        "dataset": as_attribute(inputs.loader.name),
         "split": inputs.split,
         "examples": images.examples // inputs.loader.passes,
         "batch_size": inputs.loader.batch_size or 0,

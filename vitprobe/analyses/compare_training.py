@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vitprobe.analyses.provenance import strings, versions
+from vitprobe.analyses.provenance import as_attribute, strings, versions
 from vitprobe.training.study import Study, chosen, read_study
 from vitprobe.training.study_runs import Outcome, Train, check_study, run_study
 
@@ -131,10 +131,10 @@ def labelled(study: Study, outcomes: Sequence[Outcome], num_classes: int) -> xr.
     dataset["seconds"].attrs["units"] = "s"
     dataset.attrs = {
         "analysis": "compare_training",
-        "study": study.name,
-        "title": study.title,
-        "dataset": study.dataset,
-        "test_dataset": study.test_dataset or study.dataset,
+        "study": as_attribute(study.name),
+        "title": as_attribute(study.title),
+        "dataset": as_attribute(study.dataset),
+        "test_dataset": as_attribute(study.test_dataset or study.dataset),
         "num_classes": num_classes,
         "config": _json(asdict(study)),
         **versions(),

@@ -165,7 +165,7 @@ def head_subsets_of(
         **model_facts("model_b", second),
         "layer_a": site.name,
         "layers_b": as_attribute("first blocks" if layers is None else layers),
-        "dataset": inputs.loader.name,
+        "dataset": as_attribute(inputs.loader.name),
         "split": inputs.split,
         "examples": heads.examples,
         "batch_size": inputs.loader.batch_size or 0,

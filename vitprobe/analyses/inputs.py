@@ -26,6 +26,7 @@ from vitprobe.models import (
 )
 from vitprobe.taps import Survey, survey
 from vitprobe.taps.given import takes_of
+from vitprobe.text import printable
 
 ModelLike = str | nn.Module
 DataLike = str | Dataset | DataLoader | Tensor | np.ndarray | Iterable
@@ -180,7 +181,7 @@ def prepare(
 
 def say(notes: list[str], text: str) -> None:
     """Warn, and keep the same sentence for the result's `notes`."""
-    notes.append(text)
+    notes.append(printable(text, None))
     warnings.warn(text, VitprobeWarning, stacklevel=3)
 
 

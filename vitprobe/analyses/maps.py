@@ -146,7 +146,7 @@ def maps(
         "analysis": "maps",
         **model_facts("model", subject),
         "layers": as_attribute(layers),
-        "dataset": chosen.name,
+        "dataset": as_attribute(chosen.name),
         "split": data.split if isinstance(data, ImageData) else "",
         "query": "class token" if class_token else "mean over queries",
         "patch_height": tokens.patch_height,

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 
 from vitprobe.analyses.inputs import Subject
+from vitprobe.text import printable
 
 
 def model_facts(key: str, subject: Subject) -> dict:
     """The model's label under `key`, and `key_name`, `key_weights`, `key_image_size`, ..."""
-    facts = {key: subject.label}
+    facts = {key: as_attribute(subject.label)}
     for name, value in subject.provenance.items():
         if name != "spec":
             facts[f"{key}_{name}"] = as_attribute(value)
@@ -34,17 +35,20 @@ def device_name(device: torch.device) -> str:
 
 def as_attribute(value):
     """What a netCDF attribute can hold: numbers and strings as they are, the rest as text."""
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    if isinstance(value, str):
+        return printable(value, None)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {as_attribute(item)}" for key, item in value.items())
+        return ", ".join(f"{printable(key)} {as_attribute(item)}" for key, item in value.items())
     if isinstance(value, Sequence):
         return ", ".join(str(as_attribute(item)) for item in value)
-    return "" if value is None else str(value)
+    return "" if value is None else printable(value, None)
 
 
 def strings(values: Sequence[str]) -> np.ndarray:
     """Names as an array that xarray can write, also when there are none."""
+    values = [printable(value, None) for value in values]
     return np.array(values, dtype=object) if len(values) else np.array([], dtype="<U1")

@@ -13,6 +13,7 @@ import typer
 
 import vitprobe
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.text import LINE, printable
 
 OTHERS_WAIT = 5.0  # seconds
 
@@ -74,5 +75,5 @@ def _refuse(line: str) -> None:
         # Under torchrun the first process has most likely said the same, and then this one is
         # ended before it does.
         time.sleep(OTHERS_WAIT)
-    typer.echo(f"vitprobe: {line}", err=True)
+    typer.echo(f"vitprobe: {printable(line, LINE)}", err=True)
     sys.exit(2)

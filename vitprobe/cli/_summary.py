@@ -10,13 +10,22 @@ from rich.console import Console
 from rich.text import Text
 
 from vitprobe.errors import InputError
+from vitprobe.text import printable
 
 _FILE_WIDTH = 200  # characters of a table in a file or a pipe: lines need not fit a screen
 
 
+class _Console(Console):
+    """Prints names as they are, which may hold brackets, but no control characters."""
+
+    def print(self, *objects, **options) -> None:
+        shown = (printable(each, None) if isinstance(each, str) else each for each in objects)
+        super().print(*shown, **options)
+
+
 def new_console() -> Console:
-    """Prints names as they are: they may hold brackets."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    """Where summaries are printed: stdout."""
+    console = _Console(highlight=False, soft_wrap=True, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _FILE_WIDTH
     return console
@@ -24,7 +33,7 @@ def new_console() -> Console:
 
 def say(console: Console, label: str, text: str) -> None:
     """One line: what it is about, and the text."""
-    console.print(Text.assemble((f"{label:9}", "bold"), text))
+    console.print(Text.assemble((f"{label:9}", "bold"), printable(text, None)))
 
 
 def say_model(console: Console, attrs: dict, key: str) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from vitprobe.figures.names import short_names
+from vitprobe.text import printable
 
 _LEAST = 10  # characters of a column of names or sentences
 
@@ -47,6 +47,9 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
         if room >= _LEAST * len(others):
             break
     shares = iter(_shared(others, max(room, _LEAST * len(others))))
+    columns = [
+        replace(each, cells=[printable(cell, None) for cell in each.cells]) for each in columns
+    ]
     columns = [each if each.kind == "number" else each.within(next(shares)) for each in columns]
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), collapse_padding=True)
     for column in columns:
@@ -55,7 +58,7 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*row)
     if title:
-        console.print(Text(title, style="italic"))
+        console.print(title, style="italic")
     own = console.width
     console.width = max(own, sum(column.width + gap for column in columns))
     console.print(table)

@@ -2,29 +2,47 @@
 
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
 from vitprobe.errors import InputError, VitprobeWarning
+from vitprobe.text import LINE, printable
+
+PACKAGES = ("site-packages", "dist-packages")
 
 
 @contextmanager
 def plain_warnings():
-    """Print vitprobe's own warnings as `note: ...` on stderr, each sentence once."""
+    """Print warnings as `note: ...` on stderr, each once; other libraries' with their name.
+
+    What libraries announce of their future (FutureWarning) is for us to read, and is not shown.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("always", VitprobeWarning)
         said = set()
-        inherited = warnings.showwarning
 
-        def show(message, category, *args, **kwargs):
+        def show(message, category, filename, *args, **kwargs):
+            text = str(message)
             if not issubclass(category, VitprobeWarning):
-                inherited(message, category, *args, **kwargs)
-            elif str(message) not in said:
-                said.add(str(message))
-                typer.echo(f"note: {message}", err=True)
+                library = _library(filename)
+                if library and issubclass(category, FutureWarning):
+                    return
+                line = next(iter(text.strip().splitlines()), category.__name__)
+                text = f"{library or Path(filename).name}: {line}"
+            if text not in said:
+                said.add(text)
+                typer.echo(f"note: {printable(text, LINE)}", err=True)
 
         warnings.showwarning = show
         yield
+
+
+def _library(filename: str) -> str:
+    """The installed package that a file is of; "" of a file elsewhere."""
+    parts = Path(filename).parts
+    place = next((i for i, part in enumerate(parts) if part in PACKAGES), len(parts))
+    return next(iter(parts[place + 1 :]), "").removesuffix(".py")
 
 
 def require_kernels(device: str) -> None:

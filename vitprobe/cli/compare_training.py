@@ -7,6 +7,7 @@ import typer
 
 from vitprobe.cli import _options as options
 from vitprobe.errors import InputError
+from vitprobe.text import printable
 
 _TRY = "In the study's place"
 
@@ -128,7 +129,7 @@ def command(
                 device=device,
                 output=output,
                 progress=sys.stdout.isatty(),
-                report=lambda line: typer.echo(line, err=True),
+                report=lambda line: typer.echo(printable(line, None), err=True),
             )
     except KeyboardInterrupt:
         raise InputError(

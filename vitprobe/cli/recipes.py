@@ -17,6 +17,7 @@ def command(
     console = new_console()
     for recipe in recipes() if name is None else [find_recipe(name)]:
         console.print(recipe.name, style="bold")
-        console.print(recipe.text)
+        for line in recipe.text.split("\n"):
+            console.print(line)
     if name is None:
         say(console, "use", "vitprobe train MODE --recipe NAME, or a .toml file of your own")

@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.text import shown
 
 MODELS = ("vit", "vit-zhu2023", "vit-small-data")  # the names that have these options
-COUNTS = ("patch_size", "dim", "heads", "depth", "mlp_dim")
+COUNTS = {  # and the most of each that any model has, with room
+    "patch_size": 4096,
+    "dim": 2**16,
+    "heads": 4096,
+    "depth": 1024,
+    "mlp_dim": 2**18,
+}
 OPTIONS = (*COUNTS, "dropout", "pool")
 POOLS = ("cls", "mean")
 
@@ -37,11 +44,13 @@ def given_options(architecture: Mapping[str, Any] | None) -> Architecture:
             near = did_you_mean(str(key), OPTIONS) or f": they are {', '.join(OPTIONS)}"
             raise InputError(f"no architecture option {key!r}{near}")
         if key in COUNTS and not _is_count(value):
-            raise InputError(f"{key} must be a whole number of at least 1, got {value!r}")
+            raise InputError(f"{key} must be a whole number of at least 1, got {shown(value)}")
+        if key in COUNTS and value > COUNTS[key]:
+            raise InputError(f"{key} must be at most {COUNTS[key]:,}, got {shown(value)}")
         if key == "dropout" and not _is_rate(value):
-            raise InputError(f"dropout must be a number from 0 to below 1, got {value!r}")
-        if key == "pool" and value not in POOLS:
-            raise InputError(f"pool must be {' or '.join(POOLS)}, got {value!r}")
+            raise InputError(f"dropout must be a number from 0 to below 1, got {shown(value)}")
+        if key == "pool" and not (isinstance(value, str) and value in POOLS):
+            raise InputError(f"pool must be {' or '.join(POOLS)}, got {shown(value)}")
     return given
 
 
@@ -70,24 +79,6 @@ def resolved(
                 f"{key} {value} was asked for: leave it out, or use other weights"
             )
     return defaults | {key: held.value for key, held in told.items()} | given
-
-
-def stored_options(metadata: Mapping[str, Any], *names: str) -> dict[str, Told]:
-    """Those of the options that `architecture`, a dict beside the weights, holds.
-
-    Dropout has no weights and is free to change: what is stored of it counts as a guess.
-    """
-    stored = metadata.get("architecture")
-    told = {}
-    for key in names if isinstance(stored, Mapping) else ():
-        try:
-            found = given_options({key: stored.get(key)})
-        except InputError:  # another program's word
-            continue
-        because = "" if key == "dropout" else f"{key} of its architecture"
-        if key in found:
-            told[key] = Told(found[key], because)
-    return told
 
 
 def guessed_heads(name: str, path: Path, dim: int) -> Told:

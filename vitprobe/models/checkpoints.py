@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vitprobe.errors import InputError
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.files import open_file, regular_file
+from vitprobe.models.placeholder import Placeholder, unread_kind
 from vitprobe.models.safetensors_file import read_safetensors
 from vitprobe.models.torch_file import RESAVE, read_torch_file
 from vitprobe.models.weight_sets import Wanted, find_weights, weight_sets
+from vitprobe.text import SHORT, printable
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Checkpoint:
 
     state: weights and buffers on the CPU, under their plain names (no prefix, no `module.`, no
         `_orig_mod.`).
-    metadata: everything beside the weights: epoch, accuracy, mean, std ...
+    metadata: everything beside the weights, unchecked: see stored.py for what is read of it.
     sha256: of the whole file, in hex.
     key: where in the file they were, as `@FILE#KEY` names it; "" at its top.
     prefix: what was taken off their names, as `backbone.`; "" for nothing but wrappers' names.
@@ -43,13 +44,14 @@ class Checkpoint:
     alike: tuple[str, ...] = ()
 
     @property
-    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """(mean, std), three floats each in units of [0, 1], if the metadata holds them."""
-        held = self.metadata.get("normalization", self.metadata)
-        if not isinstance(held, Mapping):
-            return None
-        mean, std = _three_floats(held.get("mean")), _three_floats(held.get("std"))
-        return (mean, std) if mean and std and min(std) > 0 else None
+    def numbers(self) -> int:
+        """How many numbers its weights are made of; those that several share count once."""
+        storages = {
+            weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes()
+            // weight.element_size()
+            for weight in self.state.values()
+        }
+        return sum(storages.values())
 
 
 def read_checkpoint(path: str | Path, key: str = "", wanted: Wanted | None = None) -> Checkpoint:
@@ -61,11 +63,7 @@ def read_checkpoint(path: str | Path, key: str = "", wanted: Wanted | None = Non
     Any nesting of the weights; torch's old format; tensors of any device. Raises InputError for a
     file that is missing, unreadable, truncated or holds no weights, and for a key that it lacks.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise InputError(f"checkpoint {path} is a folder: name a file in it")
-    if not path.exists():
-        raise InputError(f"no checkpoint {path}: check the path")
+    path = regular_file(path, "checkpoint")
     try:
         sha256 = file_sha256(path)
     except OSError as error:
@@ -96,7 +94,7 @@ def read_checkpoint(path: str | Path, key: str = "", wanted: Wanted | None = Non
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_file(path, "file") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
@@ -125,18 +123,10 @@ def _what(held: Any) -> str:
         return f"an object {held!r} whose code is never run"
     if not isinstance(held, Mapping):
         return type(held).__name__
-    keys = [str(key) for key in held]
-    shown = ", ".join(keys[:4] or ["nothing"]) + (" ..." if len(keys) > 4 else "")
+    keys = [printable(key, SHORT) for key in list(held)[:4] if isinstance(key, str | int)]
+    named = ", ".join(keys or ["nothing"]) + (" ..." if len(held) > 4 else "")
     objects = [value for value in held.values() if isinstance(value, Placeholder)]
+    if kinds := sorted({kind for value in objects if (kind := unread_kind(value))}):
+        return f"a dict with {named}, whose weights are {', '.join(kinds)}"
     also = f" (of objects such as {objects[0]!r} code is never run)" if objects else ""
-    return f"a dict with {shown}{also}"
-
-
-def _three_floats(value: Any) -> tuple[float, ...] | None:
-    try:
-        flat = np.asarray(value, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        return None
-    if flat.size not in (1, 3) or not np.isfinite(flat).all():
-        return None
-    return tuple(np.broadcast_to(flat, 3).tolist())
+    return f"a dict with {named}{also}"

@@ -8,10 +8,12 @@ from torch import nn
 
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
+from vitprobe.models import stored
 from vitprobe.models.checkpoints import state_sha256
 from vitprobe.models.from_file import Loaded
 from vitprobe.models.given import input_channels
 from vitprobe.models.spec import Spec
+from vitprobe.text import LINE, printable
 
 
 def described(loaded: Loaded, spec: Spec) -> nn.Module:
@@ -22,8 +24,8 @@ def described(loaded: Loaded, spec: Spec) -> nn.Module:
         if hasattr(model, taken):
             raise InputError(f"{source.name} has an attribute {taken!r} of its own: rename it")
     transform: Transform = source.transform(size)
-    if checkpoint is not None and checkpoint.normalization:
-        mean, std = checkpoint.normalization
+    if checkpoint is not None and (held := stored.normalization(checkpoint.metadata)):
+        mean, std = held
         transform = replace(transform, mean=mean, std=std)
     transform = replace(transform, channels=input_channels(model))
     if num_classes is None:
@@ -46,6 +48,6 @@ def described(loaded: Loaded, spec: Spec) -> nn.Module:
         "left_out": [],
         "revision": source.revision,
         **loaded.facts,
-        "note": loaded.note,
+        "note": printable(loaded.note, LINE),
     }
     return model

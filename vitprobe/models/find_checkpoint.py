@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.files import expanded, regular_file
 
 OTHER = {".pt": ".pth", ".pth": ".pt"}
 
@@ -14,16 +17,18 @@ def find_checkpoint(path: str | Path) -> Path:
 
     Raises InputError, with near names of files in its folder, where there is neither.
     """
-    path = Path(path).expanduser()
+    path = expanded(path, "checkpoint")
     other = path.with_suffix(OTHER.get(path.suffix, path.suffix)) if path.name else path
     for candidate in (path, other):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
-    if path.is_dir():
-        raise InputError(f"checkpoint {path} is a folder: name a file in it")
-    if not path.parent.is_dir():
+    if os.path.lexists(path):  # but no file
+        return regular_file(path, "checkpoint")
+    if not os.path.isdir(path.parent):
         raise InputError(f"no checkpoint {path}: there is no folder {path.parent}")
-    names = sorted(file.name for file in path.parent.iterdir() if file.is_file())
+    names = []
+    with suppress(OSError):  # a folder that may not be read
+        names = sorted(entry.name for entry in os.scandir(path.parent) if entry.is_file())
     near = did_you_mean(path.name, names) or ": check the path"
     neither = "" if other == path else f", nor {other.name}"
     raise InputError(f"no checkpoint {path}{neither}{near}")

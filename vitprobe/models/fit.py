@@ -43,6 +43,19 @@ def load_weights(
     computes when it is built may be missing.
     Raises InputError that names some of the keys, or the first shape, that don't fit.
     """
+    state, extra = fitting(model, checkpoint, name, but)
+    model.load_state_dict(state, strict=False)
+    computed = {plain_name(key) for key, _ in model.named_buffers()}
+    return [key for key in extra if key not in computed]
+
+
+def fitting(
+    model: nn.Module, checkpoint: Checkpoint, name: str, but: Collection[str] = ()
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """What `load_weights` copies, by the model's own names, and the names of what it leaves out.
+
+    model: it may lie on the meta device. Raises InputError as `load_weights` does.
+    """
     wanted = {plain_name(key): (key, value) for key, value in _tensors(model).items()}
     wanted = {key: value for key, value in wanted.items() if key not in but}
     state = {key: value for key, value in checkpoint.state.items() if key not in but}
@@ -58,6 +71,12 @@ def load_weights(
             f"{len(state)} are unexpected{_few(unexpected or extra)}; name the model they belong to"
         )
     state = {key: value for key, value in state.items() if key in wanted}
+    for key, value in state.items():
+        if wanted[key][1].is_floating_point() and not value.is_floating_point():
+            raise InputError(
+                f"checkpoint {checkpoint.path} does not fit {name}: {key} is of {value.dtype}, and "
+                "the model computes with real numbers: save its weights as float32"
+            )
     wrong = [key for key in state if state[key].shape != wanted[key][1].shape]
     if wrong:
         key = wrong[0]
@@ -66,9 +85,7 @@ def load_weights(
             f"{tuple(state[key].shape)} in the checkpoint and {tuple(wanted[key][1].shape)} in the "
             f"model ({len(wrong)} of {len(state)} shapes differ)"
         )
-    model.load_state_dict({wanted[key][0]: value for key, value in state.items()}, strict=False)
-    computed = {plain_name(key) for key, _ in model.named_buffers()}
-    return [key for key in extra if key not in computed]
+    return {wanted[key][0]: value for key, value in state.items()}, extra
 
 
 def replace_head(model: nn.Module, fresh: nn.Module, keys: Collection[str]) -> None:

@@ -10,14 +10,18 @@ from typing import Any
 from torch import nn
 
 from vitprobe.errors import InputError
+from vitprobe.models import stored
 from vitprobe.models.architecture import Architecture
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
-from vitprobe.models.fit import drop_head, load_weights, new_head_keys
-from vitprobe.models.image_sizes import Frame, ImageSizes, resampled, sides
-from vitprobe.models.outline import Outline, built, outlined
+from vitprobe.models.fit import drop_head, fitting, load_weights, new_head_keys
+from vitprobe.models.image_sizes import LARGEST, POSITIONS, Frame, ImageSizes, resampled, sides
+from vitprobe.models.outline import Outline, built, outline, outlined
 from vitprobe.models.source import Source
 from vitprobe.models.spec import DIGITS, Spec
 from vitprobe.models.weight_sets import Wanted
+from vitprobe.text import SHORT, printable
+
+SHARED = 4  # layers, at most, that may have their weights in common
 
 
 @dataclass(frozen=True)
@@ -55,27 +59,28 @@ def model_from_file(source: Source, spec: Spec, given: Architecture, asked: Aske
     Raises InputError for a file without weights that fit, and for what contradicts them.
     """
     draft = source.draft(given)
-    outline = outlined(draft)
-    wanted = Wanted(outline.shapes, outline.classifier)
+    like = outlined(draft)
+    wanted = Wanted(like.shapes, like.classifier)
     checkpoint = draft.native(read_checkpoint(spec.path, spec.key, wanted))
     source = draft.configured(given, checkpoint)
     if source is not draft:
-        outline = outlined(source)
-    classes = _classes(source, outline, checkpoint, asked)
-    sizes = source.sizes(checkpoint.state, outline.shapes, asked.size)
+        like = outlined(source)
+    _check_numbers(source, like, checkpoint)
+    classes = _classes(source, like, checkpoint, asked)
+    sizes = source.sizes(checkpoint.state, like.shapes, asked.size)
     size, interpolated = _agreed_size(source, sizes, checkpoint, asked)
     if interpolated:
         state = resampled(checkpoint.state, sizes, size, source.name)
     else:
         state = checkpoint.state
     model = built(source, classes or asked.num_classes or source.default_classes, size)
-    head = [name for name in outline.classifier if name not in state]
-    fits = any(name in state for name in outline.shapes)
+    head = [name for name in like.classifier if name not in state]
+    fits = any(name in state for name in like.shapes)
     headless = bool(head) and fits and not asked.new_head
-    but = new_head_keys(source) if asked.new_head else outline.classifier if headless else ()
+    but = new_head_keys(source) if asked.new_head else like.classifier if headless else ()
     extra = load_weights(model, replace(checkpoint, state=state), source.name, but)
     if headless:
-        drop_head(model, outline.classifier)
+        drop_head(model, like.classifier)
         classes = 0
     left_out = grouped([*checkpoint.left_out, *extra, *(name for name in but if name in state)])
     notes = [f"trained on {DIGITS}" if spec.weights == DIGITS else f"weights of {spec.weights}"]
@@ -89,9 +94,10 @@ def model_from_file(source: Source, spec: Spec, given: Architecture, asked: Aske
     if left_out:
         count = sum(left_out.values())
         notes += [f"left out {count} of its weights: {', '.join(_counted(left_out)[:4])}"]
+    notes += stored.ignored(checkpoint.metadata)
     facts = {
-        "weights_key": checkpoint.key,
-        "weights_prefix": checkpoint.prefix,
+        "weights_key": printable(checkpoint.key),
+        "weights_prefix": printable(checkpoint.prefix),
         "inferred": dict(source.inferred),
         "left_out": _counted(left_out),
     }
@@ -114,6 +120,7 @@ def _of_the_weights(source: Source, checkpoint: Checkpoint) -> list[str]:
 
 def grouped(names: Sequence[str]) -> dict[str, int]:
     """`{"decoder_blocks.*": 96, "mask_token": 1}`: names by their first part, counted."""
+    names = [printable(name, SHORT) for name in names]
     counts = Counter(name.partition(".")[0] for name in names)
     alone = {name.partition(".")[0]: name for name in names}
     return {f"{first}.*" if n > 1 else alone[first]: n for first, n in counts.items()}
@@ -123,13 +130,13 @@ def _counted(groups: Mapping[str, int]) -> list[str]:
     return [f"{name} ({count})" if count > 1 else name for name, count in groups.items()]
 
 
-def _classes(source: Source, outline: Outline, checkpoint: Checkpoint, asked: Asked) -> int | None:
+def _classes(source: Source, like: Outline, checkpoint: Checkpoint, asked: Asked) -> int | None:
     """The number of classes that the weights have; None where they don't tell, or need not.
 
     Raises InputError where another one was asked for.
     """
     state = checkpoint.state
-    head = [key for key in outline.classifier if key in state and state[key].ndim]
+    head = [key for key in like.classifier if key in state and state[key].ndim]
     if asked.new_head and asked.num_classes:
         return asked.num_classes
     classes = state[head[0]].shape[0] if head else None
@@ -146,10 +153,17 @@ def _agreed_size(
     source: Source, sizes: ImageSizes | None, checkpoint: Checkpoint, asked: Asked
 ) -> tuple[Frame | None, bool]:
     """The image size to build for, and whether the positions must be interpolated to it."""
-    size = asked.size or _stored_size(checkpoint) or source.default_size(asked.fallback_size)
+    held = stored.image_size(checkpoint.metadata)
+    size = asked.size or held or source.default_size(asked.fallback_size)
     if sizes is None or (size and sizes.fit(size)):
         return size, False
     if not asked.size:
+        if max(sizes.usual) > LARGEST:
+            raise InputError(
+                f"checkpoint {checkpoint.path} is a {source.name} for images of "
+                f"{sides(sizes.usual)} px ({sizes.because}), and above {LARGEST:,} px that must be "
+                f"asked for: --image-size {max(sizes.usual)}, or a smaller one"
+            )
         return sizes.usual, False
     if not sizes.key:
         raise InputError(
@@ -160,8 +174,19 @@ def _agreed_size(
     return size, True
 
 
-def _stored_size(checkpoint: Checkpoint) -> Frame | None:
-    """The images that our own training showed, in pixels, where the file says so."""
-    held = checkpoint.metadata.get("image_size")
-    whole = isinstance(held, list) and len(held) == 2
-    return tuple(held) if whole and all(type(side) is int and side > 0 for side in held) else None
+def _check_numbers(source: Source, like: Outline, checkpoint: Checkpoint) -> None:
+    """Raise InputError where the model would have far more weights than the file has numbers.
+
+    Those of the classifier and the positions, which are made anew for other sizes, do not count.
+    """
+    free = (*POSITIONS, *like.classifier)
+    wanted = sum(s.numel() for name, s in like.shapes.items() if not name.endswith(free))
+    if wanted > SHARED * checkpoint.numbers:
+        empty = outline(source, 2, source.default_size(None))
+        fits = any(name in checkpoint.state for name in like.shapes)
+        apart = [name for name in like.shapes if name.endswith(free)] if fits else []
+        fitting(empty, checkpoint, source.name, apart)  # raises where names or shapes differ
+        raise InputError(
+            f"checkpoint {checkpoint.path} does not fit {source.name}: the model has {wanted:,} "
+            f"weights and the file {checkpoint.numbers:,} numbers: name the model they belong to"
+        )

@@ -23,6 +23,8 @@ from vitprobe.models.timm_arguments import told_arguments
 if TYPE_CHECKING:
     from vitprobe.models.checkpoints import Checkpoint
 
+# Arguments of timm's by which it would read other files, in its own way.
+OTHER_WEIGHTS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path")
 DISTILLED = "_distilled"
 
 
@@ -52,6 +54,12 @@ class TimmSource(Source):
         return config
 
     def configured(self, given: Architecture, checkpoint: Checkpoint | None) -> Source:
+        other = next((key for key in given if key in OTHER_WEIGHTS), None)
+        if other:
+            raise InputError(
+                f"{self.name}: weights are not named by {other}, but as {self.name}@FILE or "
+                f"{self.name}@pretrained"
+            )
         new = copy(self)
         new.arguments = dict(given)
         if checkpoint is None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import timm
 from timm.models import PretrainedCfg, load_model_config_from_hf
 from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from vitprobe.errors import InputError
+from vitprobe.files import expanded
 from vitprobe.models.from_timm import TimmSource
 from vitprobe.models.hub import pinned, quiet_hub
 from vitprobe.models.source import Frame, Source, brief
@@ -29,7 +28,7 @@ class TimmHubSource(TimmSource):
         if prefix == FOLDER:
             if revision is not None:
                 raise InputError(f"{name} is a folder, which has no revisions")
-            folder = Path(self._where).expanduser()
+            folder = expanded(self._where, "model's folder")
             if not folder.is_dir():
                 raise InputError(f"{name}: no folder {folder}")
             self._where, model = str(folder), f"{FOLDER}{folder}"

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -17,6 +16,7 @@ from torch import nn
 
 from vitprobe.data import Transform
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.files import expanded
 from vitprobe.models.architecture import Architecture
 from vitprobe.models.hub import pinned, quiet_hub
 from vitprobe.models.image_sizes import Frame, whole_patches
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vitprobe.models.checkpoints import Checkpoint
 
 TRANSFORMERS = "hf:"
+NO_CODE = {"trust_remote_code": False}  # in a repository; unset, its client asks at the terminal
 PIXELS = "pixel_values"
 PATCHES = re.compile(r".*patch_embeddings\.projection\.weight")
 LAYER = r"(?:.*\.)?(?:layer|layers)\.(\d+)\."
@@ -49,8 +50,8 @@ class TransformersSource(Source):
         except ImportError as error:
             raise InputError(f'{name} needs transformers: pip install "vitprobe[hf]"') from error
         self._library = transformers
-        folder = Path(self.where).expanduser()
-        if folder.is_dir():
+        folder = expanded(self.where or ".", "folder")
+        if self.where and folder.is_dir():
             if revision is not None:
                 raise InputError(f"{name} is a folder, which has no revisions")
             self.where = str(folder)
@@ -58,7 +59,9 @@ class TransformersSource(Source):
             raise InputError(f"{name}: no folder {folder}")
         else:
             self.revision = pinned(name, self.where, revision)
-        self.config = self._read(transformers.AutoConfig.from_pretrained, "a model of transformers")
+        self.config = self._read(
+            transformers.AutoConfig.from_pretrained, "a model of transformers", **NO_CODE
+        )
         self.config = getattr(self.config, "vision_config", self.config)
         self.processor = self._processor()
         self.kind = self._kind()
@@ -148,7 +151,7 @@ class TransformersSource(Source):
         if size is not None and getattr(config, "image_size", None) is not None:
             config.image_size = size[0] if size[0] == size[1] else list(size)
         with _quiet(self._library):
-            return self._of_images(self.kind.from_config(config))
+            return self._of_images(self.kind.from_config(config, **NO_CODE))
 
     def _of_images(self, model: nn.Module) -> nn.Module:
         if getattr(model, "main_input_name", PIXELS) != PIXELS:
@@ -159,7 +162,7 @@ class TransformersSource(Source):
         return self
 
     def build_pretrained(self, size: Frame | None) -> tuple[nn.Module, str]:
-        read = partial(self.kind.from_pretrained, config=deepcopy(self.config))
+        read = partial(self.kind.from_pretrained, config=deepcopy(self.config), **NO_CODE)
         model, told = self._read(read, "weights", output_loading_info=True)
         self._of_images(model)
         missing, wrong = sorted(told["missing_keys"]), sorted(told["mismatched_keys"])

@@ -18,6 +18,7 @@ Frame = tuple[int, int]  # height and width, in pixels or in patches
 POSITIONS = ("pos_embed", "pos_embedding", "position_embeddings")
 PATCHES = re.compile(r"(.*\.)?(patch_embed(ding)?s?\.(proj|projection)|conv_proj)\.weight")
 MOST_PREFIX = 64  # class, distillation and register tokens
+LARGEST = 2048  # pixels of a side that a file may ask for; more must be asked for by the user
 MOST_OBLONG = 4  # sides of a grid of patches; a longer one is no grid but a misreading
 
 

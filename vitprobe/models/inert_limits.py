@@ -1,4 +1,4 @@
-"""What a file may ask of its reader: no more memory than it has bytes for, no costly keys."""
+"""What a file may ask of its reader: no more bytes than it has for, no costly keys."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Room:
     def take(self, nbytes: int) -> None:
         """Raise Refused where the file has no room for so many bytes."""
         if not 0 <= nbytes <= min(self.left, self.file_bytes):
-            raise Refused("it asks for more memory than it has bytes")
+            raise Refused("it asks for more bytes than it has")
         self.left -= nbytes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import timm
 
@@ -48,12 +48,12 @@ def find_source(name: str, revision: str | None = None) -> Source:
         return UserSource(name)
     if timm.is_model(name):
         return TimmSource(name)
-    if Path(name).is_dir() and (Path(name) / "config.json").is_file():
+    if os.path.isfile(os.path.join(name, "config.json")):
         raise InputError(
             f"{name!r} is a folder: write hf:{name}@pretrained for one of transformers, "
             f"local-dir:{name}@pretrained for one of timm"
         )
-    if Path(name).is_file():
+    if os.path.isfile(name):
         raise InputError(f"{name!r} is a file: say whose weights it holds, as in vit@{name}")
     near = did_you_mean(name, known_names())
     raise InputError(

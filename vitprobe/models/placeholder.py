@@ -9,6 +9,15 @@ from torch import Tensor
 
 from vitprobe.errors import InputError
 
+# Tensors of other kinds than the dense ones that models have: what rebuilds them, in their words.
+UNREAD = {
+    "torch._utils._rebuild_sparse_tensor": "sparse",
+    "torch._utils._rebuild_sparse_csr_tensor": "sparse",
+    "torch._utils._rebuild_nested_tensor": "nested",
+    "torch._utils._rebuild_meta_tensor_no_storage": "without numbers (of the meta device)",
+    "torch._utils._rebuild_qtensor": "quantised",
+    "torch._utils._rebuild_wrapper_subclass": "of a subclass without storage",
+}
 CHARACTERS = 1 << 26  # of all names of a module's weights together
 SHOWN = 100  # characters of a placeholder's name
 
@@ -37,6 +46,12 @@ class Placeholder:
     def __repr__(self) -> str:
         dots = "..." if len(self.name) > SHOWN else ""
         return f"<{ascii(self.name[:SHOWN])[1:-1]}{dots}>"
+
+
+def unread_kind(held: Any) -> str:
+    """`sparse`, `quantised` and so on, of a tensor that was not built; "" of everything else."""
+    is_call = isinstance(held, Placeholder) and held.args is not None
+    return UNREAD.get(held.name, "") if is_call else ""
 
 
 def module_state(held: Any) -> dict[str, Tensor] | None:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vitprobe.errors import InputError
+from vitprobe.files import regular_file
 from vitprobe.models.source import brief
 
 
@@ -18,6 +19,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises InputError for a file that is unreadable or not of safetensors.
     """
+    path = regular_file(path, "checkpoint")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from vitprobe.models.architecture import Told
+from vitprobe.models.architecture import COUNTS, Told
+
+DIGITS = 6  # of a layer's number
 
 
 def shape_of(state: Mapping[str, Tensor], key: str, ndim: int) -> tuple[int, ...] | None:
@@ -17,9 +19,15 @@ def shape_of(state: Mapping[str, Tensor], key: str, ndim: int) -> tuple[int, ...
 
 
 def counted(state: Mapping[str, Tensor], layer: str) -> dict[str, Told]:
-    """{"depth": ...} from the keys that the pattern `layer` begins, whose group is a number."""
-    found = [int(match[1]) for key in state if (match := re.match(layer, key))]
-    if not found:
+    """{"depth": ...} from the keys that the pattern `layer` begins, whose group is a number.
+
+    Numbers that are not those of layers one after another, from 0, tell nothing.
+    """
+    found: dict[int, str] = {}  # the first key of each layer
+    for key in state:
+        match = re.match(layer, key)
+        if match and len(match[1]) <= DIGITS:
+            found.setdefault(int(match[1]), key)
+    if not found or max(found) + 1 != len(found) or len(found) > COUNTS["depth"]:
         return {}
-    last = next(key for key in state if (m := re.match(layer, key)) and int(m[1]) == max(found))
-    return {"depth": Told(max(found) + 1, last)}
+    return {"depth": Told(len(found), found[max(found)])}

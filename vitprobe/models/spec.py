@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vitprobe.errors import InputError
+from vitprobe.files import expanded
 
 RANDOM = "random"
 PRETRAINED = "pretrained"
@@ -42,7 +44,7 @@ class Spec:
         if self.weights in (RANDOM, PRETRAINED):
             return None
         if self.weights != DIGITS:
-            return Path(self.weights).expanduser()
+            return expanded(self.weights, "checkpoint")
         if self.name not in SHIPPED:
             shipped = " and ".join(f"{name}@{DIGITS}" for name in SHIPPED)
             raise InputError(
@@ -112,7 +114,7 @@ def split_specs(text: str) -> list[str]:
 def split_key(weights: str) -> tuple[str, str]:
     """`FILE#KEY` -> file and key; "" where there is no `#`, or it belongs to the file's name."""
     path, hash_, key = weights.rpartition("#")
-    if not hash_ or Path(weights).expanduser().exists():
+    if not hash_ or os.path.exists(os.path.expanduser(weights)):
         return weights, ""
     return path, key
 

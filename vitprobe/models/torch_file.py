@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vitprobe.errors import InputError
+from vitprobe.files import open_file
 from vitprobe.models.inert import InertUnpickler
 from vitprobe.models.inert_calls import CALLS
 from vitprobe.models.inert_limits import Refused, Room, set_of
@@ -42,11 +43,13 @@ def read_torch_file(path: Path) -> Any:
     a flat tensor. Tensors that shared memory still share it, and own it: the file may go.
 
     Raises InputError for a file that is unreadable, damaged, a TorchScript program, or asks for
-    more memory than it has bytes.
+    more bytes than it has.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path, "checkpoint") as file:
             return _read(file, os.fstat(file.fileno()).st_size)
+    except InputError:
+        raise
     except TorchScript as error:
         raise InputError(
             f"checkpoint {path} is a TorchScript program, which is never executed: {RESAVE}"

@@ -11,7 +11,8 @@ import math
 from torch import nn
 from vit_pytorch.vit_for_small_dataset import ViT
 
-from vitprobe.models.architecture import Told, check_heads, stored_options
+from vitprobe.models import stored
+from vitprobe.models.architecture import Told, check_heads
 from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.shapes import counted, shape_of
 from vitprobe.models.source import check_patches
@@ -69,4 +70,4 @@ def vit_small_data_told(checkpoint: Checkpoint) -> dict[str, Told]:
     if shape := shape_of(state, key, 2):
         told["mlp_dim"] = Told(shape[0], f"{key} {shape}")
     told |= counted(state, r"transformer\.layers\.(\d+)\.")
-    return told | stored_options(checkpoint.metadata, "pool")
+    return told | stored.options(checkpoint.metadata, "pool")

@@ -9,6 +9,7 @@ from inspect import signature
 from torch import nn
 
 from vitprobe.errors import InputError
+from vitprobe.models import stored
 from vitprobe.models.architecture import (
     OPTIONS,
     Architecture,
@@ -16,7 +17,6 @@ from vitprobe.models.architecture import (
     given_options,
     guessed_heads,
     resolved,
-    stored_options,
 )
 from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.source import Frame, Source
@@ -63,9 +63,9 @@ class VitSource(Source):
         if checkpoint is None:
             new.options = self.options | given
             return new
-        told = stored_options(checkpoint.metadata, "dropout") | dict(self.tell(checkpoint))
+        told = stored.options(checkpoint.metadata, "dropout") | dict(self.tell(checkpoint))
         if "dim" in told and "heads" not in told:
-            told |= stored_options(checkpoint.metadata, "heads")
+            told |= stored.options(checkpoint.metadata, "heads")
             if "heads" not in told and "heads" not in given:
                 told["heads"] = guessed_heads(self.name, checkpoint.path, told["dim"].value)
                 new.remark = f"{told['heads'].value} heads are assumed: the file does not say"

@@ -18,10 +18,15 @@ from typing import Any
 from torch import Size, Tensor
 
 from vitprobe.errors import InputError, did_you_mean
-from vitprobe.models.placeholder import Placeholder, module_state
+from vitprobe.models.placeholder import Placeholder, module_state, unread_kind
+from vitprobe.text import printable
 
 # Parts of a name that DataParallel and torch.compile add.
 WRAPPING = ("module", "_orig_mod")
+NAME = 512  # characters of a weight's name, at most
+LEVELS = 1000  # of dictionaries within dictionaries
+KEY = 100  # characters of a dictionary's name that are kept
+PREFIXES = 64  # of one dictionary that are tried
 # Of several sets that fit alike: averaged weights and teachers come first, and what only serves to
 # make them, or to train against, last.
 PREFERRED = ("ema", "teacher", "averaged", "average", "swa")
@@ -45,7 +50,7 @@ class WeightSet:
         return {
             name: value
             for name, value in self.held.items()
-            if isinstance(name, str) and isinstance(value, Tensor)
+            if isinstance(name, str) and isinstance(value, Tensor) and len(name) <= NAME
         }
 
     @property
@@ -53,7 +58,8 @@ class WeightSet:
         """The way to it, dotted; "" for the file's own."""
         names, here = [], self
         while here.outer is not None:
-            names.append(str(here.name))
+            is_name = isinstance(here.name, str | int)
+            names.append(printable(here.name, KEY) if is_name else type(here.name).__name__)
             here = here.outer
         return ".".join(reversed(names))
 
@@ -133,7 +139,7 @@ class _Candidate:
     """One network in a dictionary of tensors: the weights with one prefix."""
 
     def __init__(self, held: WeightSet, prefix: str, wanted: Wanted | None):
-        self.held, self.prefix = held, prefix
+        self.held, self.prefix, self.wanted = held, prefix, wanted
         self.key = plain_name(f"{held.key}.{prefix}".lstrip("."))[:-1]
         inside = [key for key in held.weights if plain_name(key).startswith(prefix)]
         self.names = {key: plain_name(key)[len(prefix) :] for key in inside}
@@ -141,8 +147,8 @@ class _Candidate:
         if wanted is None:
             self.fit, head = (len(shapes), 0), 0
         else:
-            trunk = [name for name in wanted.shapes if name not in wanted.classifier]
-            trunk = [name for name in trunk if name in shapes and not is_counter(name)]
+            known = [name for name in shapes if name in wanted.shapes and not is_counter(name)]
+            trunk = [name for name in known if name not in wanted.classifier]
             same = sum(shapes[name] == wanted.shapes[name] for name in trunk)
             self.fit, head = (len(trunk), same), sum(name in shapes for name in wanted.classifier)
         words = set(re.split(r"[._\-]", self.key.lower()))
@@ -163,8 +169,20 @@ class _Candidate:
                     f"and without: save the weights of one model"
                 )
             state[name] = _whole(self.held.weights[key], name, path)
+        self._refuse_unread(path)
         left_out = tuple(plain_name(key) for key in self.held.weights if key not in self.names)
         return Found(state, self.key, self.prefix, left_out, self.held.beside(), alike)
+
+    def _refuse_unread(self, path: Path) -> None:
+        """Raise InputError where a weight that the model needs is of a kind that is not read."""
+        for key, value in self.held.held.items() if self.wanted else ():
+            kind = unread_kind(value) if isinstance(key, str) else ""
+            name = plain_name(key).removeprefix(self.prefix) if kind else ""
+            if kind and name in self.wanted.shapes:
+                raise InputError(
+                    f"checkpoint {path}: {name} is {kind}, which is not read: save its weights as "
+                    "dense tensors of floating-point numbers"
+                )
 
 
 def _whole(weight: Tensor, name: str, path: Path) -> Tensor:
@@ -191,23 +209,24 @@ def _prefixes(held: WeightSet, wanted: Wanted | None) -> list[str]:
             for i in range(len(parts)):
                 if ".".join(parts[i:]) in wanted.shapes:
                     votes["".join(f"{part}." for part in parts[:i])] += 1
-    return list(votes) or [""]
+    most = {prefix for prefix, _ in votes.most_common(PREFIXES)}
+    return [prefix for prefix in votes if prefix in most] or [""]
 
 
 def _walk(held: Any) -> Iterator[WeightSet]:
-    waiting = deque([WeightSet(held)])
+    waiting = deque([(0, WeightSet(held))])
     seen: set[int] = set()
     while waiting:  # level by level
-        here = waiting.popleft()
+        level, here = waiting.popleft()
         inside = _inside(here.held)
-        if inside is None or id(here.held) in seen:
+        if inside is None or id(here.held) in seen or level > LEVELS:
             continue
         seen.add(id(here.held))
         here = replace(here, held=inside)
         if here.weights:
             yield here
         waiting += [
-            WeightSet(value, here, name)
+            (level + 1, WeightSet(value, here, name))
             for name, value in inside.items()
             if name not in here.weights
         ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.text import shown
 
 MAGNITUDES = 31  # RandAugment's scale: 0 to 30
 # option: the largest value and what it is of; the smallest is 0, which is "off"
@@ -56,9 +57,11 @@ class AugmentOptions:
         for name, (most, what) in LIMITS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise InputError(f"augmentation {name} must be a number, got {value!r}")
+                raise InputError(f"augmentation {name} must be a number, got {shown(value)}")
             if not 0 <= value <= most:
-                raise InputError(f"augmentation {name} ({what}) must be 0 to {most}, got {value}")
+                raise InputError(
+                    f"augmentation {name} ({what}) must be 0 to {most}, got {shown(value)}"
+                )
         if self.crop and self.resized_crop:
             raise InputError(
                 f"augmentation crop = {self.crop} and resized_crop = {self.resized_crop} are two "
@@ -91,5 +94,5 @@ def _rand_augment(value) -> tuple[int, int] | None:
         return None
     raise InputError(
         "augmentation rand_augment must be [operations, magnitude], at least 1 and 0 to "
-        f"{MAGNITUDES - 1}, such as [2, 9], got {value!r}"
+        f"{MAGNITUDES - 1}, such as [2, 9], got {shown(value)}"
     )

@@ -16,8 +16,7 @@ import safetensors.torch
 import torch
 
 from vitprobe.errors import InputError
-
-FORMAT = 1
+from vitprobe.training.state import read_state
 
 
 class RunFiles:
@@ -141,16 +140,3 @@ ABOUT = (
     "settings",
     "command",
 )
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """A whole run's state. Raises InputError for a file that is damaged or another program's."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # on a damaged file torch.load raises nearly anything
-        raise InputError(
-            f"cannot read {path}: it is truncated or no checkpoint ({type(error).__name__})"
-        ) from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(f"{path} is no checkpoint of vitprobe train, so --resume cannot go on")
-    return state

@@ -6,17 +6,7 @@ import math
 from typing import Any
 
 from vitprobe.training.files import RunFiles
-
-COLUMNS = (
-    "epoch",
-    "train_loss",
-    "val_loss",
-    "val_accuracy",
-    "test_loss",
-    "accuracy",
-    "lr",
-    "seconds",
-)
+from vitprobe.training.state import COLUMNS
 
 
 class History:

@@ -15,9 +15,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from vitprobe.errors import InputError
+from vitprobe.models.source import brief
 from vitprobe.training.diverged import Diverged
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step
-from vitprobe.training.files import FORMAT, RunFiles
+from vitprobe.training.files import RunFiles
 from vitprobe.training.history import Board, History
 from vitprobe.training.losses import Losses
 from vitprobe.training.optimize import Schedule, new_average, new_optimizer
@@ -25,6 +26,7 @@ from vitprobe.training.processes import Processes
 from vitprobe.training.report import Report
 from vitprobe.training.rng import rng_state, set_rng_state
 from vitprobe.training.settings import Settings
+from vitprobe.training.state import FORMAT
 from vitprobe.training.trainee import train_mode
 
 LOOK_EVERY = 50  # steps between two looks at the losses on a GPU, each of which waits for it
@@ -158,7 +160,16 @@ class Loop:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state` of the same settings."""
+        """Go on from a `state` of the same settings. Raises InputError where it is of another."""
+        try:
+            self._restore(state)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.files.last} does not fit this run ({brief(error)}): remove it to start "
+                "afresh"
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.judged_model.load_state_dict(state["model_state_dict"])
         if self.average is not None:
             self.model.load_state_dict(state["raw_state_dict"])

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vitprobe.errors import InputError, did_you_mean
-from vitprobe.training.toml import read_toml
+from vitprobe.files import expanded
+from vitprobe.text import shown
+from vitprobe.training.toml import read_toml, toml_text
 
 FOLDER = Path(__file__).with_name("recipes")
 
@@ -42,12 +44,15 @@ def find_recipe(name: str) -> Recipe:
     if name in shipped:
         return _read(shipped[name])
     if name.endswith(".toml"):
-        return _read(Path(name).expanduser())
+        return _read(expanded(name, "recipe"))
     ways = f": use one of {', '.join(sorted(shipped))}, or the path of a .toml file"
     raise InputError(f"unknown recipe {name!r}{did_you_mean(name, shipped) or ways}")
 
 
 def _read(path: Path) -> Recipe:
-    values = {key.replace("-", "_"): value for key, value in read_toml(path).items()}
+    text = toml_text(path)
+    values = {key.replace("-", "_"): value for key, value in read_toml(path, text).items()}
     about, augment = values.pop("about", ""), values.pop("augment", {})
-    return Recipe(path.stem, str(about), path.read_text(encoding="utf-8"), values, augment)
+    if not isinstance(about, str):
+        raise InputError(f"recipe {path}: about is a text, got {shown(about)}")
+    return Recipe(path.stem, about, text, values, augment)

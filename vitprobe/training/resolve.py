@@ -10,13 +10,15 @@ from typing import Any
 
 from vitprobe.data.downloads import SETS
 from vitprobe.errors import InputError, did_you_mean
-from vitprobe.models import find_checkpoint, read_checkpoint
+from vitprobe.files import expanded
+from vitprobe.models import find_checkpoint, read_checkpoint, stored
 from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
 from vitprobe.models.names import find_source
 from vitprobe.models.outline import weight_shapes
 from vitprobe.models.spec import RANDOM, WORDS, Spec, parse_spec, split_key
+from vitprobe.text import shown
 from vitprobe.training.recipe import find_recipe
-from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of
+from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of, typed
 from vitprobe.training.toml import read_toml
 
 NO_RECIPES = ("mode", "model", "dataset", "recipe", "checkpoint")  # what a recipe is for
@@ -46,6 +48,7 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
         where = f" in {config}" if config and unknown not in options else ""
         near = did_you_mean(unknown, NAMES) or f": the options are {', '.join(NAMES)}"
         raise InputError(f"unknown option {unknown!r}{where}{near}")
+    given = {key: typed(key, value) for key, value in given.items()}
     mode = _agreed_mode(mode, given.pop("mode", None))
     given |= _data(given)
     given |= _model(mode, given)
@@ -54,6 +57,8 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
     unknown = next((key for key in recipe.values if key not in NAMES or key in NO_RECIPES), None)
     if unknown:
         raise InputError(f"recipe {recipe_name}: {unknown!r} is no key of a recipe")
+    for key, value in (recipe.values | {"augment": recipe.augment}).items():
+        typed(key, value, f"recipe {recipe_name}: ")
     values = {"mode": mode, "recipe": recipe_name, "augment": recipe.augment}
     values |= recipe.values | given
     if given["dataset"] != "digits" and given["model"] == "vit":
@@ -83,8 +88,13 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
 def _of_config(config: str | None) -> dict[str, Any]:
     if config is None:
         return {}
-    values = read_toml(config)
-    return {key.replace("-", "_"): value for key, value in values.items()}
+    values: dict[str, Any] = {}
+    for written, value in read_toml(config).items():
+        key = written.replace("-", "_")
+        if key in values:
+            raise InputError(f"{config} says {key} twice: once with - and once with _")
+        values[key] = typed(key, value, f"{config}: ") if key in NAMES else value
+    return values
 
 
 def _agreed_mode(positional: str | None, option: str | None) -> str:
@@ -103,7 +113,7 @@ def _data(given: Mapping[str, Any]) -> dict[str, Any]:
     dataset, folder = given.get("dataset"), given.get("data_dir")
     if dataset or not folder:
         return {"dataset": dataset or "digits"}
-    path = Path(folder).expanduser()
+    path = expanded(folder, "--data_dir")
     name = re.sub(r"[-_ ]", "", path.name.lower())
     if path.suffix in (".zip", ".npz"):
         return {"dataset": f"{path.suffix[1:]}:{folder}", "data_dir": None}
@@ -141,12 +151,25 @@ def _model(mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
         checkpoint = f"{find_checkpoint(path)}{f'#{key}' if key else ''}"
     name = spec.model if spec else None
     if name is None and checkpoint not in (None, *WORDS):
-        held = read_checkpoint(*split_key(checkpoint)).metadata.get("settings")
-        name = held.get("model") if isinstance(held, Mapping) else None
+        name = _name_in(checkpoint)
     if mode == "resnet" and name is not None and not _has_batch_norm(name):
         raise InputError(f"resnet trains a ResNet, and {name} is none: use scratch")
     name = name or ("resnet18" if mode == "resnet" else "vit")
     return {"model": name, "checkpoint": checkpoint, **told}
+
+
+def _name_in(checkpoint: str) -> str | None:
+    """The model that a file says to be of. Raises InputError where it is none that is known."""
+    path, key = split_key(checkpoint)
+    name = stored.model_name(read_checkpoint(path, key).metadata, Path(path))
+    if name is not None:
+        try:
+            find_source(parse_spec(name).name)
+        except InputError as error:
+            raise InputError(
+                f"checkpoint {path} says that its model is {shown(name)} ({error}): give --model"
+            ) from error
+    return name
 
 
 def _options_of(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, Any]]:

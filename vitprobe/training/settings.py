@@ -6,11 +6,14 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from timm.optim import list_optimizers
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.models.architecture import COUNTS
+from vitprobe.text import SHORT, printable, shown
 from vitprobe.training.augment_options import AugmentOptions
 
 MODES = {
@@ -24,7 +27,9 @@ TRAINED = ("finetune", "probe")  # start from trained weights
 # torch's plain SGD is timm's `momentum`, and timm's `sgd` is Nesterov's.
 OPTIMIZERS = {"sgd": "momentum", "nesterov": "sgd"}
 SCHEDULERS = ("none", "cosine", "tanh", "poly", "step")
-ARCHITECTURE = ("patch_size", "dim", "heads", "depth", "mlp_dim", "dropout", "pool")
+ARCHITECTURE = (*COUNTS, "dropout", "pool")
+# Whole numbers from 1, and the most of each.
+WHOLE = {"batch_size": 2**24, "epochs": 2**24, "num_classes": 2**24, "image_size": 2**14}
 # What may change between a run and its continuation: where it runs and where its files lie.
 FREE = ("checkpoint", "data_dir", "device", "workers", "output", "save_every", "compile")
 
@@ -95,8 +100,8 @@ class Settings:
     save_every: float = 60.0
 
     def __post_init__(self):
-        for key, hint in get_type_hints(Settings).items():
-            object.__setattr__(self, key, _as(key, hint, getattr(self, key)))
+        for key in NAMES:
+            object.__setattr__(self, key, typed(key, getattr(self, key)))
         one_of("mode", self.mode, MODES)
         one_of("scheduler", self.scheduler, SCHEDULERS)
         second_order = {"adahessian"}  # needs gradients of gradients
@@ -104,16 +109,17 @@ class Settings:
         one_of("precision", self.precision, ("fp32", "bf16"))
         if self.pool is not None:
             one_of("pool", self.pool, ("cls", "mean"))
-        for key in ("batch_size", "epochs", "num_classes", "image_size", *ARCHITECTURE[:5]):
-            _within(key, getattr(self, key), 1)
-        for key in ("weight_decay", "clip_grad", "workers", "save_every"):
+        for key, most in (WHOLE | COUNTS).items():
+            _within(key, getattr(self, key), 1, most)
+        for key in ("weight_decay", "clip_grad", "save_every"):
             _within(key, getattr(self, key), 0)
+        _within("workers", self.workers, 0, 1024)
         for key in ("momentum", "dropout", "label_smoothing", "ema_decay", "min_lr", "warmup"):
             _within(key, getattr(self, key), 0, 1)
         _within("seed", self.seed, 0, 2**63 - 1)
         AugmentOptions.from_table(self.augment)
-        if self.lr <= 0:
-            raise InputError(f"--lr must be above 0, got {self.lr}")
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"--lr must be above 0 and finite, got {self.lr}")
 
     @property
     def architecture(self) -> dict[str, int | float | str]:
@@ -133,7 +139,7 @@ def differing(old: Mapping[str, Any], new: Settings) -> str:
     """The first choice in which a run and its continuation differ: `lr 0.001 and 0.01`; else ""."""
     for key, value in new.as_dict().items():
         if key not in FREE and old.get(key) != value:
-            return f"{key} {old.get(key)} and {value}"
+            return f"{key} {printable(old.get(key), SHORT)} and {value}"
     return ""
 
 
@@ -145,18 +151,31 @@ def one_of(key: str, value: str, options) -> None:
 
 
 def _within(key: str, value: float | None, low: float, high: float = math.inf) -> None:
-    if value is not None and not low <= value <= high:
-        span = f"from {low} to {high}" if high < math.inf else f"{low} or more"
-        raise InputError(f"--{key} must be {span}, got {value}")
+    if value is None or low <= value <= high and value < math.inf:
+        return
+    span = f"from {low} to {high}" if high < math.inf else f"{low} or more"
+    raise InputError(f"--{key} must be {span}, got {shown(value)}")
 
 
-def _as(key: str, hint: Any, value: Any) -> Any:
-    """The value as its field's type; whole numbers pass for floats, nothing else is converted."""
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Settings)
+
+
+def typed(key: str, value: Any, where: str = "") -> Any:
+    """The value as its field's type; whole numbers pass for floats, nothing else is converted.
+
+    key: a field of Settings. where: what the value was read from, for the error.
+    """
+    hint = _hints()[key]
     kinds = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = tuple(getattr(kind, "__origin__", kind) for kind in kinds)
-    if type(value) in kinds:
+    if isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise InputError(f"{where}{key} is {shown(value)}: give one, or leave it out")
+    in_range = type(value) is not int or abs(value) < 2**63
+    if type(value) in kinds and in_range:
         return value
-    if type(value) is int and float in kinds:
+    if type(value) is int and float in kinds and in_range:
         return float(value)
     wanted = " or ".join(kind.__name__ for kind in kinds if kind is not types.NoneType)
-    raise InputError(f"{key} must be of type {wanted}, got {value!r}")
+    raise InputError(f"{where}{key} must be of type {wanted}, got {shown(value)}")

@@ -33,6 +33,8 @@ from pathlib import Path
 from typing import Any
 
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.files import expanded
+from vitprobe.text import shown
 from vitprobe.training.settings import NAMES
 from vitprobe.training.toml import read_toml
 
@@ -116,7 +118,7 @@ def _path(name: str) -> Path:
     if name in ready_studies():
         return FOLDER / f"{name}.toml"
     if name.endswith(".toml"):
-        return Path(name).expanduser()
+        return expanded(name, "study")
     ready = ready_studies()
     ways = f": use {' or '.join(ready)}, or the path of a .toml file"
     raise InputError(f"unknown study {name!r}{did_you_mean(name, ready) or ways}")
@@ -134,7 +136,7 @@ class _Reader:
         self._known("[study]", head, STUDY_KEYS)
         title = head.get("title", self.path.stem)
         if not isinstance(title, str):
-            raise self._wrong(f"title in [study] is a text, not {title!r}")
+            raise self._wrong(f"title in [study] is a text, not {shown(title)}")
         return Study(
             name=self.path.stem,
             title=title,
@@ -195,15 +197,15 @@ class _Reader:
         right = _is_fraction if key == "fractions" else _is_seed
         if not isinstance(given, list) or not given or not all(map(right, given)):
             form = "parts such as [0.1, 1.0]" if key == "fractions" else "numbers such as [0, 1, 2]"
-            raise self._wrong(f"{key} in [study] is a list of {form}, not {given!r}")
+            raise self._wrong(f"{key} in [study] is a list of {form}, not {shown(given)}")
         if len(set(given)) < len(given):
-            raise self._wrong(f"{key} in [study] names the same one twice: {given!r}")
+            raise self._wrong(f"{key} in [study] names the same one twice: {shown(given)}")
         return tuple(float(value) if key == "fractions" else value for value in given)
 
     def _text(self, table: Mapping[str, Any], key: str, where: str) -> str:
         value = table.get(key)
         if not isinstance(value, str) or not _word(value):
-            said = f"no {key}" if value is None else f"{key} = {value!r}"
+            said = f"no {key}" if value is None else f"{key} = {shown(value)}"
             raise self._wrong(f"{said} in {where}: write {key} = and a name in quotes")
         return value
 
@@ -221,7 +223,7 @@ def _is_fraction(value: Any) -> bool:
 
 
 def _is_seed(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _word(text: str) -> str:

@@ -9,7 +9,7 @@ from torch import nn
 
 from vitprobe.data import ImageData, Transform
 from vitprobe.errors import InputError
-from vitprobe.models import build_model, read_checkpoint
+from vitprobe.models import build_model, read_checkpoint, stored
 from vitprobe.models.spec import PRETRAINED, parse_spec
 from vitprobe.training.settings import Settings
 
@@ -82,11 +82,10 @@ def _same_classes(settings: Settings, data: ImageData) -> bool:
         return False
     spec = parse_spec(f"{settings.model}@{settings.checkpoint}")
     held = read_checkpoint(spec.path, spec.key).metadata
-    if held.get("class_names") != data.class_names:
+    if stored.class_names(held) != data.class_names:
         return False
     numbers = all(name.isdecimal() for name in data.class_names)  # which are no names
-    earlier = held.get("settings") or {}
-    return not numbers or earlier.get("dataset") == settings.dataset
+    return not numbers or stored.dataset(held) == settings.dataset
 
 
 def train_mode(model: nn.Module, settings: Settings) -> None:

@@ -1,0 +1,24 @@
+// What cpu/shares.h wants of ops.h, without torch: one thread, and an exception.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+
+namespace torch::stable {
+
+template <class Body>
+void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
+  for (int64_t i = begin; i < end; i += grain) body(i, std::min(end, i + grain));
+}
+
+}  // namespace torch::stable
+
+namespace vitprobe {
+
+enum class ScalarType { Float, Double, BFloat16, Half };
+
+#define STD_TORCH_CHECK(condition, message) \
+  if (!(condition)) throw std::invalid_argument(message)
+
+}  // namespace vitprobe
