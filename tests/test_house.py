@@ -8,7 +8,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # from the top down
     *("cli", "report", "figures", "analyses", "training", "metrics"),
-    *("taps", "models", "data", "ops", "files", "text", "errors"),
+    *(
+        "taps",
+        "models",
+        "data",
+        "ops",
+        "writing",
+        "lock",
+        "files",
+        "file_names",
+        "owner",
+        "text",
+        "errors",
+    ),
 )
 FILES = sorted((ROOT / "vitprobe").rglob("*.py"))
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vitprobe.errors import InputError
+from vitprobe.text import printable
 
 _FILE_WIDTH = 200  # characters of a table in a file or a pipe: lines need not fit a screen
 
@@ -24,7 +25,7 @@ def new_console() -> Console:
 
 def say(console: Console, label: str, text: str) -> None:
     """One line: what it is about, and the text."""
-    console.print(Text.assemble((f"{label:9}", "bold"), text))
+    console.print(Text.assemble((f"{label:9}", "bold"), printable(text, None)))
 
 
 def say_model(console: Console, attrs: dict, key: str) -> None:

@@ -1,11 +1,12 @@
 """Warnings as a person at a terminal wants them: one line each, without file names."""
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
 from vitprobe.errors import InputError, VitprobeWarning
+from vitprobe.text import printable
 
 
 @contextmanager
@@ -21,7 +22,8 @@ def plain_warnings():
                 inherited(message, category, *args, **kwargs)
             elif str(message) not in said:
                 said.add(str(message))
-                typer.echo(f"note: {message}", err=True)
+                with suppress(OSError):  # stderr may be full; the note is in the result too
+                    typer.echo(f"note: {printable(message, None)}", err=True)
 
         warnings.showwarning = show
         yield

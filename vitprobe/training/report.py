@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from vitprobe.text import printable
 from vitprobe.training.parts import Parts
 from vitprobe.training.settings import MODES, Settings
 from vitprobe.training.trainee import Trainee
@@ -22,7 +23,7 @@ class Report:
 
     def line(self, text: str) -> None:
         if self.shown:
-            print(text, flush=True)
+            print(printable(text, None), flush=True)
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         if self._counts:
