@@ -148,6 +148,7 @@ def save_png(figure: Figure, path: str | Path) -> Path:
         write_file(path, lambda file: file.write(image))
     except OSError as error:
         raise InputError(
-            f"cannot write {printable(path)}: {error.strerror}; choose a folder that you can write to"
+            f"cannot write {printable(path)}: {error.strerror}; choose a folder that you can write "
+            "to"
         ) from error
     return path
