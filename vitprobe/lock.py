@@ -38,6 +38,19 @@ class Lock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    @property
+    def stale(self) -> bool:
+        """Whether one that has ended left it."""
+        try:
+            file = _opened(self.path)
+        except OSError:
+            return False
+        try:
+            owner = Owner.read(_text(file))
+        finally:
+            os.close(file)
+        return owner is not None and owner.gone
+
     def take(self) -> None:
         """Raises InputError where it is another's, OSError where the folder is not to be written
         to."""
@@ -88,7 +101,7 @@ class Lock:
             fcntl.flock(file, fcntl.LOCK_EX)  # of several that look, one at a time does
             if not os.path.samestat(os.fstat(file), os.stat(self.path)):
                 return False
-            self._holder = Owner.read(os.read(file, 1000).decode(errors="replace")) or UNKNOWN
+            self._holder = Owner.read(_text(file)) or UNKNOWN
             if not self._holder.gone:
                 return False
             scratch = scratch_path(self.path.parent)
@@ -110,6 +123,12 @@ class Lock:
             who = f"process {holder.pid} on {holder.host}, which cannot be seen from here"
             so = f"if it has ended, remove {printable(self.path)}; else "
         return f"{self.what} is in use by {who}: {so}{self.way_out}"
+
+
+def _text(file: int) -> str:
+    with suppress(OSError):  # of a pipe or a folder
+        return os.read(file, 1000).decode(errors="replace")
+    return ""
 
 
 def _opened(path: Path) -> int:

@@ -42,12 +42,13 @@ def check_folder(folder: str | Path, names: Iterable[str] = (), option: str = "-
         raise InputError(f"{option} is empty: name a folder, or . for this one")
     path, names = expanded(folder, option), list(names)
     try:
-        nearest = next(each for each in (path, *path.absolute().parents) if os.path.lexists(each))
+        whole = path.resolve() if ".." in path.parts else path.absolute()
+        nearest = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
         for name in names:
             check_target(path / name)
-        if nearest == path:
-            sweep(path)
-        _try(nearest, path.absolute().relative_to(nearest.absolute()), names)
+        if nearest == whole and nearest.is_dir():
+            sweep(nearest)
+        _try(nearest, whole.relative_to(nearest), names)
     except OSError as error:
         other = (
             "give a shorter name" if error.errno == errno.ENAMETOOLONG else "name another folder"
@@ -131,9 +132,9 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
 
 def sweep(folder: Path) -> None:
     """Finish or remove what processes left here that have ended."""
-    left = _left(folder)
-    if any(path.suffix == READY for path in left):
-        with _moving(folder):
+    left, lock = _left(folder), _moving(folder)
+    if lock.stale or any(path.suffix == READY for path in left):
+        with lock:
             _finish_left(folder)
     for path in left:
         if path.suffix == READY:  # gone, or what it holds has no place now: it is kept
