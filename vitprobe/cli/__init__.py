@@ -5,6 +5,7 @@
 
 import os
 import pkgutil
+import signal
 import sys
 from importlib import import_module
 
@@ -64,6 +65,8 @@ def _run(words: list[str]) -> int:
             near = did_you_mean(words[0], _COMMANDS) or f": choose from {', '.join(_COMMANDS)}"
             raise InputError(f"unknown command {words[0]!r}{near}")
         code = app(words, standalone_mode=False) or 0
+        if code == 128 + signal.SIGINT:  # typer's answer to a KeyboardInterrupt, without a word
+            ending.say("interrupted")
         lost = ending.stdout_error()
         return code if lost is None else ending.output_lost(lost)
     except (Exception, Stopped) as error:
@@ -74,5 +77,7 @@ def _run(words: list[str]) -> int:
         if hasattr(error, "format_message"):  # one of typer's own
             line = " ".join(error.format_message().split())
             return ending.refused(f"{line} See vitprobe {words[0]} --help")
-        lost = ending.stdout_error() if isinstance(error, OSError) else None
+        # its own files' errors are told by their makers; another line shows if this one is stdout's
+        nameless = isinstance(error, OSError) and error.filename is None
+        lost = ending.stdout_error("\n") if nameless else None
         return ending.fault(error) if lost is None else ending.output_lost(lost)

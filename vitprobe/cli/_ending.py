@@ -98,9 +98,10 @@ def output_lost(error: OSError) -> int:
     return 1
 
 
-def stdout_error() -> OSError | None:
-    """What stdout answers to what is still to be written to it."""
+def stdout_error(text: str = "") -> OSError | None:
+    """What stdout answers to this text and to what was still to be written to it; None: nothing."""
     try:
+        sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
         return error

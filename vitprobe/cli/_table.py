@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vitprobe.figures.names import short_names
+from vitprobe.text import printable
 
 _LEAST = 10  # characters of a column of names or sentences
 
@@ -40,6 +41,7 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
 
     Where the terminal has no room even for the numbers, the lines are longer than it is wide.
     """
+    columns = [replace(each, cells=[printable(x, None) for x in each.cells]) for each in columns]
     numbers = sum(column.width for column in columns if column.kind == "number")
     others = [column.width for column in columns if column.kind != "number"]
     for gap in (2, 1):

@@ -8,6 +8,7 @@ import typer
 
 from vitprobe.cli import _options as options
 from vitprobe.errors import InputError, Stopped
+from vitprobe.text import printable
 
 _TRY = "In the study's place"
 
@@ -136,7 +137,7 @@ def command(
                 device=device,
                 output=output,
                 progress=sys.stdout.isatty(),
-                report=lambda line: typer.echo(line, err=True),
+                report=lambda line: typer.echo(printable(line, None), err=True),
             )
     except (KeyboardInterrupt, Stopped) as stop:
         number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
