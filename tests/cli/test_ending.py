@@ -10,18 +10,6 @@ from run_server import RunServer
 
 SMALL = ["--examples", "16", "--batch-size", "8", "--layers", "blocks", "--device", "cpu"]
 CKA = ["cka", "--models", "resnet20", *SMALL]
-    "cka",
-    "--models",
-    "resnet20",
-    "--examples",
-    "16",
-    "--batch-size",
-    "8",
-    "--layers",
-    "blocks",
-    "--device",
-    "cpu",
-]
 COMMAND = [sys.executable, "-m", "vitprobe"]
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 OTHER_APP = """

@@ -25,6 +25,7 @@ def refused(run):
     return run.err
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(vitprobe_run, tiny, tmp_path):
     words = [*tiny, "-e", 12, "--output", tmp_path / "out"]
     other = RunServer()
