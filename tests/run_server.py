@@ -5,6 +5,7 @@ As a script it takes one JSON request a line and answers with one JSON line; `Ru
 other end.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -53,8 +54,11 @@ class RunServer:
         events: (kind, n): a thread of its own ends it after n events of that kind (`step`, or a
             file's `open`, `write`, `replace`) and `after` seconds more, wherever it is by then.
         die_at: (event, n): it ends at the n-th such event (0, 1, ...).
+        stop_at: (function by its dotted name, n): it ends at the n-th call of that (0, 1, ...).
         signal: by which it ends (SIGKILL).
-        file_limit: (event, bytes): from that event on no file can grow beyond so many bytes.
+        stdout: what it prints goes there instead.
+        file_limit: (event, bytes): from that event on (or from the `start`) no file can grow
+            beyond so many bytes.
         nan_at: the step of the run in which the first weight becomes NaN.
         """
         request = {"words": [str(word) for word in words], "cwd": str(cwd), **how}
@@ -69,6 +73,7 @@ class RunServer:
 def serve() -> None:
     """Answer requests until stdin ends."""
     import vitprobe.cli._train_summary  # noqa: F401
+    import vitprobe.figures  # noqa: F401
     import vitprobe.training  # noqa: F401
 
     with suppress(ImportError):
@@ -85,13 +90,14 @@ def _answer(request: dict) -> dict:
         child = os.fork()
         if child == 0:
             os.close(read)
-            _redirect(out, err)
+            _redirect(Path(request.get("stdout", out)), err)
             _run(request, write)
         os.close(write)
         events = _events(read)
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
-        return {"code": code, "out": out.read_text(), "err": err.read_text(), "events": events}
+        said = {"out": out.read_text() if out.exists() else "", "err": err.read_text()}
+        return {"code": code, "events": events, **said}
 
 
 def _events(read: int) -> list[str]:
@@ -145,8 +151,12 @@ def _instrument(request: dict, pipe: int) -> None:
         if event.startswith(kind) and count == sum(one.startswith(kind) for one in seen):
             threading.Timer(request.get("after", 0.0), end).start()
         if limit and event == limit[0]:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit[1], resource.RLIM_INFINITY))
+            _limit_files(limit[1])
+
+    if limit and limit[0] == "start":
+        _limit_files(limit[1])
+    if "stop_at" in request:
+        _call_first(*request["stop_at"], end)
 
     step, write_file = loop.Loop.train_step, files.RunFiles._write
 
@@ -167,6 +177,26 @@ def _instrument(request: dict, pipe: int) -> None:
         tell(f"replace {path.name}")
 
     loop.Loop.train_step, files.RunFiles._write = told_step, told_write
+
+
+def _limit_files(size: int) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def _call_first(name: str, left: int, end) -> None:
+    """`end` before call number `left` of the function called `name`."""
+    module = importlib.import_module(name.rpartition(".")[0])
+    function = getattr(module, name.rpartition(".")[2])
+
+    def called(*args, **how):
+        nonlocal left
+        left -= 1
+        if left == -1:
+            end()
+        return function(*args, **how)
+
+    setattr(module, function.__name__, called)
 
 
 if __name__ == "__main__":

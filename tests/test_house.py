@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # from the top down
     *("cli", "report", "figures", "analyses", "training", "metrics"),
-    *("taps", "models", "data", "ops", "files", "errors", "text"),
+    *("taps", "models", "data", "ops"),
+    *("writing", "lock", "files", "file_names", "owner", "errors", "text"),
 )
 FILES = sorted((ROOT / "vitprobe").rglob("*.py"))
 

@@ -1,6 +1,7 @@
 """What a user did that cannot work, said in one line with what to do instead."""
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 from vitprobe.text import LINE, printable
@@ -25,6 +26,31 @@ class VitprobeWarning(UserWarning):
 
     def __init__(self, message: object = ""):
         super().__init__(printable(message, LINE))
+
+
+class Stopped(BaseException):
+    """A command was asked to end: by Ctrl-C, SIGTERM or SIGHUP.
+
+    number: the signal's. left: what is kept of the work, for the line that is said.
+    """
+
+    WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+
+    def __init__(self, number: int, left: str = ""):
+        super().__init__(number)
+        self.number, self.left = number, left
+
+    @property
+    def word(self) -> str:
+        """`interrupted`, `terminated`, `hung up`."""
+        return self.WORDS[self.number]
+
+
+def stop_behind(error: BaseException | None) -> Stopped | None:
+    """The stop that an error came of, where something failed because it was being stopped."""
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def did_you_mean(name: str, options: Iterable[str], limit: int = 3) -> str:

@@ -84,8 +84,8 @@ def test_the_whole_of_small_data(vitprobe_command, train):
 def test_interrupted(vitprobe_command, tmp_path, train):
     train.fail["mine-small_vit-none-f100-s3"] = KeyboardInterrupt()
     ended = vitprobe_command("compare-training", write(tmp_path))
-    assert ended.code == 2 and not (tmp_path / "results").exists()
-    assert "interrupted: what is trained so far is in checkpoints" in ended.err.splitlines()[-1]
+    assert ended.code == 130 and not (tmp_path / "results").exists()
+    assert "interrupted; what is trained so far is in checkpoints" in ended.err.splitlines()[-1]
 
 
 def test_an_error_that_all_runs_meet(vitprobe_command, tmp_path, train):

@@ -1,5 +1,6 @@
 """Wrong input: one line that says what and what to do, exit code 2, nothing written."""
 
+import os
 import urllib.error
 import urllib.request
 
@@ -80,13 +81,18 @@ def test_unwritable_output(vitprobe_command, tmp_path):
 
 
 def test_a_disk_that_refuses_leaves_nothing_behind(vitprobe_command, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    sync = os.fsync
 
-    monkeypatch.setattr("vitprobe.figures.save_png", full)
+    def full(file):
+        if os.fstat(file).st_size > 1:  # not the byte that is tried first
+            raise OSError(28, "No space left on device")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
     ended = vitprobe_command("cka", "--models", "resnet20", *SMALL)
     assert ended.code == 2
-    assert ended.err.splitlines()[-1].endswith("No space left on device")
+    line = ended.err.splitlines()[-1]
+    assert line.endswith("cannot write to results: No space left on device; nothing was written")
     assert not list((tmp_path / "results").iterdir())
 
 

@@ -56,8 +56,9 @@ def test_a_folder_that_cannot_be_written(vitprobe_run, tiny, tmp_path, folder):
 
 def test_a_name_that_is_a_folder(vitprobe_run, tiny, tmp_path):
     (tmp_path / "out" / "run.pt").mkdir(parents=True)
-    line = one_line(vitprobe_run(*tiny, "--output", tmp_path / "out", cwd=tmp_path))
-    assert f"cannot write {tmp_path / 'out' / 'run.pt'}: Is a directory" in line
+    run = vitprobe_run(*tiny, "--output", tmp_path / "out", cwd=tmp_path)
+    assert f"cannot write {tmp_path / 'out' / 'run.pt'}: Is a directory" in one_line(run)
+    assert run.events == [] and len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_checkpoints_to_start_from_that_are_none(vitprobe_run, tiny, tmp_path):

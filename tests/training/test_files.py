@@ -97,7 +97,7 @@ def test_a_full_device_is_said(files, monkeypatch):
     # /dev/full takes no byte: what a full disk does, without filling one
     files.write_last(state(epoch=3))
     opened = open
-    monkeypatch.setattr("builtins.open", lambda path, mode: opened("/dev/full", mode))
+    monkeypatch.setattr("builtins.open", lambda path, mode: opened("/dev/full", "wb"))
     for write in (
         lambda: files.write_last(state(x=torch.zeros(100_000))),
         lambda: files.write_table({"epoch": [1]}),

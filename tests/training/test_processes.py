@@ -168,14 +168,14 @@ def test_an_error_is_said_once_and_ends_all(data, tmp_path, options, message):
 
 def test_a_process_that_fails_alone_says_so_after_a_while(monkeypatch, capsys):
     waits = []
-    monkeypatch.setattr(cli.time, "sleep", waits.append)
+    monkeypatch.setattr(cli.ending.time, "sleep", waits.append)
     monkeypatch.setattr(sys, "argv", ["vitprobe", "tarin"])
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         with pytest.raises(SystemExit):
             cli.main()
         assert "unknown command 'tarin'" in capsys.readouterr().err
-    assert waits == [cli.OTHERS_WAIT]
+    assert waits == [cli.ending.OTHERS_WAIT]
 
 
 @pytest.mark.cuda

@@ -138,15 +138,22 @@ def test_other_settings_are_refused(vitprobe_run, finished, tmp_path):
     assert run.code == 0  # what does not matter for the result may change
 
 
-def test_ctrl_c(vitprobe_run, tiny, whole, tmp_path):
+@pytest.mark.parametrize(
+    "number, word", [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_stopped(vitprobe_run, tiny, whole, tmp_path, number, word):
     words = [*tiny, "--output", tmp_path / "out"]
-    run = vitprobe_run(*words, cwd=tmp_path, die_at=("step 1 6", 0), signal=signal.SIGINT)
+    run = vitprobe_run(*words, cwd=tmp_path, die_at=("step 1 6", 0), signal=number)
     last = tmp_path / "out" / "run.last.pt"
-    assert run.code == 130
-    message = f"vitprobe: interrupted; the last good checkpoint is {last}: --resume goes on"
-    assert run.err.strip() == message
+    assert run.code == 128 + number
+    assert run.err == f"vitprobe: {word}; the last good checkpoint is {last}: --resume goes on\n"
+    assert not list((tmp_path / "out").glob(".*"))
     assert vitprobe_run(*words, "--resume", cwd=tmp_path).code == 0
     fits(whole, tiny, tmp_path / "out")
     words += ["--save_every", 1000]  # anew, and before anything is saved
-    run = vitprobe_run(*words, cwd=tmp_path, die_at=("step 0 3", 0), signal=signal.SIGINT)
-    assert run.code == 130 and "interrupted; " in run.err
+    run = vitprobe_run(*words, cwd=tmp_path, die_at=("step 0 3", 0), signal=number)
+    assert run.code == 128 + number and f"{word}; " in run.err
+    for event in ("open", "write"):  # amid a file; torch's writer hides what ends it
+        run = vitprobe_run(*words, cwd=tmp_path, die_at=(f"{event} run.pt", 0), signal=number)
+        assert run.code == 128 + number and run.err.count("\n") == 1, run.err
+        assert not list((tmp_path / "out").glob(".*"))

@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 
 from vitprobe.analyses.provenance import as_attribute, strings, versions
+from vitprobe.training.files import RunFiles
 from vitprobe.training.study import Study, chosen, read_study
-from vitprobe.training.study_runs import Outcome, Train, check_study, run_study
+from vitprobe.training.study_runs import Outcome, Train, check_study, run_study, runs
+from vitprobe.writing import check_folder
 
 DIMS = ("model", "pretraining", "fraction", "seed")
 CURVES = ("train_loss", "val_accuracy", "accuracy")
@@ -74,6 +76,9 @@ def compare_training(
         read = replace(read, pretraining=chosen(read.pretraining, pretraining, "--pretraining"))
     overrides = {"data_dir": data_dir, "epochs": epochs, "device": device}
     read = replace(read, overrides={k: v for k, v in overrides.items() if v is not None})
+    output = check_folder(
+        output, [name for run in runs(read) for name in RunFiles(output, run.model_name).names]
+    )
     num_classes = check_study(read)
     outcomes = list(run_study(read, train, output=output, progress=progress, report=report))
     return labelled(read, outcomes, num_classes)

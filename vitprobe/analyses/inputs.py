@@ -259,12 +259,14 @@ def _first_place(model: ModelLike, models: Sequence[ModelLike]) -> int:
     return next(place for place, found in enumerate(same) if found)
 
 
-def _relabelled(subjects: list[Subject]) -> tuple[Subject, ...]:
+def numbered(labels: Sequence[str]) -> list[str]:
     """Two modules of one class get numbers, so that no two subjects share a label."""
-    labels = [subject.label for subject in subjects]
-    return tuple(
-        replace(subject, label=f"{subject.label} ({labels[:i].count(subject.label) + 1})")
-        if labels.count(subject.label) > 1
-        else subject
-        for i, subject in enumerate(subjects)
-    )
+    return [
+        f"{label} ({labels[:i].count(label) + 1})" if labels.count(label) > 1 else label
+        for i, label in enumerate(labels)
+    ]
+
+
+def _relabelled(subjects: list[Subject]) -> tuple[Subject, ...]:
+    labels = numbered([subject.label for subject in subjects])
+    return tuple(map(lambda subject, label: replace(subject, label=label), subjects, labels))

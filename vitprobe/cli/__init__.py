@@ -5,17 +5,15 @@
 
 import os
 import pkgutil
+import signal
 import sys
-import time
 from importlib import import_module
 
 import typer
 
 import vitprobe
-from vitprobe.errors import InputError, did_you_mean
-from vitprobe.text import LINE, printable
-
-OTHERS_WAIT = 5.0  # seconds
+from vitprobe.cli import _ending as ending
+from vitprobe.errors import InputError, Stopped, did_you_mean, stop_behind
 
 app = typer.Typer(
     help="How a vision model sees, layer by layer, and how two of them differ.",
@@ -52,28 +50,34 @@ def _options_of_all(
 
 
 def main() -> None:
-    """Run the command; wrong input ends in one line on stderr and exit code 2."""
-    words = sys.argv[1:] or ["--help"]
+    """Run the command and end with its exit code: see `_ending`."""
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
+    with ending.stoppable():
+        code = _run(sys.argv[1:] or ["--help"])
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    ending.WRITTEN.clear()
     try:
         if not words[0].startswith("-") and words[0] not in _COMMANDS:
             near = did_you_mean(words[0], _COMMANDS) or f": choose from {', '.join(_COMMANDS)}"
             raise InputError(f"unknown command {words[0]!r}{near}")
-        sys.exit(app(words, standalone_mode=False))
-    except InputError as error:
-        _refuse(str(error))
-    except typer.Abort:
-        _refuse("interrupted; nothing was written")
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # not one of typer's own: a fault, to be seen
-            raise
-        line = " ".join(error.format_message().split())
-        _refuse(f"{line} See vitprobe {words[0]} --help")
-
-
-def _refuse(line: str) -> None:
-    if os.environ.get("RANK", "0") != "0":
-        # Under torchrun the first process has most likely said the same, and then this one is
-        # ended before it does.
-        time.sleep(OTHERS_WAIT)
-    typer.echo(f"vitprobe: {printable(line, LINE)}", err=True)
-    sys.exit(2)
+        code = app(words, standalone_mode=False) or 0
+        if code == 128 + signal.SIGINT:  # typer's answer to a KeyboardInterrupt, without a word
+            ending.say("interrupted")
+        lost = ending.stdout_error()
+        return code if lost is None else ending.output_lost(lost)
+    except (Exception, Stopped) as error:
+        if (stop := stop_behind(error)) is not None:
+            return ending.stopped(stop)
+        if isinstance(error, InputError):
+            return ending.refused(str(error))
+        if hasattr(error, "format_message"):  # one of typer's own
+            line = " ".join(error.format_message().split())
+            return ending.refused(f"{line} See vitprobe {words[0]} --help")
+        # its own files' errors are told by their makers; another line shows if this one is stdout's
+        nameless = isinstance(error, OSError) and error.filename is None
+        lost = ending.stdout_error("\n") if nameless else None
+        return ending.fault(error) if lost is None else ending.output_lost(lost)

@@ -14,7 +14,7 @@ from vitprobe.cli._table import Column, print_table
 _QUANTITIES = ("distance", "distance_raw", "patch_mass", "entropy")
 
 
-def write_csv(result: xr.Dataset, path: Path) -> None:
+def csv_bytes(result: xr.Dataset) -> bytes:
     """One row a head; the column `blank` says why there is no value."""
     rows = [
         (layer, head)
@@ -34,7 +34,7 @@ def write_csv(result: xr.Dataset, path: Path) -> None:
     reasons = result["blank"].values[layers]
     no_value = np.isnan(columns["distance"])
     columns["blank"] = np.where(no_value, reasons, "")
-    pd.DataFrame(columns).to_csv(path, index=False)
+    return pd.DataFrame(columns).to_csv(index=False).encode()
 
 
 def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:

@@ -14,19 +14,20 @@ from vitprobe.cli._table import Column, print_table
 _MOST_ROWS = 40  # of best matches; above that only block outputs are printed, the CSV has all
 
 
-def write_csv(result: xr.Dataset, path: Path) -> None:
+def csv_bytes(result: xr.Dataset) -> bytes:
     """One row a pair of layers; the column `blank` says why there is no value."""
     count_a, count_b = result.sizes["layer_a"], result.sizes["layer_b"]
     blank_a, blank_b = (result[f"blank_{side}"].values for side in "ab")
     reasons = [a or b for a in blank_a for b in blank_b]
-    pd.DataFrame(
+    table = pd.DataFrame(
         {
             "layer_a": np.repeat(result["layer_a"].values, count_b),
             "layer_b": np.tile(result["layer_b"].values, count_a),
             **{name: result[name].values.ravel() for name in ("cka", "cka_se", "hsic")},
             "blank": reasons,
         }
-    ).to_csv(path, index=False)
+    )
+    return table.to_csv(index=False).encode()
 
 
 def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:

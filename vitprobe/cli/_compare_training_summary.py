@@ -1,6 +1,7 @@
 """What `vitprobe compare-training` prints, and its table as a file."""
 
 import csv
+import io
 from pathlib import Path
 
 import xarray as xr
@@ -41,10 +42,11 @@ def print_summary(result: xr.Dataset, paths: list[Path]) -> None:
         say(console, "wrote", str(path))
 
 
-def write_csv(result: xr.Dataset, path: Path) -> None:
+def csv_bytes(result: xr.Dataset) -> bytes:
     """The rows of the table; shares of 1, empty where blank."""
     found = rows(result)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue().encode()

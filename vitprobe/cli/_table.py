@@ -40,6 +40,7 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
 
     Where the terminal has no room even for the numbers, the lines are longer than it is wide.
     """
+    columns = [replace(each, cells=[printable(x, None) for x in each.cells]) for each in columns]
     numbers = sum(column.width for column in columns if column.kind == "number")
     others = [column.width for column in columns if column.kind != "number"]
     for gap in (2, 1):
@@ -47,9 +48,6 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
         if room >= _LEAST * len(others):
             break
     shares = iter(_shared(others, max(room, _LEAST * len(others))))
-    columns = [
-        replace(each, cells=[printable(cell, None) for cell in each.cells]) for each in columns
-    ]
     columns = [each if each.kind == "number" else each.within(next(shares)) for each in columns]
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), collapse_padding=True)
     for column in columns:

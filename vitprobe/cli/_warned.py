@@ -1,7 +1,7 @@
 """Warnings as a person at a terminal wants them: one line each, without file names."""
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -32,7 +32,8 @@ def plain_warnings():
                 text = f"{library or Path(filename).name}: {line}"
             if text not in said:
                 said.add(text)
-                typer.echo(f"note: {printable(text, LINE)}", err=True)
+                with suppress(OSError):  # stderr may be full; the note is in the result too
+                    typer.echo(f"note: {printable(text, LINE)}", err=True)
 
         warnings.showwarning = show
         yield

@@ -75,12 +75,13 @@ def command(
     Example: vitprobe attention --models vit@digits,vit
     """
     from vitprobe.analyses.attention import attention_of_models
-    from vitprobe.analyses.inputs import prepare
-    from vitprobe.cli._attention_summary import print_summary, write_csv
-    from vitprobe.cli._output import check_folder, save
+    from vitprobe.analyses.inputs import numbered, prepare
+    from vitprobe.cli._attention_summary import csv_bytes, print_summary
+    from vitprobe.cli._output import file_names, netcdf, save, stem
     from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.figures import plot, save_png
+    from vitprobe.figures import plot, png_bytes
     from vitprobe.figures.attention import compare
+    from vitprobe.writing import check_folder
 
     specs = options.specs("--models", models)
     given = {
@@ -88,7 +89,14 @@ def command(
         "prefix": prefix,
         "patch_size": options.sides("--patch-size", patch_size, least=1),
     }
-    folder = check_folder(output)
+    writers = {
+        ".nc": netcdf,
+        ".png": lambda result: png_bytes(plot(result)),
+        ".csv": csv_bytes,
+    }
+    together = {".png": lambda: png_bytes(compare(results))} if len(specs) > 1 else {}
+    stems = [stem("attention", [label]) for label in numbered(specs)]
+    folder = check_folder(output, file_names(stems, writers, together))
     require_kernels(device)
     with plain_warnings():
         inputs = prepare(
@@ -110,11 +118,5 @@ def command(
             seed=seed,
         )
         results = attention_of_models(inputs, **given, precision=precision, progress=True)
-        writers = {
-            ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
-            ".png": lambda result, path: save_png(plot(result), path),
-            ".csv": write_csv,
-        }
-        together = {".png": lambda path: save_png(compare(results), path)}
-        paths = save(results, folder, writers, together if len(results) > 1 else {})
+        paths = save(results, folder, writers, together)
     print_summary(results, paths)

@@ -1,5 +1,6 @@
 """`vitprobe cka`: similarity of all layers of one or more models."""
 
+from itertools import combinations
 from typing import Annotated
 
 import typer
@@ -74,11 +75,12 @@ def command(
     Example: vitprobe cka --models vit@digits,resnet20@digits
     """
     from vitprobe.analyses.cka import cka_pairs
-    from vitprobe.analyses.inputs import prepare
-    from vitprobe.cli._cka_summary import print_summary, write_csv
-    from vitprobe.cli._output import check_folder, save
+    from vitprobe.analyses.inputs import numbered, prepare
+    from vitprobe.cli._cka_summary import csv_bytes, print_summary
+    from vitprobe.cli._output import file_names, netcdf, save, stem
     from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.figures import plot, save_png
+    from vitprobe.figures import plot, png_bytes
+    from vitprobe.writing import check_folder
 
     specs = options.specs("--models", models)
     if len(layers) not in (1, len(specs)):
@@ -86,7 +88,15 @@ def command(
             f"--layers was given {len(layers)} times for {len(specs)} models: once, or once each"
         )
     chosen = [options.names("--layers", text) for text in layers]
-    folder = check_folder(output)
+    writers = {
+        ".nc": netcdf,
+        ".png": lambda result: png_bytes(plot(result)),
+        ".csv": csv_bytes,
+    }
+    labels = numbered(specs)
+    pairs = [*combinations(labels, 2), *zip(labels, labels, strict=True)]
+    stems = [stem("cka", pair) for pair in pairs]
+    folder = check_folder(output, file_names(stems, writers))
     require_kernels(device)
     with plain_warnings():
         inputs = prepare(
@@ -118,10 +128,5 @@ def command(
             defer_bytes=defer_bytes,
             progress=True,
         )
-        writers = {
-            ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
-            ".png": lambda result, path: save_png(plot(result), path),
-            ".csv": write_csv,
-        }
         paths = save(results, folder, writers)
     print_summary(results, paths)

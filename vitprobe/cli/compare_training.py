@@ -1,12 +1,13 @@
 """`vitprobe compare-training`: accuracy of models after different training, as a table."""
 
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from vitprobe.cli import _options as options
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, Stopped
 from vitprobe.text import printable
 
 _TRY = "In the study's place"
@@ -105,14 +106,21 @@ def command(
     if numbers is not None and len(set(numbers)) < len(numbers):
         raise InputError(f"--seeds names the same one twice: {seeds}")
     from vitprobe.analyses.compare_training import compare_training
-    from vitprobe.cli._compare_training_summary import print_summary, write_csv
-    from vitprobe.cli._output import check_folder, save
+    from vitprobe.cli._compare_training_summary import csv_bytes, print_summary
+    from vitprobe.cli._output import file_names, netcdf, save, stem
     from vitprobe.cli._warned import plain_warnings
-    from vitprobe.figures import plot, save_png
+    from vitprobe.figures import plot, png_bytes
     from vitprobe.training.processes import writes
+    from vitprobe.training.study import read_study
+    from vitprobe.writing import check_folder
 
-    check_folder(output)
-    folder = check_folder(results, "--results")
+    writers = {
+        ".nc": netcdf,
+        ".csv": csv_bytes,
+        ".png": lambda result: png_bytes(plot(result)),
+    }
+    stems = [stem("compare_training", [read_study(chosen).name])]
+    folder = check_folder(results, file_names(stems, writers), "--results")
     try:
         with plain_warnings():
             result = compare_training(
@@ -131,17 +139,12 @@ def command(
                 progress=sys.stdout.isatty(),
                 report=lambda line: typer.echo(printable(line, None), err=True),
             )
-    except KeyboardInterrupt:
-        raise InputError(
-            f"interrupted: what is trained so far is in {output}, and the same command goes on"
-        ) from None
+    except (KeyboardInterrupt, Stopped) as stop:
+        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+        left = f"what is trained so far is in {output}, and the same command goes on"
+        raise Stopped(number, left) from None
     if not writes():  # under torchrun the first process does
         return
-    writers = {
-        ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
-        ".csv": write_csv,
-        ".png": lambda result, path: save_png(plot(result), path),
-    }
     print_summary(result, save([result], folder, writers))
 
 

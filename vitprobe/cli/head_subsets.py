@@ -71,13 +71,16 @@ def command(
         raise InputError(f"--models takes two models such as vit,resnet18, not {models!r}")
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]
     from vitprobe.analyses.head_subsets import head_subsets_of
-    from vitprobe.analyses.inputs import prepare
+    from vitprobe.analyses.inputs import numbered, prepare
     from vitprobe.cli._head_subsets_summary import print_summary
-    from vitprobe.cli._output import check_folder, save
+    from vitprobe.cli._output import file_names, netcdf, save, stem
     from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.figures import plot, save_png
+    from vitprobe.figures import plot, png_bytes
+    from vitprobe.writing import check_folder
 
-    folder = check_folder(output)
+    writers = {".nc": netcdf, ".png": lambda result: png_bytes(plot(result))}
+    names = file_names([stem("head_subsets", numbered(specs))], writers)
+    folder = check_folder(output, names)
     require_kernels(device)
     with plain_warnings():
         inputs = prepare(
@@ -104,10 +107,6 @@ def command(
             layers=None if layers is None else options.names("--layers", layers),
             precision=precision,
         )
-    writers = {
-        ".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf"),
-        ".png": lambda result, path: save_png(plot(result), path),
-    }
     print_summary(result, save([result], folder, writers))
 
 

@@ -68,14 +68,17 @@ def command(
     if (image is None) == (index is None):
         raise InputError("give the image: either --image FILE (or a folder) or --index N")
     from vitprobe.analyses.maps import maps
-    from vitprobe.cli._output import check_folder, distinct, file_word, save
+    from vitprobe.analyses.pictures import choose
+    from vitprobe.cli._output import file_names, netcdf, save, stem
     from vitprobe.cli._summary import new_console, say, say_model, say_random
     from vitprobe.cli._warned import plain_warnings
-    from vitprobe.data import image_files, load_data
-    from vitprobe.figures import save_png
+    from vitprobe.data import Transform, image_files, load_data
+    from vitprobe.figures import png_bytes
     from vitprobe.figures.filters import filter_figure
     from vitprobe.figures.maps import figure
     from vitprobe.figures.positions import position_figure
+    from vitprobe.file_names import distinct, file_word
+    from vitprobe.writing import check_folder
 
     folder = check_folder(output)
     decoding = {"max_pixels": max_pixels, "ignore_orientation": ignore_orientation}
@@ -84,6 +87,12 @@ def command(
             data = load_data(dataset, split=split, data_dir=data_dir, **decoding)
         else:
             data = image_files(image, **decoding)
+    labels = choose(data, index, Transform()).labels
+    of_images = [f"-image-{word}.png" for word in distinct([file_word(each) for each in labels])]
+    drawn = {"positions": position_figure, "filters": filter_figure}
+    suffixes = [".nc", *of_images, *(f"-{what}.png" for what in drawn)]
+    check_folder(output, file_names([stem("maps", [model])], suffixes))
+    with plain_warnings():
         result = maps(
             model,
             data,
@@ -96,19 +105,16 @@ def command(
             precision=precision,
             seed=seed,
         )
-    writers = {".nc": lambda result, path: result.to_netcdf(path, engine="h5netcdf")}
-    words = distinct([file_word(str(label)) for label in result["image"].values])
-    for place, word in enumerate(words):
-        writers[f"-image-{word}.png"] = lambda result, path, place=place: save_png(
-            figure(result, place), path
-        )
+    writers = {".nc": netcdf}
+    for place, suffix in enumerate(of_images):
+        writers[suffix] = lambda result, place=place: png_bytes(figure(result, place))
     absent = []
-    for what, draw in (("positions", position_figure), ("filters", filter_figure)):
+    for what, draw in drawn.items():
         reason = result.attrs.get(ABSENT[what])
         if reason:
             absent.append(reason)
         else:
-            writers[f"-{what}.png"] = lambda result, path, draw=draw: save_png(draw(result), path)
+            writers[f"-{what}.png"] = lambda result, draw=draw: png_bytes(draw(result))
     paths = save([result], folder, writers)
 
     console = new_console()

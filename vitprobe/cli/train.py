@@ -185,23 +185,17 @@ def command(
     from vitprobe.cli._train_summary import print_summary
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.training import train
-    from vitprobe.training.processes import writes
 
     if mode and mode_option and mode != mode_option:
         raise InputError(f"two modes, {mode!r} and -m {mode_option!r}: give one")
     apart = ("mode", "mode_option", "config", "resume")
     with plain_warnings():
-        try:
-            result = train(
-                mode or mode_option,
-                config=config,
-                resume=resume,
-                progress=True,
-                command=shlex.join(["vitprobe", *sys.argv[1:]]),
-                **{key: value for key, value in given.items() if key not in apart},
-            )
-        except KeyboardInterrupt as stop:
-            if writes():
-                typer.echo(f"\nvitprobe: {stop}", err=True)
-            raise typer.Exit(130) from stop  # as shells say it: 128 + SIGINT
+        result = train(
+            mode or mode_option,
+            config=config,
+            resume=resume,
+            progress=True,
+            command=shlex.join(["vitprobe", *sys.argv[1:]]),
+            **{key: value for key, value in given.items() if key not in apart},
+        )
     print_summary(result)

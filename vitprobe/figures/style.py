@@ -16,6 +16,9 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from vitprobe.errors import InputError
+from vitprobe.files import expanded
+from vitprobe.text import printable
+from vitprobe.writing import check_target, write_file
 
 DPI = 200
 POINTS = 72  # per inch
@@ -138,12 +141,14 @@ def save_png(figure: Figure, path: str | Path) -> Path:
     Raises:
         InputError: the file cannot be written.
     """
-    path = Path(path)
-    image = png_bytes(figure)  # drawn before the file is opened: a failure leaves no file behind
+    path = expanded(path, "figure")
+    check_target(path)
+    image = png_bytes(figure)
     try:
-        path.write_bytes(image)
+        write_file(path, lambda file: file.write(image))
     except OSError as error:
         raise InputError(
-            f"cannot write {path}: {error.strerror}; choose a folder that you can write to"
+            f"cannot write {printable(path)}: {error.strerror}; choose a folder that you can write "
+            "to"
         ) from error
     return path

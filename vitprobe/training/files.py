@@ -3,62 +3,88 @@
 from __future__ import annotations
 
 import csv
-import glob
 import io
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, stop_behind
+from vitprobe.files import expanded
+from vitprobe.lock import Lock
+from vitprobe.text import printable
 from vitprobe.training.state import read_state
+from vitprobe.writing import check_folder, write_file
 
 
 class RunFiles:
-    """`<model_name>.pt` (best by validation), `.last.pt`, `.safetensors` and `.csv` in a folder."""
+    """`<model_name>.pt` (best by validation), `.last.pt`, `.safetensors` and `.csv` in a folder.
+
+    Each is written whole or not at all, and `.last.pt` last: a run that is killed between two of
+    them writes them again when it is resumed. Raises InputError for a folder that is no path.
+    """
 
     def __init__(self, folder: str | Path, model_name: str):
-        self.folder = Path(folder).expanduser()
+        self.folder = expanded(folder, "--output")
         self._good: Path | None = None
         base = self.folder / model_name
         self.best, self.last, self.weights, self.table, self.board = (
             base.with_name(base.name + end)
             for end in (".pt", ".last.pt", ".safetensors", ".csv", ".tensorboard")
         )
+        self._lock = Lock(
+            self.folder / f".{model_name}.lock",
+            f"the run {printable(base)}",
+            "give another --model_name or --output",
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Of the files that are written."""
+        return [path.name for path in (self.best, self.last, self.weights, self.table)]
 
     def check_writable(self) -> None:
-        """Make the folder and try it; what a killed run left half written goes away.
+        """Try the folder with the names, and make it; what killed runs left unfinished goes away.
 
         Raises InputError where that fails.
         """
+        check_folder(self.folder, self.names)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in (self.best, self.last, self.weights, self.table):
-                for scratch in self.folder.glob(f".{glob.escape(path.name)}.*.part"):
-                    scratch.unlink()
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
         except OSError as error:
             raise InputError(
-                f"cannot write to --output {self.folder}: {error.strerror or error}; name another "
-                "folder"
+                f"cannot write to --output {printable(self.folder)}: {error.strerror or error}; "
+                "name another folder"
             ) from error
+
+    @contextmanager
+    def held(self, first: bool = True) -> Iterator[str]:
+        """In here no other process has this run; gives a note where a killed one was taken over.
+
+        first: whether this is the process that writes; the others do nothing. Raises InputError
+        where a living process has it, or the folder cannot be written to.
+        """
+        if not first:
+            yield ""
+            return
+        self.check_writable()
+        with self._lock as lock:
+            yield lock.note
 
     def holds(self, path: str | Path) -> bool:
         """Whether that file is one that this run writes."""
         own = (self.best, self.last, self.weights)
-        return Path(path).expanduser().resolve() in [each.resolve() for each in own]
+        return expanded(path, "checkpoint").resolve() in [each.resolve() for each in own]
 
     def good(self) -> str:
         """What a reader of an error wants to know: which checkpoint of this run is whole."""
         if self._good is None:
             return "no checkpoint was written yet"
-        return f"the last good checkpoint is {self._good}"
+        return f"the last good checkpoint is {printable(self._good)}"
 
     def write_last(self, state: Mapping[str, Any]) -> None:
         """Where to go on from."""
@@ -105,18 +131,18 @@ class RunFiles:
         return None, ""
 
     def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """All of the file or, on any failure, what was there before."""
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+        """All of the file or, on any failure, what was there before; the folder, where it went."""
         try:
-            with open(scratch, "wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(scratch, path)
+            if not self.folder.is_dir():
+                self.folder.mkdir(parents=True)
+                if self._lock.held:
+                    self._lock.take()
+            write_file(path, write)
         except (OSError, RuntimeError) as error:  # torch's writer has errors of its own
-            raise InputError(f"cannot write {path}: {_reason(error)}; {self.good()}") from error
-        finally:
-            scratch.unlink(missing_ok=True)
+            if (stop := stop_behind(error)) is not None:  # and hides what stopped it
+                raise stop from None
+            reason = _reason(error)
+            raise InputError(f"cannot write {printable(path)}: {reason}; {self.good()}") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 
 from vitprobe.data.downloads import SETS
 from vitprobe.errors import InputError, did_you_mean
+from vitprobe.file_names import joined
 from vitprobe.files import expanded
 from vitprobe.models import find_checkpoint, read_checkpoint, stored
 from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
 from vitprobe.models.names import find_source
 from vitprobe.models.outline import weight_shapes
 from vitprobe.models.spec import RANDOM, WORDS, Spec, parse_spec, split_key
-from vitprobe.text import shown
+from vitprobe.text import printable, shown
 from vitprobe.training.recipe import find_recipe
 from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of, typed
 from vitprobe.training.toml import read_toml
@@ -80,8 +81,9 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
     missing = [key for key in ("batch_size", "epochs", "optimizer", "lr") if key not in values]
     if missing:
         raise InputError(f"recipe {recipe_name} says nothing of {', '.join(missing)}")
-    if not re.fullmatch(r"[^/\0]+", values["model_name"]):
-        raise InputError(f"--model_name {values['model_name']!r} is no file name; see --output")
+    name = printable(values["model_name"], None)
+    if not re.fullmatch(r"[^/]+", name) or name != values["model_name"]:
+        raise InputError(f"--model_name {printable(name)!r} is no file name; see --output")
     return Settings(**values)
 
 
@@ -208,4 +210,4 @@ def _default_name(values: Mapping[str, Any]) -> str:
         parts.append(f"f{values['fraction']:g}")
     if values.get("seed", 0) != 0:
         parts.append(f"s{values['seed']}")
-    return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts)
+    return joined([re.sub(r"[^\w.]+", "_", part) for part in parts])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from vitprobe.errors import InputError
+from vitprobe.file_names import file_word, joined
 from vitprobe.models.spec import RANDOM, parse_spec
 from vitprobe.training.diverged import Diverged
 from vitprobe.training.parts import Parts, open_parts
@@ -55,8 +56,8 @@ def runs(study: Study) -> list[Run]:
         fractions = [None] if pretraining.name != NONE else []
         for fraction in [*fractions, *study.fractions]:
             part = "pretrain" if fraction is None else f"f{100 * fraction:g}"
-            name = f"{study.name}-{model.word}-{pretraining.word}-{part}-s{seed}"
-            ordered.append(Run(model, pretraining, fraction, seed, name))
+            words = [file_word(study.name), model.word, pretraining.word, part, f"s{seed}"]
+            ordered.append(Run(model, pretraining, fraction, seed, joined(words)))
     return ordered
 
 

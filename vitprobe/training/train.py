@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from vitprobe.data import CorruptImage, Transform
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, Stopped
 from vitprobe.models import choose_device
 from vitprobe.models.spec import split_key
 from vitprobe.training.augment import Augment
@@ -94,10 +94,21 @@ def train(
     device = own_device(choose_device(settings.device))
     files = RunFiles(settings.output, settings.model_name)
     try:
-        with own_random_state(device), processes(device) as group:
-            history, parameters = _run(settings, files, device, group, resume, progress, command)
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"interrupted; {files.good()}: --resume goes on") from stop
+        with (
+            own_random_state(device),
+            processes(device) as group,
+            files.held(group.first) as note,
+        ):
+            report = Report(progress and group.first)
+            history, parameters = _run(
+                settings, files, device, group, resume, report, note, command
+            )
+    except (KeyboardInterrupt, Stopped) as stop:
+        left = f"{files.good()}: --resume goes on"
+        if isinstance(stop, Stopped):
+            stop.left = left
+            raise
+        raise KeyboardInterrupt(f"interrupted; {left}") from stop
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
             f"out of GPU memory ({str(error).splitlines()[0]}): try a smaller --batch_size than "
@@ -128,13 +139,11 @@ def _run(
     device: torch.device,
     group: Processes,
     resume: bool,
-    progress: bool,
+    report: Report,
+    taken_over: str,
     command: str,
 ) -> tuple[History, int]:
     """The history, and how many parameters the model has."""
-    report = Report(progress and group.first)
-    if group.first:
-        files.check_writable()
     state, note = files.read_last() if resume else (None, "")
     if state is not None:
         _check_same_run(state, settings, files)
@@ -147,7 +156,7 @@ def _run(
         )
     parts = open_parts(settings)
     trainee = new_trainee(settings, parts.train.data, device)
-    report.begin(settings, parts, trainee, note, apart(trainee.model, settings, group))
+    report.begin(settings, parts, trainee, taken_over, note, apart(trainee.model, settings, group))
     if state is not None:
         _check_same_start(state, parts, trainee, files)
         if state["finished"]:
@@ -160,6 +169,8 @@ def _run(
         loop.restore(state)
         state = None  # as large as the run itself
     loop.run()
+    if group.first and not files.best.exists():  # the folder went, and was made again
+        raise InputError(f"{files.best} was removed during the run; what is left is {files.last}")
     group.wait()
     return loop.history, trainee.parameters
 
