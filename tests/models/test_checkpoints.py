@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from vitprobe.errors import InputError
 from vitprobe.models import read_checkpoint, stored
 from vitprobe.models.checkpoints import state_sha256
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.placeholder import Placeholder
 
 WRAPPERS = ("model_state_dict", "state_dict", "model", "net")
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from vitprobe.errors import InputError
 from vitprobe.files import open_file, regular_file
-from vitprobe.models.placeholder import Placeholder, unread_kind
-from vitprobe.models.safetensors_file import read_safetensors
-from vitprobe.models.torch_file import RESAVE, read_torch_file
+from vitprobe.models.reading.placeholder import Placeholder, unread_kind
+from vitprobe.models.reading.safetensors_file import read_safetensors
+from vitprobe.models.reading.torch_file import RESAVE, read_torch_file
 from vitprobe.models.weight_sets import Wanted, find_weights, weight_sets
 from vitprobe.text import SHORT, printable
 

@@ -18,7 +18,7 @@ from typing import Any
 from torch import Size, Tensor
 
 from vitprobe.errors import InputError, did_you_mean
-from vitprobe.models.placeholder import Placeholder, module_state, unread_kind
+from vitprobe.models.reading.placeholder import Placeholder, module_state, unread_kind
 from vitprobe.text import printable
 
 # Parts of a name that DataParallel and torch.compile add.

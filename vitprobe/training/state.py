@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from vitprobe.errors import InputError
-from vitprobe.models.torch_file import read_torch_file
+from vitprobe.models.reading.torch_file import read_torch_file
 
 FORMAT = 1
 NUMBERS = (int, float)

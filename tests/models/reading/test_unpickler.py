@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from vitprobe.models.inert import InertUnpickler
-from vitprobe.models.inert_limits import Refused, Room
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.limits import Refused, Room
+from vitprobe.models.reading.placeholder import Placeholder
+from vitprobe.models.reading.unpickler import InertUnpickler
 
 PROTOCOLS = range(6)
 

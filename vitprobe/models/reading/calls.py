@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
-from vitprobe.models.inert_limits import Refused, Room, checked_key, set_of
-from vitprobe.models.inert_numpy import NUMPY_CALLS, array_of_state
-from vitprobe.models.inert_tensors import TENSOR_CALLS
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.limits import Refused, Room, checked_key, set_of
+from vitprobe.models.reading.numpy_calls import NUMPY_CALLS, array_of_state
+from vitprobe.models.reading.placeholder import Placeholder
+from vitprobe.models.reading.tensor_calls import TENSOR_CALLS
 
 PATH = 256  # characters of a path that cost nothing
 

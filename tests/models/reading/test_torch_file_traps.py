@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from vitprobe.errors import InputError
-from vitprobe.models.placeholder import Placeholder
-from vitprobe.models.torch_file import read_torch_file
+from vitprobe.models.reading.placeholder import Placeholder
+from vitprobe.models.reading.torch_file import read_torch_file
 
 
 class Trap:

@@ -154,8 +154,8 @@ def mutations(count):
 
 def main(folder, count):
     from vitprobe.errors import InputError
-    from vitprobe.models.placeholder import module_state
-    from vitprobe.models.torch_file import read_torch_file
+    from vitprobe.models.reading.placeholder import module_state
+    from vitprobe.models.reading.torch_file import read_torch_file
 
     warnings.simplefilter("ignore")
     path = pathlib.Path(folder) / "damaged.pth"

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitprobe.models.inert_limits import Refused, Room
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.limits import Refused, Room
+from vitprobe.models.reading.placeholder import Placeholder
 
 DTYPES = {
     f"torch.{name}": dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)

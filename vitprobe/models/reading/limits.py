@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.placeholder import Placeholder
 
 HASHABLE = {str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.Tensor}
 HASHABLE.add(Placeholder)

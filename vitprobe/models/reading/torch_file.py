@@ -18,10 +18,10 @@ from torch import Tensor
 
 from vitprobe.errors import InputError
 from vitprobe.files import open_file
-from vitprobe.models.inert import InertUnpickler
-from vitprobe.models.inert_calls import CALLS
-from vitprobe.models.inert_limits import Refused, Room, set_of
-from vitprobe.models.inert_storages import Storages
+from vitprobe.models.reading.calls import CALLS
+from vitprobe.models.reading.limits import Refused, Room, set_of
+from vitprobe.models.reading.storages import Storages
+from vitprobe.models.reading.unpickler import InertUnpickler
 
 RESAVE = "resave it as torch.save(model.state_dict(), FILE)"
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001  # of torch's old format

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from vitprobe.errors import InputError
-from vitprobe.models.safetensors_file import read_safetensors
+from vitprobe.models.reading.safetensors_file import read_safetensors
 
 
 def test_weights_and_metadata(tmp_path):

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitprobe.models.inert_limits import Refused
-from vitprobe.models.inert_tensors import as_dtype, storage_dtype
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.limits import Refused
+from vitprobe.models.reading.placeholder import Placeholder
+from vitprobe.models.reading.tensor_calls import as_dtype, storage_dtype
 
 
 class Storages:

@@ -9,8 +9,8 @@ import torchvision
 from torch import nn
 
 from vitprobe.errors import InputError
-from vitprobe.models.placeholder import Placeholder, module_state
-from vitprobe.models.torch_file import read_torch_file
+from vitprobe.models.reading.placeholder import Placeholder, module_state
+from vitprobe.models.reading.torch_file import read_torch_file
 
 
 class Odd(nn.Module):

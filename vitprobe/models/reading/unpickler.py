@@ -4,7 +4,7 @@ A pickle is a program for a stack machine of some 70 instructions, a few of whic
 what the file names. `pickletools.genops` of the standard library splits it into its instructions
 and executes nothing; the machine below then does what each says, with three differences from
 `pickle.Unpickler`: the name of a class or function becomes a `Placeholder`, never an import; a call
-is one of the few in `inert_calls`, or else a `Placeholder` with its arguments; what is done to an
+is one of the few in `calls.py`, or else a `Placeholder` with its arguments; what is done to an
 object (append, set an item, set its state) is done to exact types only, so that no method of
 anything is looked up. A subclass of `pickle.Unpickler` would look up `__setstate__`, `extend` or
 `__setitem__` (of tensors too), and the one in C allocates whatever the file's indices say.
@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from pickletools import genops
 from typing import Any, BinaryIO
 
-from vitprobe.models.inert_calls import CALLS, with_state
-from vitprobe.models.inert_limits import Refused, Room, dict_of, set_of
-from vitprobe.models.inert_tensors import DTYPES
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.calls import CALLS, with_state
+from vitprobe.models.reading.limits import Refused, Room, dict_of, set_of
+from vitprobe.models.reading.placeholder import Placeholder
+from vitprobe.models.reading.tensor_calls import DTYPES
 
 NAME = 1024  # characters of a dotted name, at most
 PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # also in protocols 0 to 2
@@ -30,7 +30,7 @@ class InertUnpickler:
 
     room: the memory that the file may ask for.
     persistent_load: what stands for an object outside the pickle, given what the pickle says of it.
-    calls: what is built instead of a placeholder, by dotted name; see `inert_calls.CALLS`.
+    calls: what is built instead of a placeholder, by dotted name; see `calls.CALLS`.
     """
 
     def __init__(

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vitprobe.models.inert_limits import Refused, Room
-from vitprobe.models.placeholder import Placeholder
+from vitprobe.models.reading.limits import Refused, Room
+from vitprobe.models.reading.placeholder import Placeholder
 
 CODE = re.compile(r"[biufcSU]\d{1,9}|[?bBhHiIlLqQefdgFDG]")  # of a dtype of numbers or text
 AXES = 32  # of an array, as in numpy 1

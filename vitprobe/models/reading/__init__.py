@@ -1,0 +1,1 @@
+"""Files of weights, read as data: nothing that they name is imported, called or set."""
