@@ -102,7 +102,7 @@ def test_an_error_that_all_runs_meet(vitprobe_command, tmp_path, train):
         (("data-size", "--config", "x.toml"), "two studies, 'data-size' and --config x.toml"),
         (("data-sise",), "unknown study 'data-sise'; did you mean 'data-size'?"),
         (("--config", "small"), "unknown study 'small'; did you mean 'small-data'?"),
-        (("none.toml",), "no such file: none.toml"),
+        (("none.toml",), "no TOML file none.toml"),
         (("bad.toml",), "bad.toml is not TOML: "),
         (("mine.toml", "--seeds", "a"), "--seeds takes whole numbers such as 0,1,2, not 'a'"),
         (("mine.toml", "--seeds", "1,1"), "--seeds names the same one twice"),
