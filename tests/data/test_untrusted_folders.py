@@ -1,34 +1,15 @@
 """Folders whose links have no end, pipes among the images, names that set a terminal's colours."""
 
-import io
 import os
 import random
 import time
 
 import pytest
-from PIL import Image
+from untrusted_data import ESCAPE, names, refused
 
 from vitprobe.data import CorruptImage, PairedLoader, Transform, image_files, load_data
 from vitprobe.data.layout import natural
 from vitprobe.errors import InputError, VitprobeWarning
-
-ESCAPE = "\x1b]0;title\x07\x1b[31m"
-
-
-def png(level=0, size=4):
-    file = io.BytesIO()
-    Image.new("RGB", (size, size), (level,) * 3).save(file, "PNG")
-    return file.getvalue()
-
-
-def names(data, root):
-    return [path.removeprefix(f"{root}/") for path in data.paths]
-
-
-def refused(name, words, **options):
-    with pytest.raises(InputError, match=words) as error:
-        load_data(name, **options)
-    assert str(error.value).isprintable()
 
 
 @pytest.fixture

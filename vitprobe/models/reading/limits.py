@@ -69,4 +69,5 @@ def dict_of(flat: list[Any]) -> dict[Any, Any]:
 
 
 def set_of(items: Iterable[Any]) -> set[Any]:
+    """The set of these items; raises `Refused` for one that cannot be a key."""
     return {checked_key(item) for item in items}
