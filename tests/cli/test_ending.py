@@ -112,7 +112,7 @@ def test_what_is_in_the_way_is_said_before_the_run(vitprobe_run, tmp_path, in_th
 def test_no_path_in_any_command(vitprobe_command, tmp_path, words, folder):
     run = vitprobe_command(*words, "--output", folder)
     assert (run.code, run.out) == (2, "") and run.err.count("\n") == 1, run.err
-    assert "output" in run.err and not list(tmp_path.iterdir())
+    assert "--output" in run.err and not list(tmp_path.iterdir())
 
 
 def test_a_home(vitprobe_command, tmp_path, monkeypatch):

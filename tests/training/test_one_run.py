@@ -86,7 +86,7 @@ def test_another_machines_run_is_not(vitprobe_run, tiny, tmp_path):
         ("a/b", "is no file name"),
         ("a\x1b[31m", r"'a\\x1b[31m' is no file name"),
         ("a\nb", "is no file name"),
-        ("", "is no file name"),
+        ("", "--model_name is '': give one, or leave it out"),
     ],
 )
 def test_names_that_cannot_be(vitprobe_run, tiny, tmp_path, name, why):

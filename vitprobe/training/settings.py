@@ -167,11 +167,13 @@ def typed(key: str, value: Any, where: str = "") -> Any:
 
     key: a field of Settings. where: what the value was read from, for the error.
     """
-    hint = _hints()[key]
+    hint, name = _hints()[key], f"{where}{key}" if where else f"--{key}"
     kinds = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = tuple(getattr(kind, "__origin__", kind) for kind in kinds)
     if isinstance(value, str) and (not value.strip() or "\0" in value):
-        raise InputError(f"{where}{key} is {shown(value)}: give one, or leave it out")
+        raise InputError(f"{name} is {shown(value)}: give one, or leave it out")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name} must be a finite number, got {value}")
     in_range = type(value) is not int or abs(value) < 2**63
     if type(value) in kinds and in_range:
         return value
