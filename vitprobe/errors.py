@@ -2,7 +2,8 @@
 
 import difflib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from vitprobe.text import LINE, printable
 
@@ -51,6 +52,30 @@ def stop_behind(error: BaseException | None) -> Stopped | None:
     while error is not None and not isinstance(error, Stopped):
         error = error.__cause__ or error.__context__
     return error
+
+
+_typed = False  # whether the caller typed a command: of the process, its threads decode images
+
+
+@contextmanager
+def typed_options() -> Iterator[None]:
+    """In here `option` speaks to one who typed a command."""
+    global _typed
+    before, _typed = _typed, True
+    try:
+        yield
+    finally:
+        _typed = before
+
+
+def option(name: str, value: object = None) -> str:
+    """An option in the caller's language: `--image-size 32` of a command, `image_size=32` of a
+    function; without a value `--image-size`, `image_size`."""
+    if _typed:
+        words = f"--{name.replace('_', '-')}"
+        return words if value is None or value is True else f"{words} {value}"
+    shown = repr(value) if isinstance(value, str) and not value.isupper() else value
+    return name if value is None else f"{name}={shown}"
 
 
 def did_you_mean(name: str, options: Iterable[str], limit: int = 3) -> str:

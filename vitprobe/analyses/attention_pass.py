@@ -1,6 +1,5 @@
 """The pass over the images that reads every attention of some models as it is computed."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -9,7 +8,9 @@ from torch import Tensor
 
 from vitprobe import ops
 from vitprobe.analyses.batches import batches, no_memory, tell_skipped
-from vitprobe.analyses.inputs import Inputs, Subject, failed, say
+from vitprobe.analyses.inputs import Inputs, failed, say
+from vitprobe.analyses.progress import Progress
+from vitprobe.analyses.subjects import Subject
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.data.model_input import ModelInput, image_of, run
 from vitprobe.errors import InputError
@@ -80,23 +81,20 @@ class AttentionPass:
     Args:
         inputs: models and data.
         options: grid, prefix, patch_size, as `taps.token_grid` takes them.
-        precision: "fp32" or "bf16".
         watch: where the seconds are counted.
 
     Attributes after `run`: heads (one Heads a model), examples, notes.
     """
 
-    def __init__(self, inputs: Inputs, options: dict, precision: str, watch: Stopwatch):
+    def __init__(self, inputs: Inputs, options: dict, watch: Stopwatch):
         self.inputs, self.options, self.watch = inputs, options, watch
-        self.autocast = torch.autocast(
-            inputs.device.type, torch.bfloat16, enabled=precision == "bf16"
-        )
+        self.autocast = inputs.autocast
         self.heads: list[Heads] = []
         self.notes: list[str] = []
         self.examples = 0
 
-    def run(self, advance: Callable[[int], None]) -> None:
-        """Go through the data; `advance` is told the examples of each batch.
+    def run(self, progress: Progress) -> None:
+        """Go through the data; `progress` is told what is read, and the examples of each batch.
 
         Raises:
             InputError: no examples, a model that cannot take the images or has no attention that
@@ -107,8 +105,9 @@ class AttentionPass:
                 if not self.heads:
                     with self.watch("survey"):
                         self._begin(images, taps)
+                    progress.begin(self.inputs, self.heads)
                 self._batch(images, n)
-                advance(n)
+                progress.advance(n)
         if not self.examples:
             raise InputError("there are no images")
         tell_skipped(self.inputs, self.notes)

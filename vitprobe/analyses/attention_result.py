@@ -7,7 +7,7 @@ import xarray as xr
 
 from vitprobe.analyses.attention_pass import Heads
 from vitprobe.analyses.inputs import say
-from vitprobe.analyses.provenance import model_facts, strings, versions
+from vitprobe.analyses.provenance import strings, versions
 from vitprobe.taps.blocks import block_paths, enclosing_block
 
 QUANTITIES = {
@@ -41,10 +41,8 @@ def model_dataset(heads: Heads, attributes: dict, notes: list[str]) -> xr.Datase
             "NaN stands for heads that a layer does not have")  # fmt: skip
     dataset = xr.Dataset(variables, coords=_coordinates(heads))
     dataset.attrs = {
-        "analysis": "attention",
-        **model_facts("model", heads.subject),
-        "model_image_size": ", ".join(map(str, heads.image_size)),
         **attributes,
+        "model_image_size": ", ".join(map(str, heads.image_size)),
         "notes": "\n".join(notes),
         **versions(),
     }

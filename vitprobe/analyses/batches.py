@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vitprobe.analyses.inputs import Inputs, Subject, say
+from vitprobe.analyses.inputs import Inputs, say
 from vitprobe.analyses.schedule import queued
+from vitprobe.analyses.subjects import Subject
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.data.layout import listed
 from vitprobe.data.model_input import ModelInput, distinct, joined, tensors_of

@@ -9,7 +9,9 @@ from torch import Tensor
 from vitprobe.analyses.batches import batches, leading, no_memory, tell_skipped
 from vitprobe.analyses.cka_result import Layers
 from vitprobe.analyses.cka_vectors import SiteVectors
+from vitprobe.analyses.cka_views import View
 from vitprobe.analyses.inputs import Inputs, say, survey_named
+from vitprobe.analyses.progress import Progress
 from vitprobe.analyses.schedule import stream_and_limit
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.data.layout import listed
@@ -28,9 +30,8 @@ class Pass:
 
     Args:
         inputs: models and data.
-        layers, tokens: what to read, one selection for each model given.
+        views: what to read of which model.
         metric: makes a metric for a number of sites.
-        precision: "fp32" or "bf16".
         defer_bytes: activations that may be held, or None for the device's default.
         watch: where the seconds are counted.
 
@@ -40,25 +41,21 @@ class Pass:
     def __init__(
         self,
         inputs: Inputs,
-        layers: Sequence,
-        tokens: str,
+        views: Sequence[View],
         metric: Callable[[int], CKA],
-        precision: str,
         defer_bytes: int | None,
         watch: Stopwatch,
     ):
-        self.inputs, self.tokens = inputs, tokens
-        asked = [_hashable(selection) for selection in layers]
-        self.views = list(dict.fromkeys(zip(inputs.places, asked, strict=True)))
+        self.inputs, self.views = inputs, views
+        # a model is tapped once for each choice of tokens: (subject, tokens)
+        self.taps = list(dict.fromkeys((view.subject, view.tokens) for view in views))
         self.make_metric, self.watch, self.defer_bytes = metric, watch, defer_bytes
-        self.autocast = torch.autocast(
-            inputs.device.type, torch.bfloat16, enabled=precision == "bf16"
-        )
+        self.autocast = inputs.autocast
         self.notes: list[str] = []
         self.examples = 0
 
-    def run(self, advance: Callable[[int], None]) -> None:
-        """Go through the data; `advance` is told the examples of each batch.
+    def run(self, progress: Progress) -> None:
+        """Go through the data; `progress` is told what is read, and the examples of each batch.
 
         Raises:
             InputError: fewer than 4 examples, a model that cannot take the images, a selection
@@ -70,12 +67,19 @@ class Pass:
             with self.watch("survey"):
                 self._begin(few, taps)
             del few
+            progress.begin(
+                self.inputs,
+                [
+                    (self.inputs.subjects[view.subject], selection)
+                    for view, selection in zip(self.views, self.selections, strict=True)
+                ],
+            )
             for images, n in found:
                 if n < MINIMUM_EXAMPLES:
                     dropped += n
                     continue
                 self._batch(images, n)
-                advance(n)
+                progress.advance(n)
         if not self.examples:
             raise InputError("no batch has 4 examples or more, which CKA needs")
         self._tell(dropped)
@@ -86,27 +90,30 @@ class Pass:
                 survey_named(subject.model, subject.label, view)
                 for subject, view in zip(self.inputs.subjects, images, strict=True)
             ]
-        self.selections = [select(surveys[i], asked, self.tokens) for i, asked in self.views]
-        for (i, _), selection in zip(self.views, self.selections, strict=True):
-            note = selection.note and f"{self.inputs.subjects[i].label}: {selection.note}"
+        self.selections = [
+            select(surveys[view.subject], view.layers, view.tokens) for view in self.views
+        ]
+        for view, selection in zip(self.views, self.selections, strict=True):
+            label = self.inputs.subjects[view.subject].label
+            note = selection.note and f"{label}: {selection.note}"
             if note and note not in self.notes:
                 say(self.notes, note)
-        sites = [self._wanted(i, of_model) for i, of_model in enumerate(surveys)]
+        sites = [self._wanted(tap, surveys[tap[0]]) for tap in self.taps]
         self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
         stream, limit = stream_and_limit(self.inputs.device, self.defer_bytes)
         self.vectors = SiteVectors(self.metric, sites, self.watch, limit, stream)
-        for i, subject in enumerate(self.inputs.subjects):
-            taps.enter_context(
-                capture(subject.model, sites[i], self.vectors.reducer(i), tokens=self.tokens)
-            )
+        for k, (i, tokens) in enumerate(self.taps):
+            model, reducer = self.inputs.subjects[i].model, self.vectors.reducer(k)
+            taps.enter_context(capture(model, sites[k], reducer, tokens=tokens))
 
-    def _wanted(self, model: int, of_model: Survey) -> list[Site]:
-        """The sites of one model that any selection asks for, in the order in which they fire."""
+    def _wanted(self, tap: tuple[int, str], of_model: Survey) -> list[Site]:
+        """The sites of one model that any selection asks for with these tokens, in the order in
+        which they fire."""
         chosen = {
             site.name
-            for (i, _), selection in zip(self.views, self.selections, strict=True)
+            for view, selection in zip(self.views, self.selections, strict=True)
             for site in selection.sites
-            if i == model
+            if (view.subject, view.tokens) == tap
         }
         return [site for site in of_model if site.name in chosen]
 
@@ -145,27 +152,27 @@ class Pass:
         if self.examples < _ENOUGH * count:
             return
         effective = self.metric.effective_batches()
-        for subject, rows in zip(self.inputs.subjects, self.vectors.rows, strict=True):
+        for (i, _), rows in zip(self.taps, self.vectors.rows, strict=True):
+            label = self.inputs.subjects[i].label
             names = [name for name, row in rows.items() if effective[row] < count / 2]
             if names:
                 few = min(float(effective[rows[name]]) for name in names)
                 say(
                     self.notes,
-                    f"{subject.label}: the scale of {listed(names)} changes so much from batch to "
+                    f"{label}: the scale of {listed(names)} changes so much from batch to "
                     f"batch that the result rests on {few:.1f} of {count} batches",
                 )
 
     def described(self) -> list[Layers]:
-        """Each selection's layers with their rows in the metric and why any is blank."""
+        """Each view's layers with their rows in the metric and why any is blank."""
         blanks, _ = self.metric.blanks()
         reasons = [self.vectors.silent.get(row, reason) for row, reason in enumerate(blanks)]
         described = []
-        for (i, asked), selection in zip(self.views, self.selections, strict=True):
-            rows = [self.vectors.rows[i][site.name] for site in selection.sites]
+        for view, selection in zip(self.views, self.selections, strict=True):
+            of_tap = self.vectors.rows[self.taps.index((view.subject, view.tokens))]
+            rows = [of_tap[site.name] for site in selection.sites]
             described.append(
                 Layers(
-                    self.inputs.subjects[i],
-                    asked,
                     selection,
                     rows,
                     [self.vectors.features[row] for row in rows],
@@ -173,7 +180,3 @@ class Pass:
                 )
             )
         return described
-
-
-def _hashable(selection):
-    return selection if isinstance(selection, (str, type)) else tuple(selection)

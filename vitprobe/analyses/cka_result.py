@@ -7,8 +7,7 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
-from vitprobe.analyses.inputs import Subject
-from vitprobe.analyses.provenance import as_attribute, model_facts, strings, versions
+from vitprobe.analyses.provenance import strings, versions
 from vitprobe.metrics import CKAResult
 from vitprobe.taps import Selection
 
@@ -17,8 +16,6 @@ from vitprobe.taps import Selection
 class Layers:
     """One model's layers: their rows in the metric, and for each what was compared or why not."""
 
-    subject: Subject
-    asked: object  # the selection as given
     selection: Selection
     rows: list[int]
     features: list[int]
@@ -26,7 +23,7 @@ class Layers:
 
 
 def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> xr.Dataset:
-    """Models a and b out of all layers' results, with names, reasons and provenance."""
+    """Views a and b out of all layers' results, with names, reasons and provenance."""
     dims = ("layer_a", "layer_b")
     values = {
         name: (dims, _block(getattr(result, field), a, b))
@@ -45,9 +42,6 @@ def pair_dataset(a: Layers, b: Layers, result: CKAResult, attributes: dict) -> x
     dataset["cka_se"].attrs["long_name"] = "standard error of cka"
     dataset["hsic"].attrs["long_name"] = "Hilbert-Schmidt independence criterion"
     dataset.attrs = {
-        "analysis": "cka",
-        **_provenance("a", a),
-        **_provenance("b", b),
         **attributes,
         "se_df": result.df,
         **versions(),
@@ -71,9 +65,3 @@ def _layer_coords(side: str, layers: Layers) -> dict:
     coords = {name: (dim, strings(column)) for name, column in columns.items()}
     features = np.array(layers.features, dtype=np.int64)
     return coords | {f"features_{side}": (dim, features)}
-
-
-def _provenance(side: str, layers: Layers) -> dict:
-    asked = layers.asked if isinstance(layers.asked, (str, type)) else list(layers.asked)
-    facts = model_facts(f"model_{side}", layers.subject)
-    return facts | {f"layers_{side}": as_attribute(asked)}

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vitprobe.analyses.provenance import as_attribute, strings, versions
+from vitprobe.analyses.provenance import as_attribute, run_attributes, strings, versions
+from vitprobe.errors import option
 from vitprobe.training.files import RunFiles
 from vitprobe.training.study import Study, chosen, read_study
 from vitprobe.training.study_runs import Outcome, Train, check_study, run_study, runs
@@ -63,6 +64,40 @@ def compare_training(
     """
     if train is None:
         from vitprobe.training import train
+    read = asked_study(
+        study,
+        dataset=dataset,
+        test_dataset=test_dataset,
+        data_dir=data_dir,
+        epochs=epochs,
+        seeds=seeds,
+        models=models,
+        pretraining=pretraining,
+        device=device,
+    )
+    output = check_folder(
+        output, [name for run in runs(read) for name in RunFiles(output, run.model_name).names]
+    )
+    num_classes = check_study(read)
+    outcomes = list(run_study(read, train, output=output, progress=progress, report=report))
+    return labelled(read, outcomes, num_classes)
+
+
+def asked_study(
+    study: str | Path,
+    *,
+    dataset: str | None = None,
+    test_dataset: str | None = None,
+    seeds: Sequence[int] | None = None,
+    models: Sequence[str] | None = None,
+    pretraining: Sequence[str] | None = None,
+    **overrides: Any,
+) -> Study:
+    """The study with what was asked for instead of its own; see `compare_training`.
+
+    Raises:
+        InputError: a study that cannot be had, or that has no such model or pre-training.
+    """
     read = read_study(study)
     if dataset is not None:
         read = replace(read, dataset=dataset, test_dataset=None)
@@ -71,17 +106,27 @@ def compare_training(
     if seeds is not None:
         read = replace(read, seeds=tuple(seeds))
     if models is not None:
-        read = replace(read, models=chosen(read.models, models, "--models"))
+        read = replace(read, models=chosen(read.models, models, option("models")))
     if pretraining is not None:
-        read = replace(read, pretraining=chosen(read.pretraining, pretraining, "--pretraining"))
-    overrides = {"data_dir": data_dir, "epochs": epochs, "device": device}
-    read = replace(read, overrides={k: v for k, v in overrides.items() if v is not None})
-    output = check_folder(
-        output, [name for run in runs(read) for name in RunFiles(output, run.model_name).names]
-    )
-    num_classes = check_study(read)
-    outcomes = list(run_study(read, train, output=output, progress=progress, report=report))
-    return labelled(read, outcomes, num_classes)
+        read = replace(
+            read, pretraining=chosen(read.pretraining, pretraining, option("pretraining"))
+        )
+    return replace(read, overrides={k: v for k, v in overrides.items() if v is not None})
+
+
+def study_facts(study: Study) -> dict[str, Any]:
+    """What decides the numbers, as attributes of the result."""
+    config = asdict(study)
+    elsewhere = ("data_dir", "device")  # where it runs, not what
+    config["overrides"] = {k: v for k, v in config["overrides"].items() if k not in elsewhere}
+    return {
+        "analysis": "compare_training",
+        "study": as_attribute(study.name),
+        "title": as_attribute(study.title),
+        "dataset": as_attribute(study.dataset),
+        "test_dataset": as_attribute(study.test_dataset or study.dataset),
+        "config": _json(config),
+    }
 
 
 def labelled(study: Study, outcomes: Sequence[Outcome], num_classes: int) -> xr.Dataset:
@@ -135,13 +180,8 @@ def labelled(study: Study, outcomes: Sequence[Outcome], num_classes: int) -> xr.
     dataset["accuracy"].attrs["long_name"] = "test accuracy of the epoch chosen by validation"
     dataset["seconds"].attrs["units"] = "s"
     dataset.attrs = {
-        "analysis": "compare_training",
-        "study": as_attribute(study.name),
-        "title": as_attribute(study.title),
-        "dataset": as_attribute(study.dataset),
-        "test_dataset": as_attribute(study.test_dataset or study.dataset),
+        **run_attributes(study_facts(study)),
         "num_classes": num_classes,
-        "config": _json(asdict(study)),
         **versions(),
     }
     return dataset

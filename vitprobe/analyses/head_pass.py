@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from vitprobe.analyses.batches import batches, no_memory, tell_skipped
-from vitprobe.analyses.inputs import Inputs, Subject, say
+from vitprobe.analyses.inputs import Inputs, say
+from vitprobe.analyses.progress import Progress
+from vitprobe.analyses.subjects import Subject
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
@@ -26,6 +28,7 @@ def mean_distances(
     tokens: TokenGrid,
     autocast: torch.autocast,
     watch: Stopwatch,
+    progress: Progress,
 ) -> Tensor:
     """(H,) float64 on the CPU: mean over images and queries of each head's attention distance.
 
@@ -58,6 +61,7 @@ def mean_distances(
                 run(subject.model, images[inputs.places[0]])
             if not fired:
                 raise _silent(site, batch)
+            progress.advance(n)
     return total / count
 
 
@@ -102,7 +106,7 @@ class HeadPass:
         self.examples, self.notes = 0, []
         self.silent: dict[str, str] = {}
 
-    def run(self) -> None:
+    def run(self, progress: Progress) -> None:
         """Go through the data.
 
         Raises:
@@ -122,6 +126,7 @@ class HeadPass:
                     torch.cat([self.member @ heads, layers]), torch.cat([noise, floors]), n
                 )
                 self.examples += n
+                progress.advance(n)
         if not self.examples:
             raise InputError("no batch has 4 examples or more, which CKA needs")
         tell_skipped(self.inputs, self.notes)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor
 
@@ -15,11 +14,22 @@ from vitprobe.analyses.batches import batches, leading
 from vitprobe.analyses.cka import LayerSpec
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.head_pass import HeadPass, mean_distances
-from vitprobe.analyses.inputs import DataLike, Inputs, ModelLike, prepare, say, survey_named
-from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
+from vitprobe.analyses.inputs import DataLike, Inputs, prepare, say, survey_named
+from vitprobe.analyses.progress import Bar, Progress
+from vitprobe.analyses.provenance import (
+    as_attribute,
+    data_facts,
+    device_name,
+    model_facts,
+    run_attributes,
+    strings,
+    versions,
+)
+from vitprobe.analyses.subjects import ModelLike
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.data.model_input import ModelInput, image_of
 from vitprobe.errors import InputError
+from vitprobe.input_options import InputOptions, takes_inputs
 from vitprobe.taps import Selection, select
 from vitprobe.taps.attention import AttentionSite
 from vitprobe.taps.token_grid import token_grid
@@ -27,21 +37,20 @@ from vitprobe.taps.token_grid import token_grid
 EARLY = 4  # blocks of the other model, unless others are asked for
 
 
+@takes_inputs()
 def head_subsets(
     model: ModelLike,
-    other: ModelLike,
+    other: ModelLike | None = None,
     data: DataLike = "digits",
     *,
+    inputs: InputOptions,
     layer: str | None = None,
     sizes: Sequence[int] | None = None,
     layers: LayerSpec | None = None,
-    batch_size: int | None = None,
-    examples: int | None = None,
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
-    device: str | torch.device | None = None,
-    seed: int = 0,
+    progress: bool = False,
 ) -> xr.Dataset:
     """CKA of neighbouring heads of one layer with early layers of another model.
 
@@ -50,15 +59,17 @@ def head_subsets(
     by unbiased CKA, summed over batches as in `vitprobe.cka`.
 
     Args:
-        model: a model spec, or a module, with attention over the whole image.
+        model: a model spec, or a module, with attention over the whole image; or a dict of this and
+            the other under their labels.
         other: the model to compare with; it sees the same images.
         data: as for `vitprobe.cka`. It is gone through twice, first for the distances.
         layer: an attention module, or its block (`blocks.3`); None: the first.
         sizes: numbers k of heads; None: 1, 2, 4, ... below the number of heads.
         layers: of the other model, as for `vitprobe.cka`; None: the outputs of its first 4 blocks.
-        batch_size, examples, device, seed: as for `vitprobe.cka`.
         grid, prefix, patch_size: rows and columns of patches, tokens before them, pixels of a
             patch; None: read from the model.
+        progress: show a progress bar.
+        {inputs}
 
     Returns:
         Dataset, float64: `cka`, `cka_se` (subset, layer), NaN where `blank_subset` or
@@ -70,22 +81,16 @@ def head_subsets(
         InputError: no attention over the whole image, one whose values cannot be read, or a
             layer or size that is not there.
     """
-    inputs = prepare(
-        [model, other],
-        data,
-        batch_size=batch_size,
-        examples=examples,
-        device=device,
-        seed=seed,
-    )
+    both = [model] if other is None else [model, other]
     return head_subsets_of(
-        inputs,
+        prepare(both, data, inputs),
         layer=layer,
         sizes=sizes,
         layers=layers,
         grid=grid,
         prefix=prefix,
         patch_size=patch_size,
+        progress=Bar() if progress else Progress(),
     )
 
 
@@ -98,18 +103,31 @@ def head_subsets_of(
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
-    precision: str = "fp32",
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """`head_subsets` of two models and images from `prepare`.
 
-    precision: `fp32`, or `bf16`: the forward pass under autocast.
+    progress: is told of the layers, (AttentionSite, Selection), and of the batches, which come
+    twice.
+
+    Raises:
+        InputError: as `head_subsets`; or not two models.
     """
-    if precision not in ("fp32", "bf16"):
-        raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
-    autocast = torch.autocast(inputs.device.type, torch.bfloat16, enabled=precision == "bf16")
+    if len(inputs.places) != 2:
+        raise InputError(f"two models are compared, not {len(inputs.places)}")
+    autocast = inputs.autocast
     first, second = (inputs.subjects[place] for place in inputs.places)
     watch = Stopwatch(inputs.device)
-    with watch("other"), inputs.on_device():
+    facts = head_subsets_facts(
+        inputs,
+        layer=layer,
+        sizes=sizes,
+        layers=layers,
+        grid=grid,
+        prefix=prefix,
+        patch_size=patch_size,
+    )
+    with watch("other"), inputs.on_device(), progress or Progress() as told:
         few, _ = leading(batches(inputs, watch))
         images = [few[place] for place in inputs.places]
         with autocast:
@@ -125,7 +143,8 @@ def head_subsets_of(
             patch_size=patch_size,
         )
         subsets_of = _subset_sizes(site, sizes)
-        distances = mean_distances(inputs, site, tokens, autocast, watch)
+        told.begin(inputs, (site, compared), times=2)
+        distances = mean_distances(inputs, site, tokens, autocast, watch, told)
         order = distances.argsort(stable=True).tolist()
         subsets = [
             order[start : start + k] for k in subsets_of for start in range(len(order) - k + 1)
@@ -133,7 +152,7 @@ def head_subsets_of(
         heads = HeadPass(inputs, site, subsets, sites, autocast, watch)
         if compared.note:
             say(heads.notes, f"{second.label}: {compared.note}")
-        heads.run()
+        heads.run(told)
     result = heads.metric.compute()
     shape = (len(subsets), len(sites))
     blank_subset, blank_layer = heads.metric.blanks()
@@ -160,27 +179,28 @@ def head_subsets_of(
     dataset["distance"].attrs |= {"long_name": "mean attention distance", "units": "pixels"}
     dataset["head_distance"].attrs["units"] = "pixels"
     dataset.attrs = {
-        "analysis": "head_subsets",
-        **model_facts("model_a", first),
-        **model_facts("model_b", second),
+        **run_attributes(facts),
         "layer_a": site.name,
-        "layers_b": as_attribute("first blocks" if layers is None else layers),
-        "dataset": as_attribute(inputs.loader.name),
-        "split": inputs.split,
         "examples": heads.examples,
-        "batch_size": inputs.loader.batch_size or 0,
         "batches": int(heads.metric.batches),
-        "order": inputs.order,
         "estimator": "unbiased",
         "se_df": result.df,
-        "seed": inputs.seed,
         "device": device_name(inputs.device),
-        "dtype": precision,
         "notes": "\n".join(heads.notes),
         **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
         **versions(),
     }
     return dataset
+
+
+def head_subsets_facts(inputs: Inputs, *, layers: LayerSpec | None, **asked) -> dict:
+    """What decides the numbers, as attributes of the result: models, images, what is asked."""
+    facts = {"analysis": "head_subsets"}
+    for side, place in zip("ab", inputs.places, strict=True):
+        facts |= model_facts(f"model_{side}", inputs.subjects[place])
+    facts["layers_b"] = as_attribute("first blocks" if layers is None else layers)
+    asked = {f"{name}_asked": as_attribute(value) for name, value in asked.items()}
+    return facts | data_facts(inputs) | asked
 
 
 def _chosen_site(

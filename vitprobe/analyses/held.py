@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor
 
 from vitprobe.analyses.schedule import SameStream
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.taps import Site, WriteWatch
 
 #: Features from which one activation fills a GPU, and gains nothing from company.
@@ -68,7 +68,7 @@ class Held:
         if written:
             raise InputError(
                 f"layer {written[0]!r} was overwritten later in the forward, but not in the "
-                "survey: use defer_bytes=0 (--defer-bytes 0)"
+                f"survey: use {option('defer_bytes', 0)}"
             )
 
     def release(self) -> None:

@@ -3,48 +3,32 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-from vitprobe.data import ImageData, ImageStream, PairedLoader, Transform, load_data
-from vitprobe.data.arrays import from_array
-from vitprobe.data.batch import class_count
-from vitprobe.data.model_input import ModelInput
-from vitprobe.errors import InputError, VitprobeWarning
-from vitprobe.models import (
-    build_model,
-    choose_device,
-    device_of,
-    dtype_of,
-    transform_of,
-    unwrapped,
+from vitprobe.analyses.subjects import (
+    ModelLike,
+    Subject,
+    is_as_given,
+    make_subject,
+    moved,
+    named_models,
 )
+from vitprobe.data import ImageData, PairedLoader, load_data
+from vitprobe.data.arrays import from_array
+from vitprobe.data.model_input import ModelInput
+from vitprobe.errors import InputError, VitprobeWarning, option
+from vitprobe.input_options import InputOptions, data_options
+from vitprobe.models import choose_device
 from vitprobe.taps import Survey, survey
 from vitprobe.taps.given import takes_of
 from vitprobe.text import printable
 
-ModelLike = str | nn.Module
 DataLike = str | Dataset | DataLoader | Tensor | np.ndarray | Iterable
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One model to look at: its label in the result, what it wants done to an image, its origin."""
-
-    model: nn.Module
-    label: str
-    transform: Transform
-    provenance: dict
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the model computes in: the type of its first floating-point parameter."""
-        return dtype_of(self.model)
 
 
 @dataclass(frozen=True)
@@ -54,15 +38,16 @@ class Inputs:
     subjects: one per distinct model, in the order given.
     places: for each model given, which subject it is.
     loader: yields each image once, transformed for each subject.
+    split: of a named data set, else "".
+    options: as they were given.
     """
 
     subjects: tuple[Subject, ...]
     places: tuple[int, ...]
     loader: PairedLoader
-    split: str  # of a named data set, else ""
+    split: str
     device: torch.device
-    seed: int
-    order: str  # "seeded", "file", or "as given" (see PairedLoader)
+    options: InputOptions
 
     @contextmanager
     def on_device(self):
@@ -72,111 +57,95 @@ class Inputs:
                 stack.enter_context(moved(subject.model, self.device))
             yield
 
+    @property
+    def autocast(self) -> torch.autocast:
+        """What a forward pass runs in: the type that was asked for."""
+        return autocast(self.device, self.options)
 
-@contextmanager
-def moved(model: nn.Module, device: torch.device):
-    """The model on the device inside, back where it was outside."""
-    home = device_of(model)
-    if home is None or home == device:
-        yield
-        return
-    model.to(device)
-    try:
-        yield
-    finally:
-        model.to(home)
+
+def autocast(device: torch.device, options: InputOptions) -> torch.autocast:
+    """The context of a forward pass of this precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16")
 
 
 def prepare(
     models: Sequence[ModelLike],
     data: DataLike,
+    options: InputOptions | None = None,
     *,
-    split: str = "test",
-    data_dir: str | None = None,
-    image_size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    batch_size: int | None = None,
-    examples: int | None = None,
     passes: int = 1,
-    order: str = "seeded",
-    workers: int = 0,
-    skip_bad_images: bool = False,
-    max_pixels: int | None = None,
-    ignore_orientation: bool = False,
-    device: str | torch.device | None = None,
-    seed: int = 0,
 ) -> Inputs:
     """Load models and data and fit each to the other.
 
     Args:
-        models: model specs or modules; naming one twice, or giving it once more in a wrapper,
-            gives one subject.
+        models: model specs (with labels: `early=vit@early.pt`), modules, or dicts label -> either;
+            naming one twice, or giving it once more in a wrapper, gives one subject.
         data: a data set's name, a Dataset, a DataLoader (of whose batches each model gets what its
             forward takes), a float tensor (N, C, H, W), or what else PairedLoader takes.
-        image_size: pixels, for every model given by name; None: the model's own, else the data's.
-        mean, std: three floats that override every other normalisation.
-        batch_size: None: min(256, max(32, examples // 8)).
-        max_pixels, ignore_orientation: how the images of a data set's name are decoded (see
-            `load_data`).
-        device: "auto" or None: that of a given module, else CUDA where there is one.
+        options: None: all as by default.
+        passes: times through the examples.
 
     Raises:
-        InputError: a model, data set, size or device that cannot be had.
+        InputError: a model, data set, size or device that cannot be had, or an option that does
+            not apply to these data.
     """
-    for model in models:
-        if not isinstance(model, (str, nn.Module)):
-            raise InputError(
-                f"a model is a spec such as 'vit' or a torch.nn.Module, not {type(model).__name__}"
-            )
-    models = [unwrapped(model) if isinstance(model, nn.Module) else model for model in models]
-    places = tuple(_first_place(model, models) for model in models)
-    models = [models[place] for place in dict.fromkeys(places)]
-    places = tuple(sorted(set(places)).index(place) for place in places)
-    device = choose_device(device, models)
-    if isinstance(data, str):
-        data = load_data(
-            data,
-            split=split,
-            data_dir=data_dir,
-            max_pixels=max_pixels,
-            ignore_orientation=ignore_orientation,
-        )
-    elif isinstance(data, np.ndarray):
-        data = from_array(data)
-    if batch_size is not None and batch_size < 4:
-        raise InputError(f"a batch of {batch_size} is too small: the estimators need at least 4")
-    as_given = isinstance(data, (Tensor, DataLoader))
-    if passes > 1 and _same_in_every_pass(data, order):
+    options = options or InputOptions()
+    named = named_models(models)
+    labels = [one.label for one in named]
+    distinct = list(dict.fromkeys(labels))
+    subjects_of = [named[labels.index(label)] for label in distinct]
+    device = choose_device(options.device, [one.model for one in subjects_of])
+    data = opened(data, options)
+    if passes > 1 and _same_in_every_pass(data, options.order):
         raise InputError(
             f"passes={passes} would repeat the very same batches: use the seeded order of a data "
             "set, a DataLoader that shuffles, or one pass"
         )
-    subjects = [make_subject(model, data, image_size, mean, std, seed) for model in models]
-    if as_given:  # nothing is done to these images, and nothing is claimed to be
-        subjects = [replace(subject, transform=Transform()) for subject in subjects]
+    subjects = tuple(make_subject(one, data, options) for one in subjects_of)
     loader = PairedLoader(
         data,
         [subject.transform for subject in subjects],
-        batch_size=batch_size,
-        examples=examples,
+        batch_size=options.batch_size,
+        examples=options.examples,
         passes=passes,
-        order=order,
-        seed=seed,
-        workers=workers,
-        skip_bad_images=skip_bad_images,
+        order=options.order,
+        seed=options.seed,
+        workers=options.workers,
+        skip_bad_images=options.skip_bad_images,
         takes=[takes_of(subject.model) for subject in subjects],
+        labels=[subject.label for subject in subjects],
     )
-    split = data.split if isinstance(data, ImageData) else ""
     return Inputs(
-        _relabelled(subjects),
-        places,
+        subjects,
+        tuple(distinct.index(label) for label in labels),
         loader,
-        split,
+        data.split if isinstance(data, ImageData) else "",
         device,
-        seed,
-        loader.order,
+        options,
     )
+
+
+def opened(data: DataLike, options: InputOptions) -> DataLike:
+    """The data set of a name, or images of an array; other data as they are.
+
+    Raises:
+        InputError: data that cannot be had; an option that would have no effect on these.
+    """
+    if isinstance(data, str):
+        return load_data(data, **data_options(options))
+    idle = options.changed(*data_options(options))
+    if is_as_given(data):
+        idle += options.changed("mean", "std")
+    if idle:
+        raise InputError(
+            f"{option(idle[0])} has no effect on a {type(data).__name__}: it is for "
+            + (
+                "images that are no tensors yet"
+                if idle[0] in ("mean", "std")
+                else "named data sets"
+            )
+        )
+    return from_array(data) if isinstance(data, np.ndarray) else data
 
 
 def say(notes: list[str], text: str) -> None:
@@ -205,68 +174,12 @@ def failed(label: str, images: Tensor | ModelInput, error: Exception) -> InputEr
     if isinstance(images, ModelInput):
         return InputError(f"{label} fails on the inputs {images} ({why})")
     size = "x".join(str(side) for side in images.shape[1:])
-    return InputError(f"{label} fails on images of {size} ({why}); is --image-size right?")
-
-
-def make_subject(model: ModelLike, data, image_size, mean, std, seed: int) -> Subject:
-    """One model, loaded where it is a spec, with the transform that fits it to the data.
-
-    Raises:
-        InputError: a model that cannot be had.
-    """
-    data_size = _image_size(data)
-    if isinstance(model, str):
-        label = model
-        model = build_model(
-            model,
-            fallback_classes=class_count(data),
-            image_size=image_size,
-            fallback_image_size=data_size,
-            seed=seed,
-        )
-    else:
-        model = unwrapped(model)
-        label = type(model).__name__
-        if any(is_lazy(parameter) for parameter in model.parameters()):
-            raise InputError(f"{label} has lazy parameters without values: run it once first")
-    transform = transform_of(model).filled(image_size=image_size)
-    if isinstance(data, (ImageData, ImageStream)):
-        transform = transform.filled(image_size=data_size, mean=data.mean, std=data.std)
-    transform = replace(transform, mean=mean or transform.mean, std=std or transform.std)
-    provenance = getattr(model, "provenance", None)
-    if not isinstance(provenance, dict):
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        provenance = {"spec": label, "name": label, "weights": "given", "parameters": parameters}
-    return Subject(model, label, transform, provenance)
-
-
-def _image_size(data) -> int | None:
-    """Side of the data's images in pixels, where they have one in common."""
-    if isinstance(data, Tensor):
-        return data.shape[-1] if data.ndim == 4 else None
-    return getattr(data.dataset if isinstance(data, DataLoader) else data, "image_size", None)
+    return InputError(
+        f"{label} fails on images of {size} ({why}); is {option('image_size')} right?"
+    )
 
 
 def _same_in_every_pass(data, order: str) -> bool:
     if isinstance(data, DataLoader):
         return isinstance(data.sampler, SequentialSampler)
     return isinstance(data, Tensor) or order == "file"
-
-
-def _first_place(model: ModelLike, models: Sequence[ModelLike]) -> int:
-    """Where this model is named first: the same module, or the same spec."""
-    same = (model is other or (isinstance(model, str) and model == other) for other in models)
-    return next(place for place, found in enumerate(same) if found)
-
-
-def numbered(labels: Sequence[str]) -> list[str]:
-    """Two modules of one class get numbers, so that no two subjects share a label."""
-    return [
-        f"{label} ({labels[:i].count(label) + 1})" if labels.count(label) > 1 else label
-        for i, label in enumerate(labels)
-    ]
-
-
-def _relabelled(subjects: list[Subject]) -> tuple[Subject, ...]:
-    labels = numbered([subject.label for subject in subjects])
-    return tuple(map(lambda subject, label: replace(subject, label=label), subjects, labels))

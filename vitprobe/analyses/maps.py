@@ -9,60 +9,57 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vitprobe.analyses.global_attention import choose_layers, global_attention
-from vitprobe.analyses.inputs import (
-    ModelLike,
-    Subject,
-    failed,
-    make_subject,
-    moved,
-    say,
-)
+from vitprobe.analyses.inputs import autocast, failed, opened, say
 from vitprobe.analyses.patch_filters import filter_components, patch_filters, position_similarity
-from vitprobe.analyses.pictures import choose
-from vitprobe.analyses.provenance import as_attribute, device_name, model_facts, strings, versions
+from vitprobe.analyses.pictures import Chosen, choose
+from vitprobe.analyses.provenance import (
+    as_attribute,
+    device_name,
+    model_facts,
+    run_attributes,
+    strings,
+    versions,
+)
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
-from vitprobe.data import ImageData, Transform, load_data
-from vitprobe.data.arrays import from_array
+from vitprobe.analyses.subjects import ModelLike, Subject, make_subject, moved, named_models
+from vitprobe.data import ImageData
 from vitprobe.errors import InputError
+from vitprobe.input_options import InputOptions, takes_inputs
 from vitprobe.models import choose_device
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
 from vitprobe.taps.tokens import has_class_token
 
+OPTIONS = (  # of single images
+    *("split", "data_dir", "image_size", "mean", "std", "max_pixels", "ignore_orientation"),
+    *("device", "precision", "seed"),
+)
 
+
+@takes_inputs(only=OPTIONS)
 def maps(
     model: ModelLike,
     data: str | Dataset | Tensor,
     index: int | Sequence[int] | None = None,
     *,
+    inputs: InputOptions,
     layers: str | Sequence[str] = "all",
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
-    image_size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    device: str | torch.device | None = None,
-    precision: str = "fp32",
-    seed: int = 0,
 ) -> xr.Dataset:
     """Attention maps of single images, and what the model knows of places and patches beforehand.
 
     Args:
         model: a model spec (`vit`, `deit_tiny_patch16_224`, ...) or any module with attention over
-            the whole image.
+            the whole image; or a dict of one under its label.
         data: a data set's name, a Dataset of images, `vitprobe.data.image_files(path)`, or a float
             tensor (N, C, H, W), taken as it is.
         index: which images, counted from 0 in stored order; None: all.
         layers: `all`, names of attention modules or of their blocks (`blocks.3`), globs, or a list.
         grid, prefix, patch_size: rows and columns of patches, tokens before them, pixels of a
             patch; None: read from the model.
-        image_size: pixels, for a model given by name; None: the model's own, else the data's.
-        mean, std: three floats that override every other normalisation.
-        device: None or "auto": that of a given module, else CUDA where there is one.
-        precision: `fp32`, or `bf16`: the forward pass under autocast; weights are computed in
-            float64 from the q and k that it gives.
-        seed: of random weights.
+        {inputs}
 
     Returns:
         Dataset, float64 except for `picture`:
@@ -82,16 +79,38 @@ def maps(
         InputError: no such image, no attention, or attention within windows or over several grids,
             where there is no map of the whole image.
     """
-    if precision not in ("fp32", "bf16"):
-        raise InputError(f"unknown precision {precision!r}: use fp32 or bf16")
-    if isinstance(data, str):
-        data = load_data(data)
-    elif isinstance(data, np.ndarray):
-        data = from_array(data)
-    device = choose_device(device, [model])
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-    subject = make_subject(model, data, image_size, mean, std, seed)
-    chosen = choose(data, index, Transform() if isinstance(data, Tensor) else subject.transform)
+    subject, chosen = prepare_maps(model, data, index, inputs)
+    return maps_of(
+        subject, chosen, inputs, layers=layers, grid=grid, prefix=prefix, patch_size=patch_size
+    )
+
+
+def prepare_maps(
+    model: ModelLike, data, index: int | Sequence[int] | None, inputs: InputOptions
+) -> tuple[Subject, Chosen]:
+    """The model and the images of `maps`, made ready."""
+    data = opened(data, inputs)
+    named = named_models([model])
+    if len(named) > 1:
+        raise InputError(f"one model is looked at, not {len(named)}: call it for each")
+    subject = make_subject(named[0], data, inputs)
+    return subject, choose(data, index, subject.transform)
+
+
+def maps_of(
+    subject: Subject,
+    chosen: Chosen,
+    inputs: InputOptions,
+    *,
+    layers: str | Sequence[str] = "all",
+    grid: tuple[int, int] | None = None,
+    prefix: int | None = None,
+    patch_size: int | tuple[int, int] | None = None,
+) -> xr.Dataset:
+    """`maps` of what `prepare_maps` gives."""
+    device = choose_device(
+        inputs.device, [subject.model] if inputs.device in (None, "auto") else []
+    )
     notes: list[str] = []
     attention, rollout, pictures, tokens = [], [], [], None
     with torch.no_grad(), moved(subject.model, device):
@@ -110,7 +129,7 @@ def maps(
                     patch_size=patch_size,
                 )
                 class_token = tokens.prefix > 0 and has_class_token(subject.model)
-            with autocast:
+            with autocast(device, inputs):
                 rows, rolled = _one_image(subject, x, sites, tokens, class_token)
             attention.append([rows[name] for name in wanted])
             rollout.append([rolled[name] for name in wanted])
@@ -142,24 +161,38 @@ def maps(
     )
     result["attention"].attrs["long_name"] = "attention to each patch"
     result["rollout"].attrs["long_name"] = "attention rollout"
+    asked = {"layers": layers, "grid": grid, "prefix": prefix, "patch_size": patch_size}
     result.attrs = {
-        "analysis": "maps",
-        **model_facts("model", subject),
-        "layers": as_attribute(layers),
-        "dataset": as_attribute(chosen.name),
-        "split": data.split if isinstance(data, ImageData) else "",
+        **run_attributes(maps_facts(subject, chosen, inputs, **asked)),
         "query": "class token" if class_token else "mean over queries",
         "patch_height": tokens.patch_height,
         "patch_width": tokens.patch_width,
         "prefix": tokens.prefix,
         **missing,
-        "seed": seed,
         "device": device_name(device),
-        "dtype": precision,
         "notes": "\n".join(notes),
         **versions(),
     }
     return result
+
+
+def maps_facts(
+    subject: Subject, chosen: Chosen, inputs: InputOptions, *, layers="all", **tokens
+) -> dict:
+    """What decides the numbers, as attributes of the result: model, images, what is asked."""
+    asked = {f"{name}_asked": as_attribute(value) for name, value in tokens.items()}
+    return {
+        "analysis": "maps",
+        **model_facts("model", subject),
+        "layers": as_attribute(layers),
+        "dataset": as_attribute(chosen.name),
+        "split": chosen.data.split if isinstance(chosen.data, ImageData) else "",
+        "images": as_attribute(chosen.labels),
+        "ignore_orientation": int(inputs.ignore_orientation),
+        "seed": inputs.seed,
+        "dtype": inputs.precision,
+        **asked,
+    }
 
 
 def _one_image(

@@ -1,20 +1,52 @@
-"""A bar of the examples done, at a terminal."""
+"""What a pass tells of itself while it runs, and a bar of it."""
 
-from contextlib import contextmanager
+from typing import Any
 
 from vitprobe.analyses.inputs import Inputs
 
 
-@contextmanager
-def progress_bar(shown: bool, inputs: Inputs):
-    """A function that takes the number of examples done, and draws a bar where asked for."""
-    if not shown:
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+class Progress:
+    """Is told by a pass what it does, inside `with`; this one keeps it to itself."""
 
-    total, console = inputs.loader.examples, Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("examples", total=total and total * inputs.loader.passes)
-        yield lambda done: progress.advance(task, done)
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+    def begin(self, inputs: Inputs, found: Any, times: int = 1) -> None:
+        """What will be read is known, and no batch was computed yet.
+
+        found: the models' layers, in the form of the analysis. times: through the loader.
+        """
+
+    def advance(self, n: int) -> None:
+        """A batch of n examples was computed."""
+
+
+class Bar(Progress):
+    """A bar of the examples done, on stderr, where that is a terminal."""
+
+    _bar = None
+
+    def __exit__(self, *error) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, inputs: Inputs, found: Any, times: int = 1) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as RichProgress
+
+        console = Console(stderr=True)
+        hidden = not console.is_terminal
+        # what is printed meanwhile keeps its own way: stdout may be a file
+        self._bar = RichProgress(
+            console=console, transient=True, disable=hidden, redirect_stdout=False
+        )
+        self._bar.start()
+        total = inputs.loader.examples
+        total = total and total * inputs.loader.passes * times
+        self._task = self._bar.add_task("examples", total=total)
+
+    def advance(self, n: int) -> None:
+        self._bar.advance(self._task, n)

@@ -1,26 +1,56 @@
 """Where the numbers come from, as attributes that a netCDF file can hold."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
 
-from vitprobe.analyses.inputs import Subject
+from vitprobe.analyses.inputs import Inputs
+from vitprobe.analyses.subjects import Subject
 from vitprobe.text import printable
 
 
 def model_facts(key: str, subject: Subject) -> dict:
-    """The model's label under `key`, and `key_name`, `key_weights`, `key_image_size`, ..."""
+    """The model's label under `key`, and `key_spec`, `key_weights`, `key_image_size`, ..."""
     facts = {key: as_attribute(subject.label)}
     for name, value in subject.provenance.items():
-        if name != "spec":
-            facts[f"{key}_{name}"] = as_attribute(value)
+        facts[f"{key}_{name}"] = as_attribute(value)
     facts[f"{key}_image_size"] = as_attribute(subject.transform.image_size)
     for name in ("mean", "std"):
         values = getattr(subject.transform, name)
         facts[f"{key}_{name}"] = as_attribute(values and [round(value, 4) for value in values])
     return facts
+
+
+def data_facts(inputs: Inputs) -> dict:
+    """What decides the numbers, beside the models and what is asked of them: the images."""
+    loader, options = inputs.loader, inputs.options
+    return {
+        "dataset": as_attribute(loader.name),
+        "split": inputs.split,
+        "examples_planned": loader.examples or 0,  # 0: a stream's are not known
+        "batch_size": loader.batch_size or 0,
+        "order": loader.order,
+        "seed": options.seed,
+        "ignore_orientation": int(options.ignore_orientation),
+        "skip_bad_images": int(options.skip_bad_images),
+        "dtype": options.precision,
+    }
+
+
+def run_attributes(facts: Mapping[str, Any]) -> dict:
+    """The facts that decide a result and are known before it; and `run`, their SHA-256: two results
+    that share it are of one run."""
+    return {**facts, "run": run_id(facts)}
+
+
+def run_id(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of facts, in hex."""
+    return hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()
 
 
 def versions() -> dict:

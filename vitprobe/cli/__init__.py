@@ -13,7 +13,7 @@ import typer
 
 import vitprobe
 from vitprobe.cli import _ending as ending
-from vitprobe.errors import InputError, Stopped, did_you_mean, stop_behind
+from vitprobe.errors import InputError, Stopped, did_you_mean, stop_behind, typed_options
 
 app = typer.Typer(
     help="How a vision model sees, layer by layer, and how two of them differ.",
@@ -53,7 +53,7 @@ def main() -> None:
     """Run the command and end with its exit code: see `_ending`."""
     if sys.stdout is None:  # closed by the caller
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
-    with ending.stoppable():
+    with ending.stoppable(), typed_options():
         code = _run(sys.argv[1:] or ["--help"])
     sys.exit(code)
 

@@ -1,6 +1,7 @@
 """What `vitprobe attention` prints and the table it writes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,13 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 
+from vitprobe.analyses.attention_pass import Heads
+from vitprobe.analyses.inputs import Inputs
+from vitprobe.analyses.provenance import model_facts
+from vitprobe.cli import _told
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
+from vitprobe.taps.token_grid import TokenGrid
 
 _QUANTITIES = ("distance", "distance_raw", "patch_mass", "entropy")
 
@@ -37,45 +43,46 @@ def csv_bytes(result: xr.Dataset) -> bytes:
     return pd.DataFrame(columns).to_csv(index=False).encode()
 
 
-def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
-    """What was looked at, each layer's heads, where the seconds went, what was written."""
-    console = new_console()
-    first = results[0].attrs
-    for result in results:
-        _say_model(console, result)
-    batches = f"{first['batches']} batch{'' if first['batches'] == 1 else 'es'}"
-    say(
-        console,
-        "data",
-        f"{first['dataset']} {first['split']}: {first['examples']:,} examples in {batches} "
-        f"of {first['batch_size']}, {first['order']} order",
+class Told(_told.Told):
+    """Prints models, layers and data before the first batch."""
+
+    def describe(self, console: Console, inputs: Inputs, found: Sequence[Heads]) -> None:
+        for heads in found:
+            facts = model_facts("model", heads.subject)
+            facts["model_image_size"] = ", ".join(map(str, heads.image_size))
+            say_model(console, facts, "model")
+            grids = Counter(
+                _lie(heads.grids[site.name], site.per_image)
+                for site in heads.sites
+                if site.name in heads.grids
+            )
+            say(console, "", f"layers: {counted(grids)}")
+            if heads.refused:
+                reasons = Counter(site.reason for site in heads.refused)
+                say(console, "", f"left out: {counted(reasons)}")
+
+
+def _lie(grid: TokenGrid, windows: int) -> str:
+    """Where a layer's tokens are."""
+    text = (
+        f"{grid.rows} x {grid.columns} patches of {grid.patch_height:g} x {grid.patch_width:g} px"
     )
+    if grid.prefix:
+        text += f" and {grid.prefix} more token{'s' if grid.prefix > 1 else ''}"
+    return f"{text}, in {windows} windows" if windows > 1 else text
+
+
+def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
+    """What has no value, each layer's heads, where the seconds went, what was written."""
+    console = new_console()
+    for result in results:
+        if blanks := Counter(filter(None, result["blank"].values.tolist())):
+            say(console, "blank", f"{result.attrs['model']}: {counted(blanks)}")
     for result in results:
         console.print()
         _print_layers(console, result)
-    say_end(console, first, paths)
+    say_end(console, results[0].attrs, paths)
     say_random(console, [(result.attrs, "model") for result in results])
-
-
-def _say_model(console: Console, result: xr.Dataset) -> None:
-    say_model(console, result.attrs, "model")
-    grids = Counter()
-    for rows, columns, prefix, height, width, windows in zip(
-        *(
-            result[name].values
-            for name in ("rows", "columns", "prefix", "patch_height", "patch_width", "windows")
-        ),
-        strict=True,
-    ):
-        if rows > 0:
-            lie = f"{rows} x {columns} patches of {height:g} x {width:g} px"
-            more = f" and {prefix} more token{'s' if prefix > 1 else ''}" if prefix else ""
-            grids[f"{lie}{more}{f', in {windows} windows' if windows > 1 else ''}"] += 1
-    say(console, "", f"layers: {counted(grids)}")
-    if refused := Counter(result["left_out_reason"].values.tolist()):
-        say(console, "", f"left out: {counted(refused)}")
-    if blanks := Counter(filter(None, result["blank"].values.tolist())):
-        say(console, "", f"blank: {counted(blanks)}")
 
 
 def _print_layers(console: Console, result: xr.Dataset) -> None:

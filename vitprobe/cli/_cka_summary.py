@@ -1,6 +1,7 @@
 """What `vitprobe cka` prints and the table it writes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,13 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 
+from vitprobe.analyses.inputs import Inputs
+from vitprobe.analyses.provenance import model_facts
+from vitprobe.analyses.subjects import Subject
+from vitprobe.cli import _told
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
+from vitprobe.taps import Selection
 
 _MOST_ROWS = 40  # of best matches; above that only block outputs are printed, the CSV has all
 
@@ -30,20 +36,37 @@ def csv_bytes(result: xr.Dataset) -> bytes:
     return table.to_csv(index=False).encode()
 
 
+class Told(_told.Told):
+    """Prints models, layers and data before the first batch."""
+
+    def __init__(self, estimator: str, kernel: str):
+        self.estimator, self.kernel = estimator, kernel
+
+    def describe(
+        self, console: Console, inputs: Inputs, found: Sequence[tuple[Subject, Selection]]
+    ) -> None:
+        said = None
+        for subject, selection in found:
+            if subject.label != said:  # a model may be looked at in several ways
+                say_model(console, model_facts("model", subject), "model")
+            said = subject.label
+            sites, folded = len(selection.sites), len(selection.folded)
+            more = f"; {folded} more hand on another's tensor" if folded else ""
+            say(console, "", f"{sites} site{'' if sites == 1 else 's'}{more}")
+            if selection.left_out:
+                say(console, "", f"left out: {counted(Counter(selection.left_out.values()))}")
+        self.tokens = list(dict.fromkeys(selection.tokens for _, selection in found))
+
+    def data(self, inputs: Inputs) -> str:
+        tokens = ", ".join(self.tokens)
+        return f"{super().data(inputs)}; CKA {self.estimator}, {self.kernel}, tokens {tokens}"
+
+
 def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
-    """What was compared, each layer's best match, where the seconds went, what was written."""
+    """What has no value, each layer's best match, where the seconds went, what was written."""
     console = new_console()
     first = results[0].attrs
-    _print_models(console, results)
-    passes = f", {first['passes']} passes" if first["passes"] > 1 else ""
-    batches = f"{first['batches']} batch{'' if first['batches'] == 1 else 'es'}"
-    say(
-        console,
-        "data",
-        f"{first['dataset']} {first['split']}: {first['examples']:,} examples{passes} in {batches} "
-        f"of {first['batch_size']}, {first['order']} order; CKA {first['estimator']}, "
-        f"{first['kernel']}, tokens {first['tokens']}",
-    )
+    _print_blanks(console, results)
     crossed = [result for result in results if result.attrs["model_a"] != result.attrs["model_b"]]
     for result in crossed or results:
         console.print()
@@ -52,30 +75,15 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     say_random(console, [(result.attrs, f"model_{side}") for result in results for side in "ab"])
 
 
-def _print_models(console: Console, results: list[xr.Dataset]) -> None:
-    shown = set()
+def _print_blanks(console: Console, results: list[xr.Dataset]) -> None:
+    reasons = {}
     for result in results:
         for side in "ab":
-            facts = result.attrs
-            name = facts[f"model_{side}"]
-            if name in shown:
-                continue
-            shown.add(name)
-            sites, folded = result.sizes[f"layer_{side}"], result.sizes[f"folded_{side}"]
-            say_model(console, facts, f"model_{side}")
-            say(
-                console,
-                "",
-                f"{sites} sites" + (f"; {folded} more hand on another's tensor" if folded else ""),
-            )
-            if result.sizes[f"left_out_{side}"]:
-                say(console, "", f"left out: {_reasons(result, side)}")
-            if blanks := Counter(filter(None, result[f"blank_{side}"].values.tolist())):
-                say(console, "", f"blank: {counted(blanks)}")
-
-
-def _reasons(result: xr.Dataset, side: str) -> str:
-    return counted(Counter(result[f"left_out_reason_{side}"].values.tolist()))
+            blanks = Counter(filter(None, result[f"blank_{side}"].values.tolist()))
+            reasons.setdefault(result.attrs[f"model_{side}"], blanks)
+    for model, blanks in reasons.items():
+        if blanks:
+            say(console, "blank", f"{model}: {counted(blanks)}")
 
 
 def _print_best_matches(console: Console, result: xr.Dataset) -> None:

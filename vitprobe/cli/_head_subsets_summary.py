@@ -7,27 +7,40 @@ import xarray as xr
 from rich.cells import cell_len
 from rich.console import Console
 
+from vitprobe.analyses.inputs import Inputs
+from vitprobe.analyses.provenance import model_facts
+from vitprobe.cli import _told
 from vitprobe.cli._summary import new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
 from vitprobe.figures.names import short_names
+from vitprobe.taps import Selection
+from vitprobe.taps.attention import AttentionSite
 
 _MOST_LAYERS = 6
 _LEAST = 8  # characters of a layer's name
 _MOST_HEADS = 20  # of a list of heads; a longer one is broken
 
 
+class Told(_told.Told):
+    """Prints models, layers and data before the first batch."""
+
+    def describe(
+        self, console: Console, inputs: Inputs, found: tuple[AttentionSite, Selection]
+    ) -> None:
+        site, compared = found
+        layers = len(compared.sites)
+        looked_at = (f"{site.heads} heads of {site.name}", f"{layers} layer{'s'[: layers != 1]}")
+        for place, what in zip(inputs.places, looked_at, strict=True):
+            say_model(console, model_facts("model", inputs.subjects[place]), "model")
+            say(console, "", what)
+
+    def data(self, inputs: Inputs) -> str:
+        return f"{super().data(inputs)}, gone through twice"
+
+
 def print_summary(result: xr.Dataset, paths: list[Path]) -> None:
-    """What was compared, every subset's distance and CKA, the seconds, what was written."""
+    """Every subset's distance and CKA, the seconds, what was written."""
     console, attrs = new_console(), result.attrs
-    for key in ("model_a", "model_b"):
-        say_model(console, attrs, key)
-    say(
-        console,
-        "data",
-        f"{attrs['dataset']} {attrs['split']}: {attrs['examples']:,} examples in "
-        f"{attrs['batches']} batch{'' if attrs['batches'] == 1 else 'es'} of "
-        f"{attrs['batch_size']}, {attrs['order']} order",
-    )
     console.print()
     _print_subsets(console, result)
     say_end(console, attrs, paths)

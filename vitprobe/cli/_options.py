@@ -1,12 +1,20 @@
 """Options that several commands share, and how their texts become values."""
 
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import Field
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from vitprobe import input_options
 from vitprobe.errors import InputError
+from vitprobe.input_options import IMAGES, RUN, InputOptions
 
-_DATA, _RUN = "Images", "Run"
+MODELS = (
+    r"NAME\[(ARG=VALUE)]\[@WEIGHTS] or LABEL=that: vit@digits, early=resnet20@weights.th, any timm "
+    "name, torchvision:NAME, hf:REPOSITORY_OR_FOLDER, package.module:callable; WEIGHTS: random, "
+    "pretrained, digits or a file"
+)
 
 Dataset = Annotated[
     str,
@@ -14,117 +22,78 @@ Dataset = Annotated[
         help="digits (embedded), cifar10, cifar100, svhn, mnist, fashionmnist, imagefolder:PATH, "
         "zip:PATH, npz:PATH, wds:PATTERN (WebDataset shards) or hfds:NAME_OR_FOLDER (Hugging "
         "Face's datasets).",
-        rich_help_panel=_DATA,
+        rich_help_panel=IMAGES,
     ),
-]
-Split = Annotated[str, typer.Option(help="train or test.", rich_help_panel=_DATA)]
-DataDir = Annotated[
-    str | None,
-    typer.Option(
-        help="Where data sets are downloaded to on first use.",
-        rich_help_panel=_DATA,
-        show_default=False,
-    ),
-]
-Order = Annotated[
-    str,
-    typer.Option(
-        help="seeded: one permutation, the same for all models; file: as stored.",
-        rich_help_panel=_DATA,
-    ),
-]
-Examples = Annotated[
-    int | None,
-    typer.Option(
-        help="Use the first N of the order (default: all).",
-        rich_help_panel=_DATA,
-        metavar="N",
-        show_default=False,
-    ),
-]
-ImageSize = Annotated[
-    int | None,
-    typer.Option(
-        help="Pixels, for every model (default: the checkpoint's, the model's, else the data's).",
-        rich_help_panel=_DATA,
-        show_default=False,
-    ),
-]
-Mean = Annotated[
-    str | None,
-    typer.Option(
-        help="R,G,B to normalise with, in 0..1, for every model.",
-        rich_help_panel=_DATA,
-        metavar="R,G,B",
-        show_default=False,
-    ),
-]
-Std = Annotated[
-    str | None,
-    typer.Option(
-        help="The same for the standard deviation.",
-        rich_help_panel=_DATA,
-        metavar="R,G,B",
-        show_default=False,
-    ),
-]
-SkipBadImages = Annotated[
-    bool,
-    typer.Option(
-        "--skip-bad-images", help="Go on without images that cannot be read.", rich_help_panel=_DATA
-    ),
-]
-MaxPixels = Annotated[
-    int | None,
-    typer.Option(
-        help="Refuse images of more pixels (default: 64 million).",
-        rich_help_panel=_DATA,
-        metavar="N",
-        min=1,
-        show_default=False,
-    ),
-]
-IgnoreOrientation = Annotated[
-    bool,
-    typer.Option(
-        "--ignore-orientation",
-        help="Keep images as they are stored, whatever EXIF says of how the camera was held.",
-        rich_help_panel=_DATA,
-    ),
-]
-Workers = Annotated[
-    int, typer.Option(help="Processes that read images.", rich_help_panel=_RUN, min=0)
-]
-BatchSize = Annotated[
-    int | None,
-    typer.Option(
-        help="Images a batch (default: an eighth of the examples, from 32 to 256).",
-        rich_help_panel=_RUN,
-        show_default=False,
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_RUN)]
-Precision = Annotated[
-    str, typer.Option(help="fp32, or bf16: the forward pass under autocast.", rich_help_panel=_RUN)
 ]
 DeferBytes = Annotated[
     int | None,
     typer.Option(
         help="Bytes of activations that may be held to be reduced many at once, where "
         "VITPROBE_SCHEDULE is grouped or overlapped (default: 1/32 of a GPU's memory).",
-        rich_help_panel=_RUN,
+        rich_help_panel=RUN,
         metavar="N",
         min=0,
         show_default=False,
     ),
 ]
-Seed = Annotated[
-    int, typer.Option(help="Of random weights and of the order.", rich_help_panel=_RUN)
-]
 Output = Annotated[
     str,
-    typer.Option(help="Folder that the files are written to.", rich_help_panel=_RUN, metavar="DIR"),
+    typer.Option(help="Folder that the files are written to.", rich_help_panel=RUN, metavar="DIR"),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the files (default: what was done, models, what is not as by default).",
+        rich_help_panel=RUN,
+        metavar="NAME",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace results of another run that have the name (default: its own alone).",
+        rich_help_panel=RUN,
+    ),
+]
+
+_TYPES = get_type_hints(InputOptions) | {"mean": str | None, "std": str | None, "device": str}
+_FORMS = {
+    "examples": {"metavar": "N"},
+    "mean": {"metavar": "R,G,B"},
+    "std": {"metavar": "R,G,B"},
+    "max_pixels": {"metavar": "N", "min": 1},
+    "workers": {"min": 0},
+}
+
+
+def takes_inputs(**told: Any) -> Callable:
+    """Gives a command with a parameter `inputs` the options of InputOptions, each as `--option`;
+    see `vitprobe.input_options.takes_inputs`."""
+    return input_options.takes_inputs(annotate=_typed, made=_made, **told)
+
+
+def _typed(field: Field) -> Any:
+    about = field.metadata
+    shown = field.default is not None and field.default is not False
+    names = [f"--{field.name.replace('_', '-')}"] if field.default is False else []
+    return Annotated[
+        _TYPES[field.name],
+        typer.Option(
+            *names,
+            help=about["help"],
+            rich_help_panel=about["panel"],
+            show_default=shown,
+            **_FORMS.get(field.name, {}),
+        ),
+    ]
+
+
+def _made(**values: Any) -> InputOptions:
+    for name in ("mean", "std"):
+        values[name] = channels(f"--{name}", values.get(name))
+    return InputOptions(**values)
 
 
 def channels(option: str, text: str | None) -> tuple[float, float, float] | None:

@@ -1,58 +1,116 @@
-"""Results to files: made in memory first, then all of them or none."""
+"""Results to files: all of them or none, and never in the place of another run's."""
 
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5netcdf
+import typer
 import xarray as xr
 from xarray.backends import H5NetCDFStore
 
+from vitprobe.analyses.provenance import run_id
+from vitprobe.cli._names import file_names, joint, stems
 from vitprobe.errors import InputError
-from vitprobe.file_names import distinct, file_word, joined, shortened
-from vitprobe.text import printable
-from vitprobe.writing import write_together
+from vitprobe.file_names import file_word, joined
+from vitprobe.text import SHORT, printable
+from vitprobe.writing import check_folder, write_together
 
-Writer = Callable[[xr.Dataset], bytes]
+Writer = Callable[[xr.Dataset], bytes | None]
+RESULT = ".nc"
+_MOST = 3  # differences that are told
 
 
-def stem(analysis: str, names: Iterable[str]) -> str:
-    """`cka-vit-resnet18`: analysis and models, or study, in characters any file system takes.
+class ResultFiles:
+    """The files of one command's results.
 
-    names: model specs; of weights in a file, the file's name without its ending counts.
+    folder: as typed. writers: suffix -> function, for each result; `.nc` is one of them. What gives
+    None is not written.
+    together: suffix -> function that makes one file of all results. name: what they are called
+    instead of what was done. overwrite: take the place of whatever has the name.
+
+    Raises:
+        InputError: the folder cannot be written to.
     """
-    parts = [analysis]
-    for each in names:
-        name, _, weights = each.partition("@")
-        parts.append(f"{name}@{Path(weights).stem}" if weights else name)
-    return joined([file_word(part) for part in parts])
 
+    def __init__(
+        self,
+        folder: str,
+        writers: Mapping[str, Writer],
+        *,
+        name: str | None = None,
+        overwrite: bool = False,
+        together: Mapping[str, Callable[[Sequence[xr.Dataset]], bytes]] | None = None,
+        option: str = "--output",
+    ):
+        self.folder, self.writers = check_folder(folder, option=option), dict(writers)
+        self.name, self.overwrite, self.together = name, overwrite, dict(together or {})
+        self.option = option
+        if name is not None and (not name.strip() or file_word(name).strip(".") != name):
+            raise InputError(f"--name {printable(name)!r} is no file name: use letters and digits")
 
-def stem_of(dataset: xr.Dataset) -> str:
-    """The `stem` of a result."""
-    attrs = dataset.attrs
-    keys = [key for key in ("study", "model", "model_a", "model_b") if key in attrs]
-    return stem(attrs["analysis"], [attrs[key] for key in keys])
+    def settle(self, runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> None:
+        """Choose the names, before anything is computed: a run takes its own place again, and never
+        that of another.
 
+        runs: for each result, the facts that decide it. words: beside these, what is not as by
+        default.
 
-def file_names(
-    stems: Sequence[str], suffixes: Iterable[str], together: Iterable[str] = ()
-) -> list[str]:
-    """The names of the files of results, in order.
+        Raises:
+            InputError: the name that was asked for is taken by another run; or a file cannot be
+                written.
+        """
+        self._runs, self._words = runs, words
+        check_folder(self.folder, self._chosen(), self.option)
 
-    stems: of the results, all of one analysis. suffixes: `.nc` or `-filters.png`, for each of them;
-    together: for one file of them all.
-    """
-    # two results may share a name: models of two files that are called alike, say
-    ends = [(name, suffix) for name in distinct(stems) for suffix in suffixes]
-    ends += [(_joint(stems), suffix) for suffix in together]
-    names = []
-    for name, suffix in ends:
-        body, _, kind = suffix.rpartition(".")
-        names.append(f"{shortened(name + body)}.{kind}")
-    return names
+    def _chosen(self) -> list[str]:
+        runs, words = self._runs, self._words
+        names = stems(runs, words)
+        whole = joint(runs, words)
+        if self.name is not None:
+            names = [self.name] if len(runs) == 1 else _under(self.name, runs, names)
+            whole = self.name
+        free = [self._free(name, run) for name, run in zip(names, runs, strict=True)]
+        if free != names:
+            whole = f"{whole}-{run_id({'runs': list(map(run_id, runs))})[:8]}"
+        return file_names(free, list(self.writers)) + file_names([whole], list(self.together))
+
+    def _free(self, name: str, run: Mapping[str, Any]) -> str:
+        path = self.folder / file_names([name], [RESULT])[0]
+        held = None if self.overwrite or not path.exists() else _attributes(path)
+        if held is None or held.get("run") == run_id(run):
+            return name
+        why = f"{printable(path)} holds another run ({_differences(held, run)})"
+        if self.name is not None:
+            raise InputError(f"{why}: give another --name, or --overwrite")
+        other = f"{name}-{run_id(run)[:8]}"
+        typer.echo(f"note: {why}: this one is {other}{RESULT}", err=True)
+        return other
+
+    def save(self, results: Sequence[xr.Dataset]) -> list[Path]:
+        """Each result by each writer, and those of all together: all of them or none.
+
+        Returns:
+            The paths written, in order.
+
+        Raises:
+            InputError: the folder refuses. The files are then in a new folder for temporary files,
+                which the message names, unless that refuses too.
+        """
+        contents = [write(result) for result in results for write in self.writers.values()]
+        contents += [write(results) for write in self.together.values()]
+        names = self._chosen()  # once more: another run may have ended meanwhile
+        found = zip(names, contents, strict=True)
+        files = {name: content for name, content in found if content is not None}
+        try:
+            return write_together(self.folder, files)
+        except (OSError, InputError) as error:
+            why = error if isinstance(error, InputError) else error.strerror or error
+            line = f"cannot write to {printable(self.folder)}: {why}"
+            raise InputError(f"{line}{_saved_elsewhere(files)}") from error
 
 
 def netcdf(dataset: xr.Dataset) -> bytes:
@@ -63,34 +121,43 @@ def netcdf(dataset: xr.Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def save(
-    datasets: list[xr.Dataset],
-    folder: Path,
-    writers: Mapping[str, Writer],
-    together: Mapping[str, Callable[[], bytes]] | None = None,
-) -> list[Path]:
-    """Each dataset by each writer (suffix -> function) to files, all of them or none.
+def _under(name: str, runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """`NAME-vit-resnet18` for each of several results."""
+    return [
+        joined([name, each.removeprefix(f"{run['analysis']}-")])
+        for run, each in zip(runs, names, strict=True)
+    ]
 
-    together: suffix -> function that makes a file of all datasets, named after all of them.
 
-    Returns:
-        The paths written, in order.
-
-    Raises:
-        InputError: the folder refuses. The files are then in a new folder for temporary files,
-            which the message names, unless that refuses too.
-    """
-    together = together or {}
-    names = file_names([stem_of(dataset) for dataset in datasets], writers, together)
-    contents = [write(dataset) for dataset in datasets for write in writers.values()]
-    contents += [write() for write in together.values()]
-    files = dict(zip(names, contents, strict=True))
+def _attributes(path: Path) -> Mapping[str, Any]:
+    """Those of a result; {} of a file that is none."""
     try:
-        return write_together(folder, files)
-    except (OSError, InputError) as error:
-        why = error if isinstance(error, InputError) else error.strerror or error
-        line = f"cannot write to {printable(folder)}: {why}"
-        raise InputError(f"{line}{_saved_elsewhere(files)}") from error
+        with h5netcdf.File(path, "r") as file:
+            return dict(file.attrs)
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _differences(held: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """What a file says that is not so of this run, in a few words."""
+    if "analysis" not in held:
+        return "it is no result of vitprobe"
+    found = [
+        f"{key.replace('_', ' ')} {_brief(held[key])}, now {_brief(value)}"
+        for key, value in run.items()
+        if key in held and not _same(held[key], value)
+    ]
+    if not found:
+        return "of another version of vitprobe"
+    return "; ".join(found[:_MOST]) + ("; ..." if len(found) > _MOST else "")
+
+
+def _same(old: Any, new: Any) -> bool:
+    return str(old) == str(new) or (isinstance(new, float) and float(old) == new)
+
+
+def _brief(value: Any) -> str:
+    return printable(str(value)[:12] if len(str(value)) == 64 else str(value), SHORT) or "none"
 
 
 def _saved_elsewhere(files: Mapping[str, bytes]) -> str:
@@ -105,9 +172,3 @@ def _saved_elsewhere(files: Mapping[str, bytes]) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         return "; nothing was written"
     return f"; the results are in {folder} instead"
-
-
-def _joint(stems: Sequence[str]) -> str:
-    """`attention-vit-deit`: the analysis and the models of all results."""
-    analysis = stems[0].partition("-")[0]
-    return joined([analysis, *(name.removeprefix(f"{analysis}-") for name in stems)])

@@ -48,7 +48,10 @@ def say_model(console: Console, attrs: dict, key: str) -> None:
     weights = "" if weights.startswith("weights of ") else weights
     parts = [weights, f"{int(facts['parameters']):,} parameters", pixels(facts["image_size"])]
     parts.append(f"mean {_once(facts['mean']) or 0}, std {_once(facts['std']) or 1}")
-    say(console, "model", f"{attrs[key]}: {', '.join(filter(None, parts))}")
+    label, spec = attrs[key], str(facts.get("spec", "")).removesuffix("@random")
+    if spec and spec != label.removesuffix("@random"):
+        label = f"{label} ({spec})"
+    say(console, "model", f"{label}: {', '.join(filter(None, parts))}")
     if remarks:
         say(console, "", "; ".join(remarks))
 
@@ -58,14 +61,11 @@ def say_random(console: Console, models: Sequence[tuple[dict, str]]) -> None:
 
     models: attributes and the key under which a model's facts stand in them.
     """
-    from vitprobe.models.from_user import UserSource
     from vitprobe.models.names import find_source
     from vitprobe.models.spec import DIGITS, PRETRAINED, RANDOM, SHIPPED
 
     found = [attrs[f"{key}_name"] for attrs, key in models if attrs[f"{key}_weights"] == RANDOM]
     sources = [find_source(name) for name in dict.fromkeys(found)]
-    # what a callable of the user's returns may be trained: only the user knows
-    sources = [source for source in sources if not isinstance(source, UserSource)]
     shipped = [f"{each.name}@{DIGITS}" for each in sources if each.name in SHIPPED]
     hubs = []
     for source in sources:

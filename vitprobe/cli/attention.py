@@ -5,31 +5,20 @@ from typing import Annotated
 import typer
 
 from vitprobe.cli import _options as options
+from vitprobe.input_options import InputOptions
 
 _GRID = "Tokens (where a model does not say)"
 
 
+@options.takes_inputs(batch_size=64)
 def command(
     models: Annotated[
         str,
-        typer.Option(
-            help=r"One or more specs NAME\[(ARG=VALUE)]\[@random|pretrained|digits|FILE], with "
-            "commas: vit@digits, vit@weights.pth, any timm name, torchvision:NAME, "
-            "hf:REPOSITORY_OR_FOLDER, package.module:callable.",
-            show_default=False,
-        ),
+        typer.Option(help=f"One or more with commas, each {options.MODELS}.", show_default=False),
     ],
+    *,
     dataset: options.Dataset = "digits",
-    split: options.Split = "test",
-    data_dir: options.DataDir = None,
-    order: options.Order = "seeded",
-    examples: options.Examples = None,
-    image_size: options.ImageSize = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    skip_bad_images: options.SkipBadImages = False,
-    max_pixels: options.MaxPixels = None,
-    ignore_orientation: options.IgnoreOrientation = False,
+    inputs: InputOptions,
     grid: Annotated[
         str | None,
         typer.Option(
@@ -58,14 +47,9 @@ def command(
             show_default=False,
         ),
     ] = None,
-    batch_size: Annotated[
-        int, typer.Option(help="Images a batch; no result depends on it.", rich_help_panel="Run")
-    ] = 64,
-    device: options.Device = "auto",
-    precision: options.Precision = "fp32",
-    workers: options.Workers = 0,
-    seed: options.Seed = 0,
     output: options.Output = "results",
+    name: options.Name = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Attention distance and entropy of every head of every layer, without storing attention.
 
@@ -74,14 +58,14 @@ def command(
 
     Example: vitprobe attention --models vit@digits,vit
     """
-    from vitprobe.analyses.attention import attention_of_models
-    from vitprobe.analyses.inputs import numbered, prepare
-    from vitprobe.cli._attention_summary import csv_bytes, print_summary
-    from vitprobe.cli._output import file_names, netcdf, save, stem
+    from vitprobe.analyses.attention import attention_facts, attention_of_models
+    from vitprobe.analyses.inputs import prepare
+    from vitprobe.cli._attention_summary import Told, csv_bytes, print_summary
+    from vitprobe.cli._names import run_words
+    from vitprobe.cli._output import ResultFiles, netcdf
     from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures import plot, png_bytes
     from vitprobe.figures.attention import compare
-    from vitprobe.writing import check_folder
 
     specs = options.specs("--models", models)
     given = {
@@ -94,29 +78,12 @@ def command(
         ".png": lambda result: png_bytes(plot(result)),
         ".csv": csv_bytes,
     }
-    together = {".png": lambda: png_bytes(compare(results))} if len(specs) > 1 else {}
-    stems = [stem("attention", [label]) for label in numbered(specs)]
-    folder = check_folder(output, file_names(stems, writers, together))
-    require_kernels(device)
+    together = {".png": lambda results: png_bytes(compare(results))} if len(specs) > 1 else {}
+    files = ResultFiles(output, writers, name=name, overwrite=overwrite, together=together)
+    require_kernels(inputs.device)
     with plain_warnings():
-        inputs = prepare(
-            specs,
-            dataset,
-            split=split,
-            data_dir=data_dir,
-            image_size=image_size,
-            mean=options.channels("--mean", mean),
-            std=options.channels("--std", std),
-            batch_size=batch_size,
-            examples=examples,
-            order=order,
-            workers=workers,
-            skip_bad_images=skip_bad_images,
-            max_pixels=max_pixels,
-            ignore_orientation=ignore_orientation,
-            device=device,
-            seed=seed,
-        )
-        results = attention_of_models(inputs, **given, precision=precision, progress=True)
-        paths = save(results, folder, writers, together)
+        images = prepare(specs, dataset, inputs)
+        files.settle(attention_facts(images, **given), run_words(inputs, batch_size=64))
+        results = attention_of_models(images, **given, progress=Told())
+        paths = files.save(results)
     print_summary(results, paths)

@@ -14,7 +14,7 @@ _TRY = "In the study's place"
 
 
 def command(
-    name: Annotated[
+    study: Annotated[
         str | None,
         typer.Argument(
             help="A study: small-data, data-size, or a TOML file of your own.",
@@ -93,6 +93,8 @@ def command(
         str,
         typer.Option(help="Folder of the table and the figure.", metavar="DIR"),
     ] = "results",
+    name: options.Name = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Train what a study asks for, over seeds, and compare the accuracies.
 
@@ -101,40 +103,39 @@ def command(
 
     Example: vitprobe compare-training data-size
     """
-    chosen = _study(name, config)
+    chosen = _study(study, config)
     numbers = None if seeds is None else [_seed(text) for text in options.names("--seeds", seeds)]
     if numbers is not None and len(set(numbers)) < len(numbers):
         raise InputError(f"--seeds names the same one twice: {seeds}")
-    from vitprobe.analyses.compare_training import compare_training
+    from vitprobe.analyses.compare_training import asked_study, compare_training, study_facts
     from vitprobe.cli._compare_training_summary import csv_bytes, print_summary
-    from vitprobe.cli._output import file_names, netcdf, save, stem
+    from vitprobe.cli._output import ResultFiles, netcdf
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.figures import plot, png_bytes
     from vitprobe.training.processes import writes
-    from vitprobe.training.study import read_study
-    from vitprobe.writing import check_folder
 
     writers = {
         ".nc": netcdf,
         ".csv": csv_bytes,
         ".png": lambda result: png_bytes(plot(result)),
     }
-    stems = [stem("compare_training", [read_study(chosen).name])]
-    folder = check_folder(results, file_names(stems, writers), "--results")
+    files = ResultFiles(results, writers, name=name, overwrite=overwrite, option="--results")
+    only = {"models": models, "pretraining": pretraining}
+    asked = {
+        "dataset": dataset,
+        "test_dataset": test_dataset,
+        "data_dir": data_dir,
+        "epochs": epochs,
+        "seeds": numbers,
+        "device": device,
+    } | {key: options.names(f"--{key}", text) for key, text in only.items() if text is not None}
+    words = [] if epochs is None else [f"epochs{epochs}"]
+    files.settle([study_facts(asked_study(chosen, **asked))], words)
     try:
         with plain_warnings():
             result = compare_training(
                 chosen,
-                dataset=dataset,
-                test_dataset=test_dataset,
-                data_dir=data_dir,
-                epochs=epochs,
-                seeds=numbers,
-                models=None if models is None else options.names("--models", models),
-                pretraining=None
-                if pretraining is None
-                else options.names("--pretraining", pretraining),
-                device=device,
+                **asked,
                 output=output,
                 progress=sys.stdout.isatty(),
                 report=lambda line: typer.echo(printable(line, None), err=True),
@@ -145,7 +146,7 @@ def command(
         raise Stopped(number, left) from None
     if not writes():  # under torchrun the first process does
         return
-    print_summary(result, save([result], folder, writers))
+    print_summary(result, files.save([result]))
 
 
 def _study(name: str | None, config: str | None) -> str:

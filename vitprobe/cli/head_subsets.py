@@ -6,27 +6,22 @@ import typer
 
 from vitprobe.cli import _options as options
 from vitprobe.errors import InputError
+from vitprobe.input_options import InputOptions
 
 
+@options.takes_inputs()
 def command(
     models: Annotated[
         str,
         typer.Option(
-            help=r"Two specs NAME\[@random|pretrained|digits|FILE], with a comma: whose heads, and "
-            "what they are compared with: vit@digits,resnet20@digits.",
+            help=f"Two with a comma, whose heads and what they are compared with; each "
+            f"{options.MODELS}.",
             show_default=False,
         ),
     ],
+    *,
     dataset: options.Dataset = "digits",
-    split: options.Split = "test",
-    data_dir: options.DataDir = None,
-    order: options.Order = "seeded",
-    examples: options.Examples = None,
-    image_size: options.ImageSize = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    max_pixels: options.MaxPixels = None,
-    ignore_orientation: options.IgnoreOrientation = False,
+    inputs: InputOptions,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -53,12 +48,9 @@ def command(
             show_default=False,
         ),
     ] = None,
-    batch_size: options.BatchSize = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "fp32",
-    workers: options.Workers = 0,
-    seed: options.Seed = 0,
     output: options.Output = "results",
+    name: options.Name = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Compare local and global heads of a transformer's layer with another model's layers (CKA).
 
@@ -70,44 +62,27 @@ def command(
     if len(specs) != 2:
         raise InputError(f"--models takes two models such as vit,resnet18, not {models!r}")
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]
-    from vitprobe.analyses.head_subsets import head_subsets_of
-    from vitprobe.analyses.inputs import numbered, prepare
-    from vitprobe.cli._head_subsets_summary import print_summary
-    from vitprobe.cli._output import file_names, netcdf, save, stem
+    from vitprobe.analyses.head_subsets import head_subsets_facts, head_subsets_of
+    from vitprobe.analyses.inputs import prepare
+    from vitprobe.cli._head_subsets_summary import Told, print_summary
+    from vitprobe.cli._names import run_words
+    from vitprobe.cli._output import ResultFiles, netcdf
     from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures import plot, png_bytes
-    from vitprobe.writing import check_folder
 
     writers = {".nc": netcdf, ".png": lambda result: png_bytes(plot(result))}
-    names = file_names([stem("head_subsets", numbered(specs))], writers)
-    folder = check_folder(output, names)
-    require_kernels(device)
+    files = ResultFiles(output, writers, name=name, overwrite=overwrite)
+    asked = {
+        "layer": layer,
+        "sizes": counts,
+        "layers": None if layers is None else options.names("--layers", layers),
+    }
+    require_kernels(inputs.device)
     with plain_warnings():
-        inputs = prepare(
-            specs,
-            dataset,
-            split=split,
-            data_dir=data_dir,
-            image_size=image_size,
-            mean=options.channels("--mean", mean),
-            std=options.channels("--std", std),
-            batch_size=batch_size,
-            examples=examples,
-            order=order,
-            workers=workers,
-            max_pixels=max_pixels,
-            ignore_orientation=ignore_orientation,
-            device=device,
-            seed=seed,
-        )
-        result = head_subsets_of(
-            inputs,
-            layer=layer,
-            sizes=counts,
-            layers=None if layers is None else options.names("--layers", layers),
-            precision=precision,
-        )
-    print_summary(result, save([result], folder, writers))
+        images = prepare(specs, dataset, inputs)
+        files.settle([head_subsets_facts(images, **asked)], run_words(inputs))
+        result = head_subsets_of(images, **asked, progress=Told())
+    print_summary(result, files.save([result]))
 
 
 def _count(text: str) -> int:

@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 
 from vitprobe.cli import _options as options
+from vitprobe.input_options import InputOptions
 
 
+@options.takes_inputs(only=("image_size", "seed"))
 def command(
     model: Annotated[str, typer.Argument(help="A model spec, as for --models.", metavar="MODEL")],
-    image_size: options.ImageSize = None,
-    seed: options.Seed = 0,
+    *,
+    inputs: InputOptions,
 ) -> None:
     """List a model's layers: name, type, shape of one example, and why any is left out.
 
@@ -25,9 +27,9 @@ def command(
     from vitprobe.models import load_model
 
     with plain_warnings():
-        loaded = load_model(model, image_size=image_size, seed=seed)
-        height, width = loaded.transform.image_size or (image_size or 32,) * 2
-        noise = torch.Generator().manual_seed(seed)
+        loaded = load_model(model, image_size=inputs.image_size, seed=inputs.seed)
+        height, width = loaded.transform.image_size or (inputs.image_size or 32,) * 2
+        noise = torch.Generator().manual_seed(inputs.seed)
         images = torch.randn(4, loaded.transform.channels, height, width, generator=noise)
         sites = survey_named(loaded, model, images)
     console = new_console()

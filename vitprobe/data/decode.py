@@ -19,7 +19,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from vitprobe.data.transforms import to_pil
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.files import open_file
 from vitprobe.text import printable
 
@@ -50,7 +50,7 @@ class CorruptImage(InputError):
         detail = f" ({self.reason})" if self.reason else ""
         super().__init__(
             f"unreadable image {printable(self.path)}{detail}: repair or remove it, "
-            "or leave such images out with --skip-bad-images"
+            f"or leave such images out with {option('skip_bad_images', True)}"
         )
 
     def __reduce__(self):  # worker processes send it to the main one
@@ -84,16 +84,16 @@ class Decoding:
     def too_many(self, pixels: str) -> str:
         """Why an image of so many is refused."""
         return (
-            f"{pixels} are more than the {self.max_pixels:,} that are decoded: --max-pixels "
-            "raises that"
+            f"{pixels} are more than the {self.max_pixels:,} that are decoded: "
+            f"{option('max_pixels')} raises that"
         )
 
     def check_bytes(self, size: int) -> None:
         """Raises InputError for an encoded image of more bytes than are read."""
         if size > self.max_bytes:
             raise InputError(
-                f"{size:,} bytes, more than the {self.max_bytes:,} that are read: --max-pixels "
-                "raises that"
+                f"{size:,} bytes, more than the {self.max_bytes:,} that are read: "
+                f"{option('max_pixels')} raises that"
             )
 
 

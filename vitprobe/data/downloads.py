@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vitprobe.data.images import ArrayImages
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.files import expanded
 
 SILENT_SECONDS = 30  # a server that says nothing for so long counts as no network
@@ -39,7 +39,7 @@ def torchvision_set(name: str, split: str, data_dir: str | Path | None) -> Array
     network, for a folder that cannot be written, and for files there that cannot be read.
     """
     class_name, mean_std = SETS[name]
-    folder = default_data_dir() if data_dir is None else expanded(data_dir, "--data-dir")
+    folder = default_data_dir() if data_dir is None else expanded(data_dir, option("data_dir"))
     try:
         found = _open(class_name, split, folder)
     except RuntimeError:  # torchvision's word for "not there or wrong checksum"
@@ -75,7 +75,7 @@ def _download(name: str, class_name: str, split: str, folder: Path) -> None:
                 os.replace(file, target)  # whole files only, whenever the run is stopped
     except OSError as error:
         raise InputError(
-            f"cannot write to {folder} ({_line(error)}): choose another --data-dir"
+            f"cannot write to {folder} ({_line(error)}): choose another {option('data_dir')}"
         ) from error
 
 
@@ -86,7 +86,7 @@ def _fetch(name: str, class_name: str, split: str, stage: Path, folder: Path) ->
     except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
         raise InputError(
             f"cannot download {name} to {folder} ({_line(error)}): is there a network? "
-            "--dataset digits needs none"
+            "the data set digits needs none"
         ) from error
 
 

@@ -18,7 +18,7 @@ from vitprobe.data.named import load_data
 from vitprobe.data.stream import AS_GIVEN, StreamSource, is_stream
 from vitprobe.data.takes import Takes
 from vitprobe.data.transforms import Transform
-from vitprobe.errors import InputError, VitprobeWarning
+from vitprobe.errors import InputError, VitprobeWarning, option
 from vitprobe.text import printable
 
 
@@ -40,6 +40,7 @@ class PairedLoader:
     workers: processes that decode; 0: this one. Of a stream: threads.
     takes: for each model, what it is given of a DataLoader's batch; None: the images.
     skip_bad_images: leave unreadable images out and list them, instead of raising CorruptImage.
+    labels: what the models are called, for notes.
 
     Attributes: `name`; `num_classes` (None: unknown); `examples` and `batches_per_pass` (None:
     not known in advance; of a stream the most there can be); `batch_size`; `passes`; `order`
@@ -61,6 +62,7 @@ class PairedLoader:
         workers: int = 0,
         skip_bad_images: bool = False,
         takes: Sequence[Takes] | None = None,
+        labels: Sequence[str] = (),
     ):
         _at_least("batch_size", 1 if batch_size is None else batch_size, 1)
         _at_least("passes", passes, 1)
@@ -76,7 +78,7 @@ class PairedLoader:
             for text in data.notes:
                 self._note(text)
         self.transforms, self.passes = tuple(transforms), passes
-        self._data = data
+        self._data, self._labels = data, labels
         models = len(self.transforms)
         read = {
             "batch_size": batch_size,
@@ -116,6 +118,7 @@ class PairedLoader:
         for number, batch in enumerate(self._source):
             if number == 0:
                 self._check_classes(batch.labels)
+                self._check_normalised()
             yield batch
 
     def _check_classes(self, labels: torch.Tensor | None) -> None:
@@ -134,6 +137,21 @@ class PairedLoader:
                 f"classes, where a random one shows about {expected:.0f}: batches sorted by class "
                 "measure similarity within a class; shuffle the examples"
             )
+
+    def _check_normalised(self) -> None:
+        """Says which models get images whose pixels nobody said how to normalise."""
+        views = getattr(self._source, "views", None)
+        if views is None or not views.transformed:
+            return
+        open_ends = [
+            transform.mean is None or transform.std is None for transform in self.transforms
+        ]
+        for label, is_open in zip(self._labels, open_ends, strict=False):
+            if is_open:
+                self._note(
+                    f"{label}: no mean and std are known of it or of the images, whose pixels it "
+                    f"gets as 0..1: give {option('mean')} and {option('std')}"
+                )
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

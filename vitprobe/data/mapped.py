@@ -48,7 +48,8 @@ class MapSource:
         self.batch_size = batch_size or default_batch_size(self.examples)
         self.batches_per_pass = math.ceil(self.examples / self.batch_size)
         self._batches = [rows.tolist() for order in orders for rows in order.split(self.batch_size)]
-        self._examples = _Examples(data, Views(self.name, transforms))
+        self.views = Views(self.name, transforms)
+        self._examples = _Examples(data, self.views)
         self._workers, self._skip_bad = workers, skip_bad_images
 
     def __iter__(self) -> Iterator[Batch]:
@@ -60,7 +61,7 @@ class MapSource:
             generator=torch.Generator(),  # the worker seeds come from here, not from the caller's
         )
         for collated in loader:
-            yield from self._examples.views.batch(collated, self.skipped, self._skip_bad)
+            yield from self.views.batch(collated, self.skipped, self._skip_bad)
 
 
 class _Examples(Dataset):

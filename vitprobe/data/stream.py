@@ -63,7 +63,7 @@ class StreamSource:
         self.examples = _length(data) if examples is None else how_many(examples, examples)
         self.batch_size = batch_size or default_batch_size(self.examples or 0)
         self.batches_per_pass = self.examples and math.ceil(self.examples / self.batch_size)
-        self._data, self._views = data, Views(self.name, transforms)
+        self._data, self.views = data, Views(self.name, transforms)
         self._limit, self._passes, self._workers = examples, passes, workers
         self._asked, self._skip_bad, self._note = (order, seed), skip_bad_images, note
         self._begun = False
@@ -94,7 +94,7 @@ class StreamSource:
         views, count = self._viewed(islice(self._items(k), self._limit)), 0
         while some := list(islice(views, self.batch_size)):
             count += len(some)
-            yield from self._views.batch(collate(some), self.skipped, self._skip_bad)
+            yield from self.views.batch(collate(some), self.skipped, self._skip_bad)
         if not count:
             again = " in a second pass: it can be read once only" if k else ""
             raise InputError(f"{self.name} gave no images{again}")
@@ -119,12 +119,12 @@ class StreamSource:
 
     def _viewed(self, items: Iterator[tuple[int, object]]) -> Iterator:
         if not self._workers:
-            yield from (self._views.of(index, item) for index, item in items)
+            yield from (self.views.of(index, item) for index, item in items)
             return
         with ThreadPoolExecutor(self._workers) as pool:
             ahead: deque = deque()
             for index, item in items:
-                ahead.append(pool.submit(self._views.of, index, item))
+                ahead.append(pool.submit(self.views.of, index, item))
                 if len(ahead) > self.batch_size:
                     yield ahead.popleft().result()
             while ahead:

@@ -11,8 +11,9 @@ from vitprobe.errors import InputError
 from vitprobe.models import stored
 from vitprobe.models.checkpoints import state_sha256
 from vitprobe.models.from_file import Loaded
-from vitprobe.models.given import input_channels
-from vitprobe.models.spec import Spec
+from vitprobe.models.from_user import UserSource
+from vitprobe.models.given import AS_GIVEN, input_channels
+from vitprobe.models.spec import RANDOM, Spec
 from vitprobe.text import LINE, printable
 
 
@@ -32,11 +33,14 @@ def described(loaded: Loaded, spec: Spec) -> nn.Module:
         own = getattr(model, "num_classes", 0)
         num_classes = own if isinstance(own, int) else 0
     square = size is None or size[0] == size[1]
+    weights, as_typed = spec.weights, str(spec)
+    if isinstance(source, UserSource) and spec.weights == RANDOM:  # trained or not: only it knows
+        weights, as_typed = f"{AS_GIVEN} by {source.name}", spec.model
     model.transform = transform
     model.provenance = {
-        "spec": str(spec),
+        "spec": as_typed,
         "name": source.name,
-        "weights": spec.weights,
+        "weights": weights,
         "weights_sha256": checkpoint.sha256 if checkpoint else state_sha256(model.state_dict()),
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "num_classes": num_classes,

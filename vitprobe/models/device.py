@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 
 
 def choose_device(
@@ -30,7 +30,9 @@ def choose_device(
         raise InputError(f"unknown device {str(device)!r}: use auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
-            raise InputError(f"no CUDA device on this machine for {chosen}: use --device cpu")
+            raise InputError(
+                f"no CUDA device on this machine for {chosen}: use {option('device', 'cpu')}"
+            )
         if chosen.index is not None and chosen.index >= torch.cuda.device_count():
             raise InputError(
                 f"{device} asked for, but there are {torch.cuda.device_count()} CUDA devices"

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.models import stored
 from vitprobe.models.architecture import Architecture
 from vitprobe.models.checkpoints import Checkpoint, read_checkpoint
@@ -162,7 +162,7 @@ def _agreed_size(
             raise InputError(
                 f"checkpoint {checkpoint.path} is a {source.name} for images of "
                 f"{sides(sizes.usual)} px ({sizes.because}), and above {LARGEST:,} px that must be "
-                f"asked for: --image-size {max(sizes.usual)}, or a smaller one"
+                f"asked for: {option('image_size', max(sizes.usual))}, or a smaller one"
             )
         return sizes.usual, False
     if not sizes.key:

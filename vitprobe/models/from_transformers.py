@@ -79,12 +79,8 @@ class TransformersSource(Source):
 
     def _processor(self) -> Mapping[str, Any]:
         """What its image processor does, as written; {} where there is none."""
-        from transformers.image_processing_base import ImageProcessingMixin
-
         try:
-            return self._read(ImageProcessingMixin.get_image_processor_dict, "an image processor")[
-                0
-            ]
+            return self._read(read_processor, "an image processor")
         except InputError:
             return {}
 
@@ -180,23 +176,46 @@ class TransformersSource(Source):
         return model, f"transformers {type(model).__name__}"
 
     def transform(self, size: Frame | None) -> Transform:
-        done = self.processor
-        resample = Image.Resampling(done.get("resample") or Image.Resampling.BILINEAR).name.lower()
-        crop, whole = _side(done.get("crop_size")), _side(done.get("size"))
-        cut = done.get("do_center_crop") and crop and whole and crop <= whole
-        normal = done.get("do_normalize", True)
-        return Transform(
-            image_size=size or self.default_size(None),
-            mean=tuple(done["image_mean"]) if normal and done.get("image_mean") else None,
-            std=tuple(done["image_std"]) if normal and done.get("image_std") else None,
-            crop_pct=crop / whole if cut else 1.0,
-            interpolation=resample,
-        )
+        return processed(self.processor, size or self.default_size(None))
 
     def _processed_size(self) -> int | None:
         """The side of the images that its processor makes."""
         done = self.processor
         return _side(done.get("crop_size") if done.get("do_center_crop") else done.get("size"))
+
+
+def read_processor(where: str, **options: Any) -> Mapping[str, Any]:
+    """The image processor's configuration of a repository or folder, as written."""
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    return ImageProcessingMixin.get_image_processor_dict(where, **options)[0]
+
+
+def processed(done: Mapping[str, Any], size: Frame | None) -> Transform:
+    """What an image processor's configuration does to an image that is to have this size."""
+    resample = Image.Resampling(done.get("resample") or Image.Resampling.BILINEAR).name.lower()
+    crop, whole = _side(done.get("crop_size")), _side(done.get("size"))
+    cut = done.get("do_center_crop") and crop and whole and crop <= whole
+    normal = done.get("do_normalize", True)
+    return Transform(
+        image_size=size,
+        mean=tuple(done["image_mean"]) if normal and done.get("image_mean") else None,
+        std=tuple(done["image_std"]) if normal and done.get("image_std") else None,
+        crop_pct=crop / whole if cut else 1.0,
+        interpolation=resample,
+    )
+
+
+def given_transform(model: nn.Module) -> Transform:
+    """What a model of transformers that the user made wants done to an image: the size of its
+    configuration, and the image processor that lies where it was loaded from, without a network."""
+    where, done = getattr(model, "name_or_path", ""), {}
+    if where:
+        with quiet_hub(), suppress(Exception):  # the client's errors: there is none
+            done = read_processor(where, local_files_only=True)
+    size = getattr(model.config, "image_size", None)
+    size = size or _side(done.get("crop_size")) or _side(done.get("size"))
+    return processed(done, tuple(size) if isinstance(size, list | tuple) else size)
 
 
 @contextmanager

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from timm.data import resolve_data_config
 from torch import nn
 
 from vitprobe.data import Transform
+from vitprobe.models.checkpoints import state_sha256
+from vitprobe.models.from_transformers import given_transform
+
+AS_GIVEN = "as given"  # weights that come with a module: trained or not, it does not say
+
+
+def given_provenance(model: nn.Module) -> dict[str, str | int]:
+    """What can be said of a module of the user's own: spec and name (its class), weights,
+    weights_sha256 (see `state_sha256`) and parameters."""
+    name = type(model).__name__
+    return {
+        "spec": name,
+        "name": name,
+        "weights": AS_GIVEN,
+        "weights_sha256": state_sha256(model.state_dict()),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
 
 
 def input_channels(model: nn.Module) -> int:
@@ -18,7 +37,8 @@ def input_channels(model: nn.Module) -> int:
 
 
 def transform_of(model: nn.Module) -> Transform:
-    """The transform of a model of ours, the configuration of one of timm's, else an open one.
+    """The transform of a model of ours, the configuration of one of timm's, of one of transformers'
+    what its image processor says, else an open one.
 
     timm's crop, interpolation and normalisation are those of `model.pretrained_cfg`; its image
     size is the one that the patch embedding was built for, where there is one.
@@ -27,6 +47,8 @@ def transform_of(model: nn.Module) -> Transform:
     if isinstance(own, Transform):
         return own
     config, channels = getattr(model, "pretrained_cfg", None), input_channels(model)
+    if hasattr(getattr(model, "config", None), "model_type"):  # a PreTrainedModel
+        return replace(given_transform(model), channels=channels)
     if not isinstance(config, dict) or "mean" not in config:
         return Transform(channels=channels)
     data = resolve_data_config(pretrained_cfg=config)

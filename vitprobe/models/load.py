@@ -48,7 +48,8 @@ def load_model(
     class token. What they lack of the classifier is the identity.
 
     The model has two attributes more: `transform` (vitprobe.data.Transform; mean and std are None
-    where the data set's are to be used) and `provenance`, a dict of spec, name, weights,
+    where the data set's are to be used) and `provenance`, a dict of spec, name, weights (`random`,
+    `pretrained`, `digits`, a file, or `as given by package.module:callable`),
     weights_sha256 (of the file, or of the weights themselves), weights_key and weights_prefix
     (where in the file), parameters, num_classes (0: none, or unknown), image_size (pixels; 0:
     any), architecture (a dict of the options of our own ViTs, else {}), inferred (arguments that
@@ -158,7 +159,7 @@ def _of_random(source: Source, asked: Asked, seed: int) -> Loaded:
     classes = asked.num_classes or asked.fallback_classes or source.default_classes
     model = built(source, classes, size)
     if isinstance(source, UserSource):
-        return Loaded(model, source, classes, size, f"weights as it sets them itself (seed {seed})")
+        return Loaded(model, source, classes, size, f"weights as it gives them (seed {seed})")
     try:
         source.for_pretrained()
         others = f"{source.name}@pretrained or {source.name}@FILE"

@@ -100,6 +100,21 @@ def parse_spec(text: str) -> Spec:
     return Spec(name, arguments, weights, key)
 
 
+def split_label(text: str) -> tuple[str, str]:
+    """`early=vit@a.pt` -> its label and the spec; "" where it has none.
+
+    A label holds none of ( @ : / \\ =, so that no argument or path is taken for one. Raises
+    InputError for a label, or behind one a spec, that is empty.
+    """
+    end = next((place for place, char in enumerate(text) if char in "=(@:/\\"), len(text))
+    if text[end : end + 1] != "=":
+        return "", text
+    label, spec = text[:end].strip(), text[end + 1 :].strip()
+    if not label or not spec:
+        raise InputError(f"model {text!r} is no LABEL=SPEC: write it as in early=vit@early.pt")
+    return label, spec
+
+
 def split_specs(text: str) -> list[str]:
     """A list of specs with commas between them; those within a spec's arguments do not part it."""
     parts, start = [], 0

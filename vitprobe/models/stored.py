@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.models.architecture import Told, given_options
 from vitprobe.models.from_torchvision import PREFIX
 from vitprobe.models.image_sizes import LARGEST, Frame
@@ -51,19 +51,21 @@ def model_name(metadata: Mapping[str, Any], path: Path) -> str | None:
         return None
     told = f"checkpoint {path} says that its model is {shown(name)}"
     if len(name) > NAME:
-        raise InputError(f"{told}, which is no name: give --model NAME")
+        raise InputError(f"{told}, which is no name: give {option('model', 'NAME')}")
     try:
         spec = parse_spec(name)
     except InputError as error:
-        raise InputError(f"{told}, which is no name: give --model NAME") from error
+        raise InputError(f"{told}, which is no name: give {option('model', 'NAME')}") from error
     if ":" in spec.name.removeprefix(PREFIX):
         raise InputError(
             f"{told}, and a file does not choose what is imported or fetched: if you trust that "
-            f"model, type it: --model {shown(spec.model)}"
+            f"model, type it: {option('model', shown(spec.model))}"
         )
     for key, value in spec.arguments.items():
         if ELSEWHERE.search(key) or not _is_plain(value):
-            raise InputError(f"{told}: a file does not choose {shown(key)}: give --model NAME")
+            raise InputError(
+                f"{told}: a file does not choose {shown(key)}: give {option('model', 'NAME')}"
+            )
     return spec.model
 
 
@@ -123,7 +125,7 @@ def ignored(metadata: Mapping[str, Any]) -> list[str]:
     if has_both and normalization(metadata) is None:
         lines.append(
             f"its mean {shown(held['mean'])} and std {shown(held['std'])} are ignored: for images "
-            "in 0..1 they cannot be (--mean, --std)"
+            f"in 0..1 they cannot be ({option('mean')}, {option('std')})"
         )
     size = metadata.get("image_size")
     if isinstance(size, list) and image_size(metadata) is None:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from vitprobe.errors import InputError, did_you_mean
+from vitprobe.errors import InputError, did_you_mean, option
 from vitprobe.taps.sites import Site, Survey
 from vitprobe.taps.tokens import check_tokens, why_no_tokens
 
@@ -24,6 +24,7 @@ class Selection:
     left_out: dict[str, str]  # name -> reason
     folded: dict[str, str]  # name -> name of the earlier site whose very tensor it is
     note: str = ""  # what a reader should know of `blocks`, if they were asked for
+    tokens: str = "all"  # which of each site
 
 
 def select(survey: Survey, layers: Layers = "all", tokens: str = "all") -> Selection:
@@ -69,9 +70,11 @@ def select(survey: Survey, layers: Layers = "all", tokens: str = "all") -> Selec
     if not sites:
         example = next(iter(left_out.items()), None)
         why = f": {example[0]!r}: {example[1]}" if example else ""
-        raise InputError(f"no layer is left of layers={layers!r} with tokens={tokens!r}{why}")
+        words = ",".join(getattr(each, "__name__", str(each)) for each in patterns)
+        asked_for = f"{option('layers', words)} with {option('tokens', tokens)}"
+        raise InputError(f"no layer is left of {asked_for}{why}")
     note = survey.blocks_note if "blocks" in patterns else ""
-    return Selection(tuple(sites), left_out, folded, note)
+    return Selection(tuple(sites), left_out, folded, note, tokens)
 
 
 def _matches(survey: Survey, pattern: str | type, tokens: str) -> list[Site]:

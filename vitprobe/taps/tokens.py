@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from vitprobe.errors import InputError, did_you_mean
+from vitprobe.errors import InputError, did_you_mean, option
 
 TOKENS = ("all", "cls", "patches", "mean")
 
@@ -130,9 +130,9 @@ def why_no_tokens(shape: tuple[int, ...], where: TokenView | str, tokens: str) -
     if tokens == "all" or (tokens == "mean" and len(shape) < 2):
         return None
     if isinstance(where, str):
-        return f"no tokens={tokens!r}: {where}"
+        return f"no {option('tokens', tokens)}: {where}"
     if tokens == "cls" and not where.has_class:
-        return "no tokens='cls': it has no class token"
+        return f"no {option('tokens', tokens)}: it has no class token"
     return None
 
 

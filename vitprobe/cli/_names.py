@@ -1,0 +1,116 @@
+"""Names of result files: what was done, on which models, and what of it is not as by default."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vitprobe.file_names import distinct, file_word, joined, shortened
+from vitprobe.input_options import InputOptions
+
+_LONGEST = 24  # characters of a word; what is longer tells nobody anything
+_USUAL = {"dataset": "digits", "split": "test", "estimator": "unbiased", "kernel": "linear"}
+_SIDES = {"layers": "all", "tokens": "all"}  # of facts that there is one of for each model
+
+
+def stems(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> list[str]:
+    """`cka-vit-resnet18-cifar10` for each run: analysis, models or study, and words.
+
+    runs: the facts of each result, of one analysis. words: of all of them.
+    """
+    labels = list(dict.fromkeys(label for run in runs for label in _labels(run)))
+    word_of = dict(zip(labels, model_words(labels), strict=True))
+    names = []
+    for run in runs:
+        parts = [word_of[label] for label in _labels(run)]
+        names.append(joined([run["analysis"], *parts, *_of_facts(run), *words]))
+    return distinct(names)
+
+
+def joint(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> str:
+    """The name of what shows all of the runs: `attention-vit-deit`."""
+    labels = list(dict.fromkeys(label for run in runs for label in _labels(run)))
+    return joined([runs[0]["analysis"], *model_words(labels), *_of_facts(runs[0]), *words])
+
+
+def run_words(options: InputOptions, **defaults: Any) -> list[str]:
+    """What of the options is not as by default, in a word each: `seed1`, `bf16`.
+
+    defaults: of the command, where they differ from those of InputOptions.
+    """
+    said = {
+        "order": "{}-order",
+        "examples": "examples{}",
+        "image_size": "{}px",
+        "batch_size": "batch{}",
+        "precision": "{}",
+        "seed": "seed{}",
+    }
+    values = {name: getattr(options, name) for name in options.changed(*said)}
+    return [said[name].format(x) for name, x in values.items() if x != defaults.get(name)]
+
+
+def model_words(labels: Sequence[str]) -> list[str]:
+    """A word for each model: its label; of a spec with weights in a file the file's name without
+    its ending, and where two models would share that also the folders above it."""
+    parts = [_parts(label) for label in labels]
+    count = [1] * len(parts)
+    while True:
+        words = [file_word(_word(*part, kept)) for part, kept in zip(parts, count, strict=True)]
+        often = Counter(word.casefold() for word in words)
+        more = [
+            kept + 1 if often[word.casefold()] > 1 and kept < len(path) else kept
+            for word, kept, (_, path, _) in zip(words, count, parts, strict=True)
+        ]
+        if more == count:
+            return distinct(words)
+        count = more
+
+
+def _labels(run: Mapping[str, Any]) -> list[str]:
+    return [run[key] for key in ("study", "model", "model_a", "model_b") if key in run]
+
+
+def _parts(label: str) -> tuple[str, tuple[str, ...], str]:
+    """`vit@runs/a.pt#ema` -> vit, (runs, a), ema."""
+    from vitprobe.models.spec import split_key
+
+    name, _, weights = label.partition("@")
+    weights, key = split_key(weights)
+    path = Path(weights)
+    return name, (*path.parent.parts, path.stem) if weights else (), key
+
+
+def _word(name: str, path: tuple[str, ...], key: str, kept: int) -> str:
+    weights = "_".join(part.strip("/\\") for part in path[-kept:])
+    return f"{name}@{weights}{f'_{key}' if key else ''}" if path else name
+
+
+def _of_facts(run: Mapping[str, Any]) -> list[str]:
+    words = []
+    for key, usual in _USUAL.items():
+        if run.get(key, usual) not in (usual, ""):
+            words.append(_data_word(run[key]) if key == "dataset" else str(run[key]))
+    for key, usual in _SIDES.items():
+        both = [run.get(f"{key}_{side}") for side in "ab"]
+        if None not in both and both != [usual, usual]:
+            words.append("+".join(dict.fromkeys(both)))
+    if run.get("passes", 1) > 1:
+        words.append(f"passes{run['passes']}")
+    return [file_word(word) for word in words if len(word) <= _LONGEST]
+
+
+def _data_word(name: str) -> str:
+    """`npz:data/images.npz` -> npz_images."""
+    kind, colon, path = name.partition(":")
+    return f"{kind}_{Path(path).stem}" if colon else kind
+
+
+def file_names(names: Sequence[str], suffixes: Sequence[str]) -> list[str]:
+    """Every name with every suffix (`.nc`, `-filters.png`), as long as a file system takes."""
+    found = []
+    for name in names:
+        for suffix in suffixes:
+            body, _, kind = suffix.rpartition(".")
+            found.append(f"{shortened(name + body)}.{kind}")
+    return found

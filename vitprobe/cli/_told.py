@@ -1,0 +1,66 @@
+"""What a command says before it computes: the data, and how long it may take."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+
+from vitprobe.analyses.inputs import Inputs
+from vitprobe.analyses.progress import Bar
+from vitprobe.cli._summary import new_console, say
+
+
+class Told(Bar):
+    """Prints what will be read, then after the first batch an estimate, then shows the bar."""
+
+    def begin(self, inputs: Inputs, found: Any, times: int = 1) -> None:
+        self._inputs, self._found, self._times = inputs, found, times
+        self.console = new_console()
+        self.describe(self.console, inputs, found)
+        say(self.console, "data", self.data(inputs))
+        self._started, self._first = time.monotonic(), True
+
+    def describe(self, console: Console, inputs: Inputs, found: Any) -> None:
+        """Print the models and their layers."""
+        raise NotImplementedError
+
+    def data(self, inputs: Inputs) -> str:
+        """What is said of the images."""
+        return data_line(inputs)
+
+    def advance(self, n: int) -> None:
+        if self._first:
+            self._first = False
+            loader = self._inputs.loader
+            batches = (loader.batches_per_pass or 0) * loader.passes * self._times
+            if batches > 1:
+                first = time.monotonic() - self._started
+                whole = f"{batches} batches of about {first:.2g} s"
+                say(self.console, "time", f"about {spoken(first * (batches - 1))} more: {whole}")
+            super().begin(self._inputs, self._found, self._times)
+        super().advance(n)
+
+
+def data_line(inputs: Inputs) -> str:
+    """`digits test: 360 examples in 8 batches of 45, seeded order`."""
+    loader = inputs.loader
+    count = "examples, as many as there are," if loader.examples is None else ""
+    count = count or f"{loader.examples:,} example{'' if loader.examples == 1 else 's'}"
+    if loader.batches_per_pass:
+        batches = loader.batches_per_pass * loader.passes
+        count += f"{f', {loader.passes} passes' if loader.passes > 1 else ''} in {batches} batch"
+        count += "" if batches == 1 else "es"
+        count += f" of {loader.batch_size}" if loader.batch_size else ""
+    elif loader.batch_size:
+        count += f" in batches of {loader.batch_size}"
+    name = " ".join(filter(None, (loader.name, inputs.split)))
+    return f"{name}: {count}, {loader.order} order"
+
+
+def spoken(seconds: float) -> str:
+    """`8 s`, `2 min`, `1 h 20 min`."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
