@@ -12,7 +12,7 @@ from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from typing import Any
 
-from vitprobe.errors import InputError, option
+from vitprobe.errors import InputError
 
 IMAGES, RUN = "Images", "Run"
 PRECISIONS = ("fp32", "bf16")
@@ -86,7 +86,7 @@ class InputOptions:
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
-            raise InputError(f"unknown {option('precision')} {self.precision!r}: use fp32 or bf16")
+            raise InputError(f"unknown precision {self.precision!r}: use fp32 or bf16")
         if self.batch_size is not None and self.batch_size < 4:
             raise InputError(
                 f"a batch of {self.batch_size} is too small: the estimators need at least 4"

@@ -34,10 +34,11 @@ class Subject:
         """The Dataset."""
         from vitprobe.analyses.attention import attention_of_models
         from vitprobe.analyses.inputs import prepare
+        from vitprobe.input_options import InputOptions
 
         images = self.images[: batches * self.batch]
-        inputs = prepare([self.model], images, batch_size=self.batch, device=self.device)
-        return attention_of_models(inputs, precision="bf16")[0]
+        options = InputOptions(batch_size=self.batch, device=self.device, precision="bf16")
+        return attention_of_models(prepare([self.model], images, options))[0]
 
 
 def work(section: Section) -> None:

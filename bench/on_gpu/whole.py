@@ -49,9 +49,10 @@ class Pair:
         """The Dataset of the pair."""
         from vitprobe.analyses.cka import cka_pairs
         from vitprobe.analyses.inputs import prepare
+        from vitprobe.input_options import InputOptions
 
-        inputs = prepare(self.models, self.part(batches), batch_size=self.batch, device=self.device)
-        return cka_pairs(inputs, ["all", "all"], precision="bf16")[0]
+        options = InputOptions(batch_size=self.batch, device=self.device, precision="bf16")
+        return cka_pairs(prepare(self.models, self.part(batches), options), ["all", "all"])[0]
 
     def peer(self, batches: int, layers: list[list[str]]) -> None:
         """pytorch-cka over the same layers."""

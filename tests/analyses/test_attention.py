@@ -167,9 +167,9 @@ def test_several_models_in_one_pass_are_as_each_alone():
 def test_bfloat16_is_near_float32():
     torch.manual_seed(3)
     model = sharpened(vitprobe.load_model("vit", image_size=32, num_classes=10), 3.0)
-    inputs = prepare([model], torch.randn(8, 3, 32, 32))
-    (exact,), (half,) = (
-        attention_of_models(inputs, precision=precision) for precision in ("fp32", "bf16")
+    images = torch.randn(8, 3, 32, 32)
+    exact, half = (
+        vitprobe.attention(model, images, precision=precision) for precision in ("fp32", "bf16")
     )
     assert half.attrs["dtype"] == "bf16"
     difference = np.abs(half["distance"] - exact["distance"]).max()

@@ -215,4 +215,4 @@ def test_several_models_see_the_same_images(tap, images):
 
 def test_wrong_precision(tap, images):
     with pytest.raises(InputError, match="fp32 or bf16"):
-        attention_of_models(prepare([Patches()], images), precision="fp8")
+        vitprobe.attention(Patches(), images, precision="fp8")

@@ -97,6 +97,21 @@ def test_weights_of_a_users_callable_are_as_given(tmp_path, monkeypatch):
     del sys.modules["mine_given"]
 
 
+@pytest.mark.parametrize("spec", ["vit", "vit@digits"])
+def test_a_loaded_model_that_was_trained_on_is_as_given(spec):
+    model, images = vitprobe.load_model(spec), torch.rand(16, 3, 32, 32)
+    told = {"data": images, "batch_size": 8, "layers": "blocks"}
+    attrs = vitprobe.cka(model, **told).attrs
+    assert attrs["model_a_weights"] == (spec.partition("@")[2] or "random")
+    assert attrs["model_a_weights_sha256"] == model.provenance["weights_sha256"]
+    with torch.no_grad():
+        model.head.weight.mul_(1.5)
+    attrs = vitprobe.cka(model, **told).attrs
+    assert attrs["model_a_weights"] == "as given" and attrs["model_a_name"] == "vit"
+    assert attrs["model_a_weights_sha256"] == state_sha256(model.state_dict())
+    assert attrs["model_a_note"] == "vit: weights that were changed since they were loaded"
+
+
 @pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
 def test_options_of_images_hold_in_python(pictures):
     """What a command does with flags: size and normalisation of a user's own images."""

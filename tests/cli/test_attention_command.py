@@ -8,6 +8,7 @@ import xarray as xr
 from PIL import Image
 
 SMALL = ("--examples", 16, "--batch-size", 8)
+WORDS = "-examples16"  # of these in the files' names
 
 MODELS = """
 import torch
@@ -67,10 +68,10 @@ def test_two_models(vitprobe_command, tmp_path, own_models):
     models = "vit,own_attention:swin"
     ended = vitprobe_command("attention", "--models", models, *SMALL, "--output", "out")
     assert ended.code == 0, ended.err
-    names = ["attention-vit", "attention-own_attention_swin"]
+    names = [f"attention-vit{WORDS}", f"attention-own_attention_swin{WORDS}"]
     expected = {name + suffix for name in names for suffix in (".nc", ".png", ".csv")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected | {
-        "attention-vit-own_attention_swin.png"
+        f"attention-vit-own_attention_swin{WORDS}.png"
     }
     for name in names:
         result = xr.load_dataset(tmp_path / "out" / f"{name}.nc", engine="h5netcdf")
@@ -92,7 +93,7 @@ def test_two_models(vitprobe_command, tmp_path, own_models):
         "blocks.5.attn",
         "seconds",
         "statistics",
-        "attention-vit.nc",
+        f"attention-vit{WORDS}.nc",
     ):
         assert words in ended.out
     assert "layers have 1 to 2 heads" in ended.err
@@ -100,14 +101,14 @@ def test_two_models(vitprobe_command, tmp_path, own_models):
 
 def test_the_printed_numbers_are_the_results(vitprobe_command, tmp_path):
     ended = vitprobe_command("attention", "--models", "vit", *SMALL)
-    result = xr.load_dataset(tmp_path / "results" / "attention-vit.nc", engine="h5netcdf")
+    result = xr.load_dataset(tmp_path / "results" / f"attention-vit{WORDS}.nc", engine="h5netcdf")
     layer = result.sel(layer="blocks.3.attn")
     line = next(line for line in ended.out.splitlines() if line.startswith("blocks.3.attn"))
     distance = layer["distance"].values
     expected = [f"{value:.2f}" for value in (distance.min(), distance.mean(), distance.max())]
     assert line.split()[1:5] == ["4", *expected]
     assert line.split()[6] == f"{layer['entropy'].values.mean():.3f}"
-    assert not list((tmp_path / "results").glob("*vit-*"))
+    assert not list((tmp_path / "results").glob("*vit-own*"))
 
 
 def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
@@ -118,7 +119,9 @@ def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
         *("--workers", 1, "--grid", "4x9", "--prefix", 1, "--patch-size", "6x3", "--output", "a/b"),
     )
     assert ended.code == 0, ended.err
-    result = xr.load_dataset(tmp_path / "a" / "b" / "attention-vit.nc", engine="h5netcdf")
+    (path,) = (tmp_path / "a" / "b").glob("*.nc")
+    assert path.stem == "attention-vit-train-file-order-examples20-24px-bf16-seed5"
+    result = xr.load_dataset(path, engine="h5netcdf")
     expected = {
         "analysis": "attention",
         "model": "vit",
@@ -145,7 +148,7 @@ def test_options_settle_what_cannot_be_told(vitprobe_command, tmp_path, own_mode
         assert word in line
     ended = vitprobe_command("attention", *words, "--grid", "4x4", "--prefix", 1)
     assert ended.code == 0, ended.err
-    path = tmp_path / "results" / "attention-own_attention_Unfolded.nc"
+    path = tmp_path / "results" / f"attention-own_attention_Unfolded{WORDS}.nc"
     result = xr.load_dataset(path, engine="h5netcdf")
     assert result["patch_width"].values == 8
     assert np.isfinite(result["distance"].values).all()

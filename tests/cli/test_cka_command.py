@@ -8,6 +8,7 @@ import xarray as xr
 from PIL import Image
 
 SMALL = ("--examples", 64, "--batch-size", 16, "--layers", "blocks")
+WORDS = "-blocks-examples64"  # of these in the files' names
 
 
 def table(path):
@@ -18,7 +19,8 @@ def table(path):
 def test_two_models(vitprobe_command, tmp_path):
     ended = vitprobe_command("cka", "--models", "vit,resnet18", *SMALL, "--output", "out")
     assert ended.code == 0
-    names = ["cka-resnet18-resnet18", "cka-vit-resnet18", "cka-vit-vit"]
+    pairs = ["resnet18-resnet18", "vit-resnet18", "vit-vit"]
+    names = [f"cka-{pair}{WORDS}" for pair in pairs]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
         name + suffix for name in names for suffix in (".nc", ".png", ".csv")
     )
@@ -41,7 +43,7 @@ def test_two_models(vitprobe_command, tmp_path):
         "data",
         "forward",
         "statistics",
-        "cka-vit-resnet18.nc",
+        f"cka-vit-resnet18{WORDS}.nc",
     ):
         assert words in ended.out
     assert ended.err.splitlines() == [
@@ -52,7 +54,9 @@ def test_two_models(vitprobe_command, tmp_path):
 
 def test_the_best_match_is_the_largest_value(vitprobe_command, tmp_path):
     ended = vitprobe_command("cka", "--models", "vit,resnet20", *SMALL)
-    result = xr.load_dataset(tmp_path / "results" / "cka-vit-resnet20.nc", engine="h5netcdf")
+    result = xr.load_dataset(
+        tmp_path / "results" / f"cka-vit-resnet20{WORDS}.nc", engine="h5netcdf"
+    )
     best = result["cka"].sel(layer_a="blocks.2")
     line = next(line for line in ended.out.splitlines() if line.startswith("blocks.2"))
     assert line.split()[1:3] == [str(best.idxmax().item()), f"{best.max().item():.3f}"]
@@ -62,12 +66,12 @@ def test_three_models_give_every_pair(vitprobe_command, tmp_path):
     ended = vitprobe_command("cka", "--models", "vit,resnet20,resnet32", *SMALL)
     assert ended.code == 0
     assert sorted(path.stem for path in (tmp_path / "results").glob("*.nc")) == [
-        "cka-resnet20-resnet20",
-        "cka-resnet20-resnet32",
-        "cka-resnet32-resnet32",
-        "cka-vit-resnet20",
-        "cka-vit-resnet32",
-        "cka-vit-vit",
+        f"cka-resnet20-resnet20{WORDS}",
+        f"cka-resnet20-resnet32{WORDS}",
+        f"cka-resnet32-resnet32{WORDS}",
+        f"cka-vit-resnet20{WORDS}",
+        f"cka-vit-resnet32{WORDS}",
+        f"cka-vit-vit{WORDS}",
     ]
 
 
@@ -77,7 +81,8 @@ def test_layers_once_per_model(vitprobe_command, tmp_path):
         *("--layers", "blocks.*.mlp.fc2,norm", "--layers", "Conv2d"),
     )
     assert ended.code == 0
-    result = xr.load_dataset(tmp_path / "results" / "cka-vit-resnet20.nc", engine="h5netcdf")
+    (path,) = (tmp_path / "results").glob("cka-vit-resnet20-*.nc")
+    result = xr.load_dataset(path, engine="h5netcdf")
     assert result["layer_a"].values.tolist() == [f"blocks.{i}.mlp.fc2" for i in range(6)] + ["norm"]
     assert set(result["type_b"].values) == {"Conv2d"}
     assert result.sizes["layer_b"] == 19
@@ -87,7 +92,7 @@ def test_two_checkpoints_of_one_architecture_are_two_models(vitprobe_command, tm
     trained = real_data / "resnet20-12fca82f.th"
     ended = vitprobe_command("cka", "--models", f"resnet20,resnet20@{trained}", *SMALL)
     assert ended.code == 0
-    path = tmp_path / "results" / "cka-resnet20-resnet20@resnet20-12fca82f.nc"
+    path = tmp_path / "results" / f"cka-resnet20-resnet20@resnet20-12fca82f{WORDS}.nc"
     result = xr.load_dataset(path, engine="h5netcdf")
     assert result.attrs["model_a_weights_sha256"] != result.attrs["model_b_weights_sha256"]
     assert np.diag(result["cka"]).max() < 0.999
@@ -115,7 +120,9 @@ def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
         *("--device", "cpu", "--workers", 1, "--output", "deep/folder"),
     )
     assert ended.code == 0
-    path = tmp_path / "deep" / "folder" / "cka-resnet20-resnet20.nc"
+    (path,) = (tmp_path / "deep" / "folder").glob("*.nc")
+    words = "train-biased-rbf_0.4-blocks-mean-passes2-examples40-24px-bf16-seed5"
+    assert path.stem == f"cka-resnet20-resnet20-{words}"
     facts = xr.load_dataset(path, engine="h5netcdf").attrs
     expected = {
         "estimator": "biased",
@@ -125,7 +132,8 @@ def test_every_option_reaches_the_result(vitprobe_command, tmp_path):
         "passes": 2,
         "batches": 8,
         "order": "seeded",
-        "tokens": "mean",
+        "tokens_a": "mean",
+        "tokens_b": "mean",
         "dtype": "bf16",
         "seed": 5,
         "device": "cpu",
@@ -194,7 +202,7 @@ def test_names_with_brackets_are_printed_as_they_are(vitprobe_command, tmp_path,
     ended = vitprobe_command("cka", "--models", "brackets:Net", *options)
     assert ended.code == 0
     assert "output[[/red]]" in ended.out
-    assert "a[b]/cka-brackets_Net-brackets_Net.nc" in ended.out
+    assert "a[b]/cka-brackets_Net-brackets_Net-output_-examples32.nc" in ended.out
     assert "output[[/red]]" in vitprobe_command("layers", "brackets:Net").out
 
 

@@ -42,7 +42,7 @@ def test_help_of_each_command(vitprobe_command):
         "--output",
     ]:
         assert option in ended.out
-    assert "NAME[(ARG=VALUE)][@random|pretrained|digits|FILE]" in ended.out
+    assert "NAME[(ARG=VALUE)][@WEIGHTS] or LABEL=that" in ended.out
     assert "Example: vitprobe layers vit" in vitprobe_command("layers", "--help").out
     assert "kernels" in vitprobe_command("info", "--help").out
 

@@ -14,12 +14,12 @@ def written(ended):
 def test_one_image_of_a_data_set(vitprobe_command):
     ended = vitprobe_command("maps", "--model", "vit", "--index", 3)
     assert written(ended) == [
-        f"results/maps-vit{end}"
-        for end in (".nc", "-image-3.png", "-positions.png", "-filters.png")
+        f"results/maps-vit-image-3{end}"
+        for end in (".nc", ".png", "-positions.png", "-filters.png")
     ]
     assert "random weights (seed 0)" in ended.out
     assert "digits: 1 image, 8 x 8 patches, attention of the class token" in ended.out
-    with xarray.open_dataset("results/maps-vit.nc", engine="h5netcdf") as result:
+    with xarray.open_dataset("results/maps-vit-image-3.nc", engine="h5netcdf") as result:
         assert dict(result["attention"].sizes) == {
             "image": 1,
             "layer": 6,

@@ -72,11 +72,18 @@ def test_what_gives_trained_weights(capsys, names, expected):
     assert capsys.readouterr().out == (f"weights  random: {expected}\n" if expected else "")
 
 
-def test_of_a_users_own_callable_nothing_is_known(capsys, tmp_path, monkeypatch):
-    (tmp_path / "own_net.py").write_text("def net():\n    pass\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    say_random(new_console(), [(facts("own_net:net"), "model")])
+def test_of_a_users_own_callable_nothing_is_known(capsys):
+    given = facts("own_net:net", weights="as given by own_net:net")
+    say_random(new_console(), [(given, "model")])
     assert capsys.readouterr().out == ""
+
+
+def test_a_label_and_its_spec(capsys):
+    note = "vit: weights of a/b.pt"
+    say_model(new_console(), facts("early", name="vit", spec="vit@a/b.pt", note=note), "model")
+    assert capsys.readouterr().out.startswith("model    early (vit@a/b.pt): 1,234,567 parameters")
+    say_model(new_console(), facts("vit", spec="vit@random", note="vit: random"), "model")
+    assert capsys.readouterr().out.startswith("model    vit: random, 1,234,567 parameters")
 
 
 @pytest.mark.parametrize(

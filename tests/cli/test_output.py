@@ -61,7 +61,7 @@ def test_names_tell_what_is_not_as_by_default(more, words):
 
 def test_words_of_options():
     assert run_words(InputOptions()) == []
-    assert run_words(InputOptions(batch_size=64), batch_size=64) == []
+    assert run_words(InputOptions(batch_size=64, workers=2)) == []
     options = InputOptions(order="file", examples=64, image_size=48, precision="bf16", seed=3)
     assert run_words(options) == ["file-order", "examples64", "48px", "bf16", "seed3"]
 

@@ -67,7 +67,7 @@ def test_cka_of_long_names(long_names, tmp_path, width):
     start = next(i for i, line in enumerate(lines) if line.startswith("layer "))
     rows = [line.split() for line in lines[start + 1 : lines.index("", start)]]
     assert all(len(line.rstrip()) <= width for line in lines[start : start + 14])
-    (path,) = (tmp_path / "results").glob("cka-a_module*-resnet20.nc")
+    (path,) = (tmp_path / "results").glob("cka-a_module*-resnet20-*.nc")
     result = xr.load_dataset(path, engine="h5netcdf")
     best = result["cka"].argmax("layer_b").values
     assert len(rows) == len({row[0] for row in rows}) == 13  # twelve blocks and the output

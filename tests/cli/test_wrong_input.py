@@ -32,7 +32,7 @@ def refused(run, tmp_path, *words):
         (("--models", "nopackage.module:net"), "nopackage"),
         (("--models", "vit", "--layers", "blocks.*.mpl.fc2"), "did you mean"),
         (("--models", "vit", "--layers", "norm", "--layers", "head"), "2 times for 1 models"),
-        (("--models", "resnet20", "--tokens", "cls"), "no tokens='cls'"),
+        (("--models", "resnet20", "--tokens", "cls"), "no --tokens cls: it has no class token"),
         (("--models", "vit", "--tokens", "words"), "tokens"),
         (("--models", "vit", "--examples", 3), "at least 4"),
         (("--models", "vit", "--examples", 100000), "360"),

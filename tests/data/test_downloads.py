@@ -96,7 +96,8 @@ def test_offline_is_one_line(offline, tmp_path, name):
     with pytest.raises(InputError) as error:
         load_data(name, data_dir=tmp_path)
     message = str(error.value)
-    assert "\n" not in message and name in message and "--dataset digits" in message
+    assert "\n" not in message and name in message
+    assert "dataset='digits' needs none" in message
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 

@@ -150,8 +150,11 @@ def make_subject(named: Named, data, options: InputOptions) -> Subject:
             fallback_image_size=data_size,
             seed=options.seed,
         )
+        provenance = model.provenance
     elif any(is_lazy(parameter) for parameter in model.parameters()):
         raise InputError(f"{named.label} has lazy parameters without values: run it once first")
+    else:
+        provenance = given_provenance(model)
     transform = transform_of(model)
     asked = {key: getattr(options, key) for key in ("image_size", "mean", "std")}
     transform = replace(transform, **{key: value for key, value in asked.items() if value})
@@ -159,9 +162,6 @@ def make_subject(named: Named, data, options: InputOptions) -> Subject:
         transform = transform.filled(image_size=data_size, mean=data.mean, std=data.std)
     if is_as_given(data):
         transform = Transform()
-    provenance = getattr(model, "provenance", None)
-    if not isinstance(provenance, dict):
-        provenance = given_provenance(model)
     return Subject(model, named.label, transform, provenance)
 
 

@@ -33,21 +33,16 @@ def joint(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> str:
     return joined([runs[0]["analysis"], *model_words(labels), *_of_facts(runs[0]), *words])
 
 
-def run_words(options: InputOptions, **defaults: Any) -> list[str]:
-    """What of the options is not as by default, in a word each: `seed1`, `bf16`.
-
-    defaults: of the command, where they differ from those of InputOptions.
-    """
+def run_words(options: InputOptions) -> list[str]:
+    """What of the options is not as by default, in a word each: `seed1`, `bf16`."""
     said = {
         "order": "{}-order",
         "examples": "examples{}",
         "image_size": "{}px",
-        "batch_size": "batch{}",
         "precision": "{}",
         "seed": "seed{}",
     }
-    values = {name: getattr(options, name) for name in options.changed(*said)}
-    return [said[name].format(x) for name, x in values.items() if x != defaults.get(name)]
+    return [said[name].format(getattr(options, name)) for name in options.changed(*said)]
 
 
 def model_words(labels: Sequence[str]) -> list[str]:

@@ -22,6 +22,9 @@ class _Console(Console):
         shown = (printable(each, None) if isinstance(each, str) else each for each in objects)
         super().print(*shown, **options)
 
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError: rich's own would end the process, whatever is left to do
+
 
 def new_console() -> Console:
     """Where summaries are printed: stdout."""
@@ -81,14 +84,18 @@ def say_random(console: Console, models: Sequence[tuple[dict, str]]) -> None:
 
 
 def say_end(console: Console, attrs: dict, paths: list[Path]) -> None:
-    """Where the seconds went and what was written."""
+    """Which examples were used, if not those that were told before; the seconds; what was
+    written."""
+    console.print()
+    if attrs["examples"] != attrs["examples_planned"]:  # bad ones were skipped, a stream ended
+        batches = f"{attrs['batches']} batch{'' if attrs['batches'] == 1 else 'es'}"
+        say(console, "used", f"{attrs['examples']:,} examples in {batches}")
     seconds = {
         name.removeprefix("seconds_"): value
         for name, value in attrs.items()
         if name.startswith("seconds_")
     }
     split = ", ".join(f"{part} {value:.1f}" for part, value in seconds.items() if part != "other")
-    console.print()
     say(console, "seconds", f"{sum(seconds.values()):.1f}: {split}")
     for path in paths:
         say(console, "wrote", str(path))

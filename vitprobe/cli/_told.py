@@ -1,6 +1,7 @@
 """What a command says before it computes: the data, and how long it may take."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -16,8 +17,9 @@ class Told(Bar):
     def begin(self, inputs: Inputs, found: Any, times: int = 1) -> None:
         self._inputs, self._found, self._times = inputs, found, times
         self.console = new_console()
-        self.describe(self.console, inputs, found)
-        say(self.console, "data", self.data(inputs))
+        with suppress(OSError):  # nobody reads it: that is told when the results are there
+            self.describe(self.console, inputs, found)
+            say(self.console, "data", self.data(inputs))
         self._started, self._first = time.monotonic(), True
 
     def describe(self, console: Console, inputs: Inputs, found: Any) -> None:
@@ -36,7 +38,9 @@ class Told(Bar):
             if batches > 1:
                 first = time.monotonic() - self._started
                 whole = f"{batches} batches of about {first:.2g} s"
-                say(self.console, "time", f"about {spoken(first * (batches - 1))} more: {whole}")
+                with suppress(OSError):
+                    more = f"about {spoken(first * (batches - 1))} more"
+                    say(self.console, "time", f"{more}: {whole}")
             super().begin(self._inputs, self._found, self._times)
         super().advance(n)
 

@@ -83,7 +83,7 @@ def command(
     require_kernels(inputs.device)
     with plain_warnings():
         images = prepare(specs, dataset, inputs)
-        files.settle(attention_facts(images, **given), run_words(inputs, batch_size=64))
+        files.settle(attention_facts(images, **given), run_words(inputs))
         results = attention_of_models(images, **given, progress=Told())
         paths = files.save(results)
     print_summary(results, paths)

@@ -86,7 +86,7 @@ def _fetch(name: str, class_name: str, split: str, stage: Path, folder: Path) ->
     except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
         raise InputError(
             f"cannot download {name} to {folder} ({_line(error)}): is there a network? "
-            "the data set digits needs none"
+            f"{option('dataset', 'digits')} needs none"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from timm.data import resolve_data_config
 from torch import nn
@@ -14,15 +15,24 @@ from vitprobe.models.from_transformers import given_transform
 AS_GIVEN = "as given"  # weights that come with a module: trained or not, it does not say
 
 
-def given_provenance(model: nn.Module) -> dict[str, str | int]:
-    """What can be said of a module of the user's own: spec and name (its class), weights,
-    weights_sha256 (see `state_sha256`) and parameters."""
-    name = type(model).__name__
+def given_provenance(model: nn.Module) -> dict[str, Any]:
+    """What can be said of a module that the user hands over: spec and name (its class), weights,
+    weights_sha256 (see `state_sha256`) and parameters. Of one that `load_model` gave its
+    `provenance`, as long as it has the weights that it was loaded with."""
+    name, digest = type(model).__name__, state_sha256(model.state_dict())
+    told = getattr(model, "provenance", None)
+    if isinstance(told, dict) and {"name", "weights_sha256"} <= told.keys():
+        told = dict(told)
+        loaded = told.pop("state_sha256", told["weights_sha256"])
+        if digest == loaded:
+            return told
+        note = f"{told['name']}: weights that were changed since they were loaded"
+        return told | {"weights": AS_GIVEN, "weights_sha256": digest, "note": note}
     return {
         "spec": name,
         "name": name,
         "weights": AS_GIVEN,
-        "weights_sha256": state_sha256(model.state_dict()),
+        "weights_sha256": digest,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
 

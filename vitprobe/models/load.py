@@ -13,6 +13,7 @@ from torch import nn
 
 from vitprobe.errors import InputError
 from vitprobe.models.architecture import given_options, refuse_options
+from vitprobe.models.checkpoints import state_sha256
 from vitprobe.models.described import described
 from vitprobe.models.fit import drop_head, new_head_keys, replace_head
 from vitprobe.models.from_file import Asked, Loaded, model_from_file
@@ -50,16 +51,19 @@ def load_model(
     The model has two attributes more: `transform` (vitprobe.data.Transform; mean and std are None
     where the data set's are to be used) and `provenance`, a dict of spec, name, weights (`random`,
     `pretrained`, `digits`, a file, or `as given by package.module:callable`),
-    weights_sha256 (of the file, or of the weights themselves), weights_key and weights_prefix
-    (where in the file), parameters, num_classes (0: none, or unknown), image_size (pixels; 0:
-    any), architecture (a dict of the options of our own ViTs, else {}), inferred (arguments that
-    the weights told), left_out (what of the file was not used), revision (of a hub) and note (a
-    line for the reader).
+    weights_sha256 (of the file, or of the weights themselves), state_sha256 (of the weights as they
+    were loaded), weights_key and weights_prefix (where in the file), parameters, num_classes (0:
+    none, or unknown), image_size (pixels; 0: any), architecture (a dict of the options of our own
+    ViTs, else {}), inferred (arguments that the weights told), left_out (what of the file was not
+    used), revision (of a hub) and note (a line for the reader).
 
     Raises InputError for an unknown name, weights that can't be had, read or fitted, and a class
     count or image size that contradicts the checkpoint.
     """
-    return build_model(spec, num_classes=num_classes, image_size=image_size, seed=seed)
+    model = build_model(spec, num_classes=num_classes, image_size=image_size, seed=seed)
+    # whether it still has these weights when it is handed over: see given.py
+    model.provenance["state_sha256"] = state_sha256(model.state_dict())
+    return model
 
 
 def build_model(
