@@ -1,6 +1,7 @@
 """What a user did that cannot work, said in one line with what to do instead."""
 
 import difflib
+import shlex
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ def option(name: str, value: object = None) -> str:
     function; without a value `--image-size`, `image_size`."""
     if _typed:
         words = f"--{name.replace('_', '-')}"
-        return words if value is None or value is True else f"{words} {value}"
+        return words if value is None or value is True else f"{words} {shlex.quote(str(value))}"
     shown = repr(value) if isinstance(value, str) and not value.isupper() else value
     return name if value is None else f"{name}={shown}"
 

@@ -129,7 +129,7 @@ def test_what_is_written_after_all_is_an_error(monkeypatch, images):
 
     monkeypatch.setenv("VITPROBE_SCHEDULE", "grouped")
     model = Turns()
-    with pytest.raises(InputError, match="'linear' was overwritten later .*--defer-bytes 0"):
+    with pytest.raises(InputError, match="'linear' was overwritten later .*defer_bytes=0"):
         vitprobe.cka(model, data=images, batch_size=24, defer_bytes=2**40)
     assert not any(module._forward_hooks for module in model.modules())
     vitprobe.cka(model, data=images, batch_size=24, defer_bytes=0)

@@ -10,11 +10,11 @@ SMALL = ("--examples", 32, "--batch-size", 16)
 LAST = r"weights  random: .*; trained ones: .*NAME@FILE.*"
 
 
-def facts(name, **more):
+def facts(label, **more):
     return {
-        "model": name,
-        "model_name": name.partition("@")[0],
-        "model_weights": name.partition("@")[2] or "random",
+        "model": label,
+        "model_name": label.partition("@")[0],
+        "model_weights": label.partition("@")[2] or "random",
         "model_parameters": 1234567,
         "model_image_size": "32, 32",
         "model_mean": "0.3057, 0.3057, 0.3057",

@@ -136,7 +136,7 @@ def test_damaged_files_are_named(offline, tmp_path, mnist):
 
 def test_folder_that_cannot_be_made(offline, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="choose another --data-dir"):
+    with pytest.raises(InputError, match="choose another data_dir"):
         load_data("cifar10", data_dir=tmp_path / "file")
 
 

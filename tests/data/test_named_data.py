@@ -205,7 +205,7 @@ def test_bad_images_are_named(write_images, truncate, kind):
         with pytest.raises(CorruptImage) as error:
             data[bad]
         message = str(error.value)
-        assert data.paths[bad] in message and "--skip-bad-images" in message
+        assert data.paths[bad] in message and "skip_bad_images=True" in message
         assert "\n" not in message and error.value.path == data.paths[bad]
         copy = pickle.loads(pickle.dumps(error.value))
         assert (type(copy), str(copy), copy.path) == (CorruptImage, message, data.paths[bad])

@@ -86,7 +86,7 @@ def test_a_huge_positional_embedding(ends, tmp_path):
     assert "claims more numbers than it has" in ends(held)
     weights["pos_embed"] = torch.zeros(1, 2**20 + 1, 4)
     said = ends(held)
-    assert "images of 8192 px" in said and "above 2,048 px" in said and "--image-size 8192" in said
+    assert "images of 8192 px" in said and "above 2,048 px" in said and "image_size=8192" in said
     model = load_model(f"vit@{tmp_path / 'w.pt'}", image_size=64)
     assert model.transform.image_size == (64, 64)
 

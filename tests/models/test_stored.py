@@ -43,7 +43,7 @@ FIELDS = ("settings", "architecture", "image_size", "class_names", "normalizatio
     ],
 )
 def test_a_file_chooses_no_code_and_no_network(name):
-    with pytest.raises(InputError, match="type it: --model") as caught:
+    with pytest.raises(InputError, match="type it: model=") as caught:
         stored.model_name({"settings": {"model": name}}, FILE)
     assert "w.pt says that its model is" in str(caught.value)
 
@@ -60,7 +60,7 @@ def test_nor_other_files_or_sizes(name):
     if not name:
         assert stored.model_name({"settings": {"model": name}}, FILE) is None
         return
-    with pytest.raises(InputError, match="give --model"):
+    with pytest.raises(InputError, match="give model=NAME"):
         stored.model_name({"settings": {"model": name}}, FILE)
 
 

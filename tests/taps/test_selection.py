@@ -119,7 +119,7 @@ def test_what_a_pattern_leaves_out_is_said(table):
         (["output", "mask"], r"'mask' cannot be read: mixes examples"),
         ("Softmax", r"no layer is left .*'mask': mixes examples"),
         (nn.GELU, r"no module of class GELU"),
-        ([], r"no layer is left of layers=\[\]"),
+        ([], r"no layer is left of layers=.none. with tokens=.all."),
         (3, r"not 3"),
     ],
 )

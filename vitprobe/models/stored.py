@@ -20,7 +20,7 @@ from vitprobe.models.architecture import Told, given_options
 from vitprobe.models.from_torchvision import PREFIX
 from vitprobe.models.image_sizes import LARGEST, Frame
 from vitprobe.models.spec import parse_spec
-from vitprobe.text import shown
+from vitprobe.text import SHORT, printable, shown
 
 Channels = tuple[float, float, float]
 
@@ -59,7 +59,7 @@ def model_name(metadata: Mapping[str, Any], path: Path) -> str | None:
     if ":" in spec.name.removeprefix(PREFIX):
         raise InputError(
             f"{told}, and a file does not choose what is imported or fetched: if you trust that "
-            f"model, type it: {option('model', shown(spec.model))}"
+            f"model, type it: {option('model', printable(spec.model, SHORT))}"
         )
     for key, value in spec.arguments.items():
         if ELSEWHERE.search(key) or not _is_plain(value):

@@ -70,7 +70,7 @@ def select(survey: Survey, layers: Layers = "all", tokens: str = "all") -> Selec
     if not sites:
         example = next(iter(left_out.items()), None)
         why = f": {example[0]!r}: {example[1]}" if example else ""
-        words = ",".join(getattr(each, "__name__", str(each)) for each in patterns)
+        words = ",".join(getattr(each, "__name__", str(each)) for each in patterns) or "none"
         asked_for = f"{option('layers', words)} with {option('tokens', tokens)}"
         raise InputError(f"no layer is left of {asked_for}{why}")
     note = survey.blocks_note if "blocks" in patterns else ""
