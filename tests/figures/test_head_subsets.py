@@ -62,6 +62,26 @@ def test_what_is_written():
     assert {"resnet18", "layer0_$x$", "layer2_$x$"} <= set(found)
 
 
+@pytest.mark.parametrize("span", [0, 1e-3, 0.1, 10, 1000])
+@pytest.mark.parametrize("start", [0.5, 16.5])
+def test_numbers_along_the_axes_do_not_touch(span, start):
+    given = result(layers=1)
+    given["distance"] = "subset", start + span * np.linspace(0, 1, 7)
+    drawn = plot(given)
+    renderer, (width, _) = drawn.canvas.get_renderer(), drawn.bbox.size
+    boxes = [
+        [label.get_window_extent(renderer) for label in axes.get_xticklabels()]
+        for axes in drawn.axes
+        if axes.containers
+    ]
+    assert all(1 <= len(row) <= 7 for row in boxes) and (span == 0 or len(boxes[0]) >= 2)
+    row = [box for row in boxes for box in row]  # two panels, side by side
+    assert all(a.x1 < b.x0 for a, b in zip(row, row[1:], strict=False))
+    assert row[0].x0 >= 0 and row[-1].x1 <= width
+    ticks = [float(label.get_text()) for label in drawn.axes[0].get_xticklabels()]
+    np.testing.assert_allclose(ticks, drawn.axes[0].get_xticks(), atol=1e-9 + 1e-6 * span)
+
+
 def test_long_names_in_the_legend_are_shortened_and_stay_distinct():
     given = result()
     names = [f"backbone.stages.2.blocks.{i}.attention.{'output_' * 4}projection" for i in range(3)]

@@ -27,6 +27,7 @@ from vitprobe.figures.style import (
     text_measure,
     wrap,
 )
+from vitprobe.figures.weights import weights_facts
 
 PANELS = (ranked_heads, distance_by_depth, entropy_by_depth)
 WIDTH, HEIGHT = 3.0, 2.5  # inches, of a panel
@@ -143,6 +144,4 @@ def _facts(dataset: xarray.Dataset) -> list[str]:
     }
     if len(sizes) == 1:
         facts.append("patches of {:g} x {:g} px".format(*sizes.pop()))
-    if attrs.get("model_weights"):
-        facts.append(f"weights: {attrs['model_weights']}")
-    return facts
+    return facts + weights_facts(attrs, ["model"])

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
 from vitprobe.figures.heatmap import Layers, heatmap
+from vitprobe.figures.weights import weights_facts
 
 ROUNDING = 1e-6  # by which a CKA may exceed 1: a layer with itself
 
@@ -73,7 +74,12 @@ def _details(dataset: xarray.Dataset) -> list[str]:
         "tokens": "tokens: {}",
         "batch_size": "batches of {}",
     }
-    details = [form.format(attrs[key]) for key, form in forms.items() if key in attrs]
+    details = weights_facts(attrs, ("model_a", "model_b"))
+    details += [form.format(attrs[key]) for key, form in forms.items() if key in attrs]
+    if "tokens_a" in attrs:
+        details.append(
+            "tokens: " + " and ".join(dict.fromkeys((attrs["tokens_a"], attrs["tokens_b"])))
+        )
     if attrs.get("passes", 1) > 1:
         details.append(f"{attrs['passes']} passes")
     if "cka_se" in dataset and dataset["cka_se"].notnull().any():

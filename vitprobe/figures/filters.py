@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from vitprobe.errors import InputError
 from vitprobe.figures.style import fit_canvas, new_figure, text_measure
 from vitprobe.figures.tiles import bare_axes, caption, heading, mosaic
+from vitprobe.figures.weights import weights_facts
 
 COLUMNS = 7  # of components
 TILE, GAP = 0.55, 0.17  # inches: a component's longer side; room for its caption
@@ -53,6 +54,7 @@ def filter_figure(dataset: xarray.Dataset) -> Figure:
     axes.set_title(f"all {len(filters)} filters", fontsize=8, loc="left", pad=3)
     title = [str(dataset.attrs.get("model", "model")), "filters of the patch embedding"]
     details = [f"{rows} x {columns} pixels", "principal components and their part of the variance"]
+    details += weights_facts(dataset.attrs, ["model"])
     heading(drawn, 0.22, total, title, details, text_measure(drawn))
     fit_canvas(drawn)
     return drawn

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from vitprobe.errors import InputError
 from vitprobe.figures.labels import shorten, shorten_names
 from vitprobe.figures.style import (
+    POINTS,
     Measure,
     add_axes,
     fit_canvas,
@@ -18,7 +19,9 @@ from vitprobe.figures.style import (
     side_legend,
     text_measure,
 )
+from vitprobe.figures.ticks import number_ticks
 from vitprobe.figures.tiles import heading
+from vitprobe.figures.weights import weights_facts
 
 PANEL = (2.5, 2.2)  # inches
 GAP = (0.25, 0.75)
@@ -60,6 +63,11 @@ def figure(dataset: xarray.Dataset) -> Figure:
         if column == 0:
             axes.set_ylabel("CKA (unbiased)", fontsize=8)
         axes.set_xlabel("mean attention distance (pixels)", fontsize=8)
+    # the panels share their axes, so this is said once
+    low, high = first.get_xlim()
+    ticks, texts = number_ticks(low, high, PANEL[0] * POINTS, 7, measure)
+    first.set_xticks(ticks, texts)
+    first.set_xlim(low, high)
     used = min(len(sizes), COLUMNS)
     width = used * (PANEL[0] + GAP[0]) - GAP[0]
     other = str(dataset.attrs.get("model_b", "other model"))
@@ -106,4 +114,5 @@ def _texts(attrs: dict) -> tuple[list[str], list[str]]:
     if "examples" in attrs:
         details.append(f"{int(attrs['examples']):,} examples")
     details.append("bars: standard errors")
+    details += weights_facts(attrs, ("model_a", "model_b"))
     return title, [part for part in details if part]

@@ -18,6 +18,7 @@ from vitprobe.figures.style import (
     text_measure,
 )
 from vitprobe.figures.tiles import bare_axes, caption, draw_over, heading
+from vitprobe.figures.weights import weights_facts
 
 TILE = 0.95  # inches: a map's longer side
 ACROSS, ABOVE, BELOW = 0.08, 0.15, 0.13  # inches between tiles, and for the texts around one
@@ -130,6 +131,7 @@ def _texts(dataset: xarray.Dataset, image: int) -> tuple[list[str], list[str]]:
     rows, columns = dataset.sizes["row"], dataset.sizes["col"]
     tokens = rows * columns + int(attrs.get("prefix", 0))
     details = [f"{rows} x {columns} patches", f"uniform attention is {1 / tokens:.2g}"]
+    details += weights_facts(attrs, ["model"])
     return [part for part in title if part], details
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from vitprobe.errors import InputError
 from vitprobe.figures.style import add_axes, fit_canvas, new_figure, text_measure
 from vitprobe.figures.tiles import heading, mosaic
+from vitprobe.figures.weights import weights_facts
 
 MOST = 16  # patches along a side; of a larger grid every second, third, ... is shown
 LONG_SIDE = 5.0  # inches
@@ -53,6 +54,7 @@ def position_figure(dataset: xarray.Dataset) -> Figure:
     details = [f"{rows} x {columns} patches"]
     if step > 1:
         details.append(f"one map in {step} along each side")
+    details += weights_facts(dataset.attrs, ["model"])
     title = [str(dataset.attrs.get("model", "model")), "position embeddings"]
     heading(drawn, height + 0.1, width, title, details, text_measure(drawn))
     fit_canvas(drawn)
