@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from vitprobe.errors import InputError
 from vitprobe.figures import plot, save_png
-from vitprobe.figures.attention import compare
+from vitprobe.figures.attention_compare import compare
 from vitprobe.figures.attention_panels import short_names
 from vitprobe.taps.token_grid import TokenGrid
 
@@ -37,7 +37,8 @@ def test_nothing_is_cut_off_or_overlaps(case, tmp_path):
     renderer = figure.canvas.get_renderer()
     boxes = []
     for axes in figure.axes:
-        shown = [axes.xaxis.label, axes.yaxis.label, *axes.get_legend().get_texts(), *axes.texts]
+        shown = [axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        shown += axes.get_legend().get_texts() if axes.get_legend() else []
         shown += [label for label in axes.get_xticklabels() if label.get_text()]
         boxes += [
             (text.get_text(), text.get_window_extent(renderer))
@@ -128,16 +129,67 @@ def test_a_result_of_blanks_only_is_still_drawn():
     assert "no value (see blank)" in texts(plot(vit(3, 2, blank=(0, 1, 2))))
 
 
-def test_two_models_share_their_axes():
+def test_two_models_share_their_scales_and_legends():
     first, second = CASES["two"]()
     figure = compare([first, second])
     left, right = figure.axes[:3], figure.axes[3:]
     for a, b in zip(left, right, strict=True):
-        assert a.get_xlim() == b.get_xlim() and a.get_ylim() == b.get_ylim()
+        assert a.get_ylim() == b.get_ylim()
         assert a.get_position().y0 == pytest.approx(b.get_position().y0)
+        assert b.get_legend() is None and not b.get_ylabel()
+    for row, dataset in ((left, first), (right, second)):  # each uses the whole of its panels
+        assert row[1].get_xlim() == (-0.5, dataset.sizes["layer"] - 0.5)
+    legend = [text.get_text() for text in left[0].get_legend().get_texts()]
+    assert legend == ["first layer", "second", "last but one", "last layer", "uniform attention"]
+    assert left[1].get_legend() is not None and left[2].get_legend() is None
     written = texts(figure)
     for fact in ("vit", "deit_tiny_patch16_224", "360 examples"):
         assert any(fact in text for text in written)
+
+
+def test_many_models_are_drawn_in_lines_of_four():
+    given = [vit(3, 2, model=f"m{i}", seed=i) for i in range(6)]
+    figure = compare(given)
+    places = [figure.axes[3 * i].get_position() for i in range(6)]
+    assert len({round(place.y0, 6) for place in places}) == 2
+    assert [round(place.x0, 6) for place in places[4:]] == [round(p.x0, 6) for p in places[:2]]
+    assert {f"m{i}" for i in range(6)} <= set(texts(figure))
+    assert sum(axes.get_legend() is not None for axes in figure.axes) == 4
+
+
+@pytest.mark.parametrize(
+    ("normalize", "label"),
+    [("pixels", "(px)"), ("uniform", "/ uniform's"), ("diagonal", "diagonal")],
+)
+def test_units_of_distance(normalize, label):
+    result = vit(6, 4)
+    by = {"pixels": 1, "uniform": result["distance_uniform"].values[:, None]}
+    by["diagonal"] = 32 * 2**0.5
+    expected = result["distance"].values / by[normalize]
+    ranked, depth, _ = plot(result, normalize=normalize).axes
+    np.testing.assert_allclose(lines(depth)[0][:, 1], expected.ravel())
+    np.testing.assert_allclose(lines(ranked)[0][:, 1], np.sort(expected[0]))
+    (steps,) = depth.patches
+    uniform = result["distance_uniform"].values / np.squeeze(by[normalize])
+    np.testing.assert_allclose(steps.get_data().values, uniform)
+    assert label in ranked.get_ylabel() and label in depth.get_ylabel()
+    assert ranked.get_ylim()[1] < 1.2 * max(expected.max(), uniform.max())
+
+
+def test_the_unit_where_none_is_chosen():
+    small, large = vit(3, 2), vit(3, 2).assign_attrs(model_image_size="224, 224")
+    assert "(px)" in compare([small, small]).axes[0].get_ylabel()
+    figure = compare([small, large])
+    assert "diagonal" in figure.axes[0].get_ylabel()
+    low, high = (lines(figure.axes[place])[0][:, 1] for place in (1, 4))
+    np.testing.assert_allclose(low, 7 * high)
+
+
+def test_wrong_units():
+    with pytest.raises(InputError, match="unknown normalize 'unifrom'; did you mean 'uniform'"):
+        plot(vit(2, 2), normalize="unifrom")
+    with pytest.raises(InputError, match="does not tell the image size of vit"):
+        plot(vit(2, 2).assign_attrs(model_image_size=""), normalize="diagonal")
 
 
 def test_titles_say_what_was_looked_at():

@@ -47,6 +47,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            help="Unit of distances in the figures: pixels, uniform (times uniform attention's) or "
+            "diagonal (of the image); default: pixels, of images of several sizes diagonal.",
+            rich_help_panel="Figures",
+            show_default=False,
+        ),
+    ] = None,
     output: options.Output = "results",
     name: options.Name = None,
     overwrite: options.Overwrite = False,
@@ -65,8 +74,10 @@ def command(
     from vitprobe.cli._output import ResultFiles, netcdf
     from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures import plot, png_bytes
-    from vitprobe.figures.attention import compare
+    from vitprobe.figures.attention_compare import compare
+    from vitprobe.figures.attention_scale import chosen_unit
 
+    chosen_unit([], normalize)
     specs = options.specs("--models", models)
     given = {
         "grid": options.sides("--grid", grid, least=2),
@@ -75,10 +86,12 @@ def command(
     }
     writers = {
         ".nc": netcdf,
-        ".png": lambda result: png_bytes(plot(result)),
+        ".png": lambda result: png_bytes(plot(result, normalize=normalize)),
         ".csv": csv_bytes,
     }
-    together = {".png": lambda results: png_bytes(compare(results))} if len(specs) > 1 else {}
+    together = (
+        {".png": lambda results: png_bytes(compare(results, normalize))} if len(specs) > 1 else {}
+    )
     files = ResultFiles(output, writers, name=name, overwrite=overwrite, together=together)
     require_kernels(inputs.device)
     with plain_warnings():

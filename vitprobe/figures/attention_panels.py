@@ -1,6 +1,6 @@
 """The panels of the attention figure: heads in order of their distance, and numbers along depth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray
@@ -31,11 +31,12 @@ class Span:
 
     heads: int
     layers: int
-    distance: float  # px
+    distance: float  # in the unit of distance_label
     entropy: float  # nats
+    distance_label: str
 
     @classmethod
-    def of(cls, datasets: list[xarray.Dataset]) -> "Span":
+    def of(cls, datasets: list[xarray.Dataset], distance_label: str) -> "Span":
         return cls(
             max(dataset.sizes["head"] for dataset in datasets),
             max(dataset.sizes["layer"] for dataset in datasets),
@@ -43,7 +44,12 @@ class Span:
                 max(_most(dataset, name) for dataset in datasets)
                 for name in ("distance", "entropy")
             ),
+            distance_label,
         )
+
+    def of_one(self, dataset: xarray.Dataset) -> "Span":
+        """The same scales, with the heads and layers of this model alone."""
+        return replace(self, heads=dataset.sizes["head"], layers=dataset.sizes["layer"])
 
 
 def ranked_heads(axes: Axes, dataset: xarray.Dataset, span: Span, width: float, measure: Measure):
@@ -79,7 +85,7 @@ def ranked_heads(axes: Axes, dataset: xarray.Dataset, span: Span, width: float, 
     axes.set_xticks(_whole(span.heads))
     axes.set_ylim(0, span.distance)
     axes.set_xlabel("head, by its distance", fontsize=TEXT)
-    axes.set_ylabel("mean attention distance (px)", fontsize=TEXT)
+    axes.set_ylabel(span.distance_label, fontsize=TEXT)
     lines = [Line2D([], [], color=c, marker="o", markersize=3.2, linewidth=1.1) for c in colours]
     room = 36 * width - 40  # pt: half of the panel, less the line before the text
     names = shorten_names(names, room, LEGEND["fontsize"], measure)
@@ -91,7 +97,7 @@ def distance_by_depth(axes, dataset, span, width, measure):
     """Every head's distance, layer by layer, and the mean of the heads."""
     _by_depth(axes, dataset, "distance", span, width, measure)
     axes.set_ylim(0, span.distance)
-    axes.set_ylabel("mean attention distance (px)", fontsize=TEXT)
+    axes.set_ylabel(span.distance_label, fontsize=TEXT)
 
 
 def entropy_by_depth(axes, dataset, span, width, measure):
@@ -168,13 +174,17 @@ def short_names(dataset: xarray.Dataset, ticks: bool = False) -> tuple[list[str]
     return middles, f"layer: {pattern}" if pattern != "*" else "layer"
 
 
-def _legend(axes: Axes, handles, texts) -> None:
-    columns = 2 if len(handles) > 2 else 1
+def write_legend(axes: Axes, handles, texts, columns: int) -> None:
+    """Above the axes, from their left edge; names are text."""
     legend = axes.legend(
         handles, texts, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **LEGEND
     )
     for text in legend.get_texts():
         text.set(**PLAIN)
+
+
+def _legend(axes: Axes, handles, texts) -> None:
+    write_legend(axes, handles, texts, 2 if len(handles) > 2 else 1)
     axes.tick_params(labelsize=7.5, length=2.5, width=0.5)
     for side, spine in axes.spines.items():
         spine.set_linewidth(0.6)

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import Any
 
 import xarray
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from vitprobe.errors import InputError, did_you_mean
 
 
-def plot(dataset: xarray.Dataset) -> Figure:
+def plot(dataset: xarray.Dataset, **choices: Any) -> Figure:
     """Draw a result of vitprobe: the figure of `dataset.attrs["analysis"]`.
 
     An analysis called NAME is drawn by `figure(dataset)` of `vitprobe/figures/NAME.py`.
@@ -38,7 +39,7 @@ def plot(dataset: xarray.Dataset) -> Figure:
             f"no figure for the analysis {analysis!r}; there are figures for: "
             f"{', '.join(known)}{did_you_mean(analysis, known)}"
         )
-    return module.figure(dataset)
+    return module.figure(dataset, **choices)
 
 
 def _modules() -> dict[str, ModuleType]:

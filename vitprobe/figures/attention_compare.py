@@ -1,0 +1,114 @@
+"""The attention of several models beside each other: a column for each, in lines of four."""
+
+from collections.abc import Sequence
+
+import xarray
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vitprobe.errors import InputError
+from vitprobe.figures.attention import PANELS, check, facts, write_title
+from vitprobe.figures.attention_panels import HIGH, LOW, Span, write_legend
+from vitprobe.figures.attention_scale import UNITS, chosen_unit, in_unit
+from vitprobe.figures.labels import shorten
+from vitprobe.figures.style import (
+    POINTS,
+    Measure,
+    add_axes,
+    add_line,
+    fit_canvas,
+    new_figure,
+    text_measure,
+    wrap,
+)
+
+COLUMNS = 4
+WIDTH, HEIGHT, BESIDE = 2.2, 1.7, 0.22  # inches: a panel, and between two columns
+BELOW = (0.85, 0.3)  # inches below the first row (its legend follows), and below the second
+LEGEND, STEP = 15, 1.45  # pt, of a legend; a line's height in its font size (see add_line)
+LEAST = 4.4  # inches, for the title
+FACT = {"fontsize": 7, "color": "0.3"}
+NAME = {"fontsize": 9, "fontweight": "bold"}
+LAYERS = dict(
+    zip((*LOW, *HIGH), ("first layer", "second", "last but one", "last layer"), strict=True)
+)
+
+
+def compare(datasets: Sequence[xarray.Dataset], normalize: str | None = None) -> Figure:
+    """Results of several models: a column for each; every row has one scale and one legend.
+
+    normalize: the unit of distances: `pixels`, `uniform` (multiples of uniform attention's) or
+        `diagonal` (of the image's). None: pixels where all images have one size, else diagonal.
+
+    Raises:
+        InputError: one of them is no result of `vitprobe.attention`, there is none, or no such
+            unit.
+    """
+    if not datasets:
+        raise InputError("no result to compare: pass two or more results of vitprobe.attention")
+    for dataset in datasets:
+        check(dataset)
+    unit = chosen_unit(datasets, normalize)
+    datasets = [in_unit(dataset, unit) for dataset in datasets]
+    drawn = new_figure()
+    measure, span = text_measure(drawn), Span.of(datasets, UNITS[unit])
+    lists = [facts(dataset) for dataset in datasets]
+    shared = [fact for fact in lists[0] if all(fact in others for others in lists)]
+    own = [[fact for fact in each if fact not in shared] for each in lists]
+    lines = [wrap(each, WIDTH * POINTS, FACT["fontsize"], measure) if each else [] for each in own]
+    most = max(map(len, lines))
+    across = min(len(datasets), COLUMNS)
+    whole = (across * (WIDTH + BESIDE) - BESIDE) * POINTS  # pt, of a line of columns
+    head = LEGEND + STEP * (most * FACT["fontsize"] + NAME["fontsize"])  # pt above the first row
+    down = 3 * HEIGHT + sum(BELOW) + (head + 60) / POINTS
+    rows: list[list[Axes]] = [[] for _ in PANELS]
+    for place, dataset in enumerate(datasets):
+        line, column = divmod(place, COLUMNS)
+        left, bottom = column * (WIDTH + BESIDE), -line * down
+        for row, panel in enumerate(PANELS):
+            axes = add_axes(drawn, left, bottom, WIDTH, HEIGHT)
+            panel(axes, dataset, span.of_one(dataset), WIDTH, measure)
+            if column:  # the first column's axis is everyone's
+                axes.set_ylabel("")
+                axes.tick_params(labelleft=False)
+            rows[row].append(axes)
+            bottom -= HEIGHT + (*BELOW, 0)[row]
+        rows[1][-1].set_xticklabels([])  # those of the row below
+        rows[1][-1].set_xlabel("")
+        above = LEGEND + STEP * FACT["fontsize"] * (most - len(lines[place]))
+        _write_name(rows[0][-1], dataset, lines[place], above, measure)
+    for row, axes in enumerate(rows):
+        _share_legend(axes, row)
+    write_title(rows[0][0], datasets, shared, head + 6, max(whole, LEAST * POINTS), measure)
+    fit_canvas(drawn)
+    return drawn
+
+
+def _write_name(
+    axes: Axes, dataset: xarray.Dataset, lines: Sequence[str], above: float, measure: Measure
+) -> None:
+    room = WIDTH * POINTS
+    for line in reversed(lines):
+        above = add_line(axes, shorten(line, room, FACT["fontsize"], measure), above, FACT)
+    name = str(dataset.attrs.get("model", "model"))
+    # bold is wider than it was measured
+    add_line(axes, shorten(name, 0.85 * room, NAME["fontsize"], measure), above, NAME)
+
+
+def _share_legend(row: list[Axes], number: int) -> None:
+    """One legend for the row, of all that its panels show; the last row has the one above it."""
+    entries = {}
+    for axes in row:
+        legend = axes.get_legend()
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+            text = text.get_text()
+            if number == 0:  # each model has its own layers, whose colours mean the same
+                text = LAYERS.get(handle.get_color(), text)
+            entries.setdefault(text, handle)
+        legend.remove()
+    if number == 0:
+        order = [*LAYERS.values(), "uniform attention"]
+        entries = {text: entries[text] for text in order if text in entries}
+    if number < 2:
+        for axes in row[::COLUMNS]:
+            write_legend(axes, list(entries.values()), list(entries), len(entries))
