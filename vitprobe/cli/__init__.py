@@ -25,8 +25,8 @@ app = typer.Typer(
     },
     pretty_exceptions_enable=False,
 )
-# What says how OpenMP's threads wait for work; read when torch is loaded. Those of GNU's (torch's on
-# Linux) spin, and two trainings on the same cores then hold each other up: docs/training.md.
+# What says how OpenMP's threads wait for work; read when torch is loaded. GNU's (torch's on Linux)
+# spin, so that two trainings on the same cores hold each other up: docs/training.md.
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 _COMMANDS = sorted(
     info.name.replace("_", "-")

@@ -65,6 +65,7 @@ def find_earlier(files: RunFiles, settings: Settings, *, resume: bool, overwrite
     if different:
         raise _of_another(files, resume, "settings", different)
     if not resume:
+        files.forget()
         note = f"{replaced}; --resume would go on with it"
     return Earlier(files, resume, state, note)
 

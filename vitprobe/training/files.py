@@ -80,6 +80,10 @@ class RunFiles:
         own = (self.best, self.last, self.weights)
         return expanded(path, "checkpoint").resolve() in [each.resolve() for each in own]
 
+    def forget(self) -> None:
+        """What is there is of another run than the one that begins."""
+        self._good = None
+
     def good(self) -> str:
         """What a reader of an error wants to know: which checkpoint of this run is whole."""
         if self._good is None:

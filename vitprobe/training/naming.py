@@ -52,15 +52,15 @@ def default_name(values: Mapping[str, Any], usual: Mapping[str, Any], usual_reci
     """
     kind, _, path = values["dataset"].partition(":")
     words = [values["model"], Path(path).stem or Path(path).name or kind, values["mode"]]
+    apart = []
     if (start := values["checkpoint"]) is not None:
-        words.append(f"from_{start if start in WORDS else _file_word(start)}")
+        apart.append(_word(f"from_{start if start in WORDS else _file_word(start)}"))
     if values["recipe"] != usual_recipe:
-        words.append(Path(values["recipe"]).stem)
-    words = [_word(word) for word in words]
+        apart.append(_word(Path(values["recipe"]).stem))
     for key, word in WORD_OF.items():
         if values[key] != usual.get(key):
-            words.append(word + _shown(values[key]))
-    return joined(words)
+            apart.append(word + _shown(values[key]))
+    return joined([*map(_word, words), *(["-".join(apart)] if apart else [])])
 
 
 def _file_word(weights: str) -> str:
