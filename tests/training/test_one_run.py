@@ -113,7 +113,8 @@ def test_a_name_made_of_a_long_one_is_shortened(few_digits, tmp_path):
     shutil.copy(few_digits / "train.npz", long)
     run = library(few_digits, dataset=f"npz:{long}", output=str(tmp_path / "out"), epochs=1)
     assert run.model_name.startswith("user_training_models_Plain-図図")
-    assert run.model_name.endswith("-scratch") and len(run.path.name.encode()) < 170
+    assert run.model_name.endswith("-scratch-adam_plain-b10-e1")
+    assert len(run.path.name.encode()) < 170
     assert all(path.exists() for path in run.files)
 
 

@@ -80,6 +80,10 @@ class RunFiles:
         own = (self.best, self.last, self.weights)
         return expanded(path, "checkpoint").resolve() in [each.resolve() for each in own]
 
+    def forget(self) -> None:
+        """What is there is of another run than the one that begins."""
+        self._good = None
+
     def good(self) -> str:
         """What a reader of an error wants to know: which checkpoint of this run is whole."""
         if self._good is None:
@@ -111,11 +115,13 @@ class RunFiles:
         writer.writerows(zip(*history.values(), strict=True))
         self._write(self.table, lambda file: file.write(text.getvalue().encode()))
 
-    def read_last(self) -> tuple[dict[str, Any] | None, str]:
+    def read_last(
+        self, way_out: str = "remove it to start afresh"
+    ) -> tuple[dict[str, Any] | None, str]:
         """The state to go on from and a note; None where there is none.
 
         Where the newest file is damaged, the best one serves, which is as complete. Raises
-        InputError where a file is there and neither can be read.
+        InputError, which ends in the way out, where a file is there and neither can be read.
         """
         found = [path for path in (self.last, self.best) if path.exists()]
         notes = []
@@ -127,7 +133,7 @@ class RunFiles:
             except InputError as error:
                 notes.append(str(error))
         if found:
-            raise InputError(f"{'; '.join(notes)}; remove it to start afresh")
+            raise InputError(f"{'; '.join(notes)}; {way_out}")
         return None, ""
 
     def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from vitprobe.data.downloads import SETS
 from vitprobe.errors import InputError, did_you_mean
-from vitprobe.file_names import joined
 from vitprobe.files import expanded
 from vitprobe.models import find_checkpoint, read_checkpoint, stored
 from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
@@ -18,10 +17,21 @@ from vitprobe.models.names import find_source
 from vitprobe.models.outline import weight_shapes
 from vitprobe.models.spec import RANDOM, WORDS, Spec, parse_spec, split_key
 from vitprobe.text import printable, shown
-from vitprobe.training.recipe import find_recipe
-from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of, typed
+from vitprobe.training.naming import default_name
+from vitprobe.training.recipe import Recipe, find_recipe
+from vitprobe.training.settings import (
+    ARCHITECTURE,
+    MODES,
+    NAMES,
+    TRAINED,
+    USUAL,
+    Settings,
+    one_of,
+    typed,
+)
 from vitprobe.training.toml import read_toml
 
+SAYS_WHAT = ("model", "dataset", "data_dir", "checkpoint")  # what is trained, not how
 NO_RECIPES = ("mode", "model", "dataset", "recipe", "checkpoint")  # what a recipe is for
 # The ViT of studies that pre-train on small images; of the data set that ships, see its recipe.
 PRETRAIN_VIT = {
@@ -53,13 +63,38 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
     mode = _agreed_mode(mode, given.pop("mode", None))
     given |= _data(given)
     given |= _model(mode, given)
-    recipe_name = given.get("recipe") or _default_recipe(mode, given["dataset"], given["model"])
-    recipe = find_recipe(recipe_name)
+    usual_recipe = _default_recipe(mode, given["dataset"], given["model"])
+    recipe_name = given.get("recipe", usual_recipe)
+    recipe = _checked_recipe(recipe_name)
+    values = _choices(mode, recipe_name, recipe, given)
+    missing = [key for key in ("batch_size", "epochs", "optimizer", "lr") if key not in values]
+    if missing:
+        raise InputError(f"recipe {recipe_name} says nothing of {', '.join(missing)}")
+    if "model_name" not in values:
+        plain = {key: value for key, value in given.items() if key in SAYS_WHAT}
+        usual = USUAL | _choices(mode, recipe_name, recipe, plain)
+        checked = Settings(**values, model_name="not yet named").as_dict()
+        values["model_name"] = default_name(checked, usual, usual_recipe)
+    name = printable(values["model_name"], None)
+    if not re.fullmatch(r"[^/]+", name) or name != values["model_name"]:
+        raise InputError(f"--model_name {printable(name)!r} is no file name; see --output")
+    return Settings(**values)
+
+
+def _checked_recipe(name: str) -> Recipe:
+    recipe = find_recipe(name)
     unknown = next((key for key in recipe.values if key not in NAMES or key in NO_RECIPES), None)
     if unknown:
-        raise InputError(f"recipe {recipe_name}: {unknown!r} is no key of a recipe")
+        raise InputError(f"recipe {name}: {unknown!r} is no key of a recipe")
     for key, value in (recipe.values | {"augment": recipe.augment}).items():
-        typed(key, value, f"recipe {recipe_name}: ")
+        typed(key, value, f"recipe {name}: ")
+    return recipe
+
+
+def _choices(
+    mode: str, recipe_name: str, recipe: Recipe, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was given, and what recipe, mode and data set make of the rest."""
     values = {"mode": mode, "recipe": recipe_name, "augment": recipe.augment}
     values |= recipe.values | given
     if given["dataset"] != "digits" and given["model"] == "vit":
@@ -77,14 +112,7 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
             or k in given
             or (k == "dropout" and given["model"] in WITH_ARCHITECTURE)
         }
-    values.setdefault("model_name", _default_name(values))
-    missing = [key for key in ("batch_size", "epochs", "optimizer", "lr") if key not in values]
-    if missing:
-        raise InputError(f"recipe {recipe_name} says nothing of {', '.join(missing)}")
-    name = printable(values["model_name"], None)
-    if not re.fullmatch(r"[^/]+", name) or name != values["model_name"]:
-        raise InputError(f"--model_name {printable(name)!r} is no file name; see --output")
-    return Settings(**values)
+    return values
 
 
 def _of_config(config: str | None) -> dict[str, Any]:
@@ -197,17 +225,7 @@ def _default_recipe(mode: str, dataset: str, model: str) -> str:
 
 def _has_batch_norm(model: str) -> bool:
     spec = parse_spec(model)
-    source = find_source(spec.name)
+    arguments = dict(spec.arguments)
+    source = find_source(spec.name, arguments.pop("revision", None)).configured(arguments, None)
     weights = weight_shapes(source, 10, source.default_size(None))
     return any(key.endswith("running_mean") for key in weights)
-
-
-def _default_name(values: Mapping[str, Any]) -> str:
-    """`vit-digits-scratch`: model, data set and mode; what else sets a run apart follows."""
-    kind, _, path = values["dataset"].partition(":")
-    parts = [values["model"], Path(path).stem or Path(path).name or kind, values["mode"]]
-    if values.get("fraction", 1.0) != 1.0:
-        parts.append(f"f{values['fraction']:g}")
-    if values.get("seed", 0) != 0:
-        parts.append(f"s{values['seed']}")
-    return joined([re.sub(r"[^\w.]+", "_", part) for part in parts])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
@@ -30,8 +30,11 @@ SCHEDULERS = ("none", "cosine", "tanh", "poly", "step")
 ARCHITECTURE = (*COUNTS, "dropout", "pool")
 # Whole numbers from 1, and the most of each.
 WHOLE = {"batch_size": 2**24, "epochs": 2**24, "num_classes": 2**24, "image_size": 2**14}
-# What may change between a run and its continuation: where it runs and where its files lie.
+# What may change between a run and its continuation: where it runs and where its files lie. Weights
+# to start from are compared themselves, a recipe's values too, and a class count is only a check.
 FREE = ("checkpoint", "data_dir", "device", "workers", "output", "save_every", "compile")
+FREE += ("model_name", "recipe", "num_classes")
+SHOWN = 4  # differences that are told
 
 
 @dataclass(frozen=True)
@@ -133,14 +136,18 @@ class Settings:
 
 
 NAMES = tuple(f.name for f in fields(Settings))
+# What holds where neither a recipe nor a user says otherwise.
+USUAL = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
 
 
 def differing(old: Mapping[str, Any], new: Settings) -> str:
-    """The first choice in which a run and its continuation differ: `lr 0.001 and 0.01`; else ""."""
-    for key, value in new.as_dict().items():
-        if key not in FREE and old.get(key) != value:
-            return f"{key} {printable(old.get(key), SHORT)} and {value}"
-    return ""
+    """The choices in which two runs differ: `lr 0.001 and 0.01, epochs 2 and 3`; else ""."""
+    pairs = [
+        f"{key} {printable(old.get(key), SHORT)} and {printable(value, SHORT)}"
+        for key, value in new.as_dict().items()
+        if key not in FREE and old.get(key) != value
+    ]
+    return ", ".join(pairs[:SHOWN]) + (", ..." if len(pairs) > SHOWN else "")
 
 
 def one_of(key: str, value: str, options) -> None:
