@@ -94,6 +94,24 @@ def command(
     image_size: Annotated[
         int | None, _option("-i", "--image_size", help="Pixels.", panel="Images")
     ] = None,
+    max_pixels: Annotated[
+        int | None,
+        _option(
+            "--max_pixels",
+            help="Refuse images of more pixels (default: 64 million).",
+            panel="Images",
+            metavar="N",
+        ),
+    ] = None,
+    ignore_orientation: Annotated[
+        bool | None,
+        typer.Option(
+            "--ignore_orientation",
+            help="Keep images as they are stored, whatever EXIF says of how the camera was held.",
+            rich_help_panel="Images",
+            show_default=False,
+        ),
+    ] = None,
     num_classes: Annotated[
         int | None,
         _option("-nc", "--num_classes", help="Checked against the data set's.", panel="Images"),

@@ -6,17 +6,11 @@ from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.training.files import RunFiles
 from vitprobe.training.parts import Parts
 from vitprobe.training.settings import Settings, differing
 from vitprobe.training.trainee import Trainee
-
-ANOTHER = "another --model_name or --output"
-WAYS = {  # out, where another run has the name: for one that is to go on, and one that starts
-    True: f"give the same ones to --resume it, or {ANOTHER}",
-    False: f"give {ANOTHER}, or --overwrite",
-}
 
 
 @dataclass(frozen=True)
@@ -58,18 +52,28 @@ def find_earlier(files: RunFiles, settings: Settings, *, resume: bool, overwrite
     replaced = f"{held[0]} of an earlier run is replaced"
     if overwrite:
         return Earlier(files, False, note=replaced)
-    state, note = files.read_last("remove it to start afresh" if resume else WAYS[False])
+    state, note = files.read_last("remove it to start afresh" if resume else _way_out(False))
     if state is None:
-        raise InputError(f"{held[0]} is there, and nothing tells which run made it: {WAYS[False]}")
+        raise InputError(
+            f"{held[0]} is there, and nothing tells which run made it: {_way_out(False)}"
+        )
     different = differing(state["settings"], settings)
     if different:
         raise _of_another(files, resume, "settings", different)
     if not resume:
         files.forget()
-        note = f"{replaced}; --resume would go on with it"
+        note = f"{replaced}; {option('resume', True)} would go on with it"
     return Earlier(files, resume, state, note)
+
+
+def _way_out(resume: bool) -> str:
+    """Where another run has the name: for one that is to go on with it, and one that starts."""
+    another = f"another {option('model_name')} or {option('output')}"
+    if resume:
+        return f"give the same ones to {option('resume', True)}, or {another}"
+    return f"give {another}, or {option('overwrite', True)}"
 
 
 def _of_another(files: RunFiles, resume: bool, what: str, how: str) -> InputError:
     path = files.last if files.last.exists() else files.best
-    return InputError(f"{path} was made with other {what} ({how}): {WAYS[resume]}")
+    return InputError(f"{path} was made with other {what} ({how}): {_way_out(resume)}")

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import safetensors.torch
 import torch
 
-from vitprobe.errors import InputError, stop_behind
+from vitprobe.errors import InputError, option, stop_behind
 from vitprobe.files import expanded
 from vitprobe.lock import Lock
 from vitprobe.text import printable
@@ -29,7 +29,7 @@ class RunFiles:
     """
 
     def __init__(self, folder: str | Path, model_name: str):
-        self.folder = expanded(folder, "--output")
+        self.folder = expanded(folder, option("output"))
         self._good: Path | None = None
         base = self.folder / model_name
         self.best, self.last, self.weights, self.table, self.board = (
@@ -39,7 +39,7 @@ class RunFiles:
         self._lock = Lock(
             self.folder / f".{model_name}.lock",
             f"the run {printable(base)}",
-            "give another --model_name or --output",
+            f"give another {option('model_name')} or {option('output')}",
         )
 
     @property
@@ -56,9 +56,9 @@ class RunFiles:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            where = f"{option('output')} {printable(self.folder)}"
             raise InputError(
-                f"cannot write to --output {printable(self.folder)}: {error.strerror or error}; "
-                "name another folder"
+                f"cannot write to {where}: {error.strerror or error}; name another folder"
             ) from error
 
     @contextmanager

@@ -37,6 +37,7 @@ WORD_OF = {
     "augment": "aug",
     "validation": "val",
     "precision": "",
+    "ignore_orientation": "stored_",
     "fraction": "f",
     "seed": "s",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitprobe.data.downloads import SETS
-from vitprobe.errors import InputError, did_you_mean
+from vitprobe.errors import InputError, did_you_mean, option
 from vitprobe.files import expanded
 from vitprobe.models import find_checkpoint, read_checkpoint, stored
 from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
@@ -77,7 +77,9 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
         values["model_name"] = default_name(checked, usual, usual_recipe)
     name = printable(values["model_name"], None)
     if not re.fullmatch(r"[^/]+", name) or name != values["model_name"]:
-        raise InputError(f"--model_name {printable(name)!r} is no file name; see --output")
+        raise InputError(
+            f"{option('model_name')} {printable(name)!r} is no file name; see {option('output')}"
+        )
     return Settings(**values)
 
 
@@ -143,7 +145,7 @@ def _data(given: Mapping[str, Any]) -> dict[str, Any]:
     dataset, folder = given.get("dataset"), given.get("data_dir")
     if dataset or not folder:
         return {"dataset": dataset or "digits"}
-    path = expanded(folder, "--data_dir")
+    path = expanded(folder, option("data_dir"))
     name = re.sub(r"[-_ ]", "", path.name.lower())
     if path.suffix in (".zip", ".npz"):
         return {"dataset": f"{path.suffix[1:]}:{folder}", "data_dir": None}
@@ -151,8 +153,8 @@ def _data(given: Mapping[str, Any]) -> dict[str, Any]:
         return {"dataset": name, "data_dir": None if name == "digits" else folder}
     if not path.is_dir():
         raise InputError(
-            f"--data_dir {folder} is no folder, and {path.name!r} is none of digits, "
-            f"{', '.join(SETS)}: check the path or name the --dataset"
+            f"{option('data_dir')} {folder} is no folder, and {path.name!r} is none of digits, "
+            f"{', '.join(SETS)}: check the path or name the {option('dataset')}"
         )
     return {"dataset": f"imagefolder:{folder}", "data_dir": None}
 
@@ -164,13 +166,14 @@ def _model(mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
     checkpoint = given.get("checkpoint")
     if named and checkpoint and named != checkpoint:
         raise InputError(
-            f"two checkpoints, --model {given['model']} and --checkpoint {checkpoint}: give one"
+            f"two checkpoints, {option('model')} {given['model']} and {option('checkpoint')} "
+            f"{checkpoint}: give one"
         )
     checkpoint = checkpoint or named
     if mode in TRAINED and not checkpoint:
         raise InputError(
-            f"{mode} starts from trained weights: name them with --checkpoint FILE or --model "
-            "NAME@FILE (or NAME@pretrained)"
+            f"{mode} starts from trained weights: name them with {option('checkpoint', 'FILE')} or "
+            f"{option('model', 'NAME@FILE')} (or NAME@pretrained)"
         )
     if mode not in TRAINED and checkpoint:
         raise InputError(
@@ -197,7 +200,8 @@ def _name_in(checkpoint: str) -> str | None:
             find_source(parse_spec(name).name)
         except InputError as error:
             raise InputError(
-                f"checkpoint {path} says that its model is {shown(name)} ({error}): give --model"
+                f"checkpoint {path} says that its model is {shown(name)} ({error}): give "
+                f"{option('model')}"
             ) from error
     return name
 
@@ -209,7 +213,7 @@ def _options_of(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, A
     for key, value in told.items():
         if given.get(key, value) != value:
             raise InputError(
-                f"two values of {key}, {value!r} in --model and {given[key]!r}: give one"
+                f"two values of {key}, {value!r} in {option('model')} and {given[key]!r}: give one"
             )
     rest = {k: v for k, v in spec.arguments.items() if k not in told}
     return replace(spec, arguments=rest), told

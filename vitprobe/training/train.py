@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from vitprobe.data import CorruptImage, Transform
-from vitprobe.errors import InputError, Stopped
+from vitprobe.errors import InputError, Stopped, option
 from vitprobe.models import choose_device
 from vitprobe.models.spec import split_key
 from vitprobe.training.augment import Augment
@@ -93,7 +93,8 @@ def train(
     KeyboardInterrupt, whose text names the last checkpoint.
     """
     if resume and overwrite:
-        raise InputError("--resume goes on with a run, and --overwrite replaces it: give one")
+        both = option("resume", True), option("overwrite", True)
+        raise InputError(f"{both[0]} goes on with a run, and {both[1]} replaces it: give one")
     settings = resolve(mode, options, config)
     started = time.monotonic()
     device = own_device(choose_device(settings.device))
@@ -109,15 +110,15 @@ def train(
                 settings, files, device, group, resume, overwrite, report, note, command
             )
     except (KeyboardInterrupt, Stopped) as stop:
-        left = f"{files.good()}: --resume goes on"
+        left = f"{files.good()}: {option('resume', True)} goes on"
         if isinstance(stop, Stopped):
             stop.left = left
             raise
         raise KeyboardInterrupt(f"interrupted; {left}") from stop
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
-            f"out of GPU memory ({str(error).splitlines()[0]}): try a smaller --batch_size than "
-            f"{settings.batch_size}; {files.good()}"
+            f"out of GPU memory ({str(error).splitlines()[0]}): try a smaller "
+            f"{option('batch_size')} than {settings.batch_size}; {files.good()}"
         ) from error
     except CorruptImage as bad:  # its own text names an option that training does not have
         raise InputError(
@@ -153,7 +154,7 @@ def _run(
     if settings.checkpoint and files.holds(split_key(settings.checkpoint)[0]):
         raise InputError(
             f"{settings.checkpoint} is what this run starts from, and would be replaced by it: "
-            "give another --model_name or --output"
+            f"give another {option('model_name')} or {option('output')}"
         )
     earlier = find_earlier(files, settings, resume=resume, overwrite=overwrite)
     parts = open_parts(settings)
