@@ -162,7 +162,7 @@ def test_the_four_commands_of_the_field(typed, images):
     assert (settings.dataset, settings.batch_size) == ("imagefolder:data/cifar100", 128)
     assert (settings.recipe, settings.patch_size, settings.depth) == ("adamw-augmented", 16, 12)
     assert typed(COMMANDS["imagenet"])["epochs"] == 200
-    with pytest.raises(InputError, match="made with other settings .*or --overwrite"):
+    with pytest.raises(InputError, match="made with other settings .*or overwrite=True"):
         run(typed, COMMANDS["imagenet"], epochs=1, depth=1)
     found = run(typed, COMMANDS["imagenet"], epochs=1, depth=1, overwrite=True)
     assert torch.load(found.path, weights_only=True)["image_size"] == [224, 224]
@@ -192,7 +192,7 @@ def test_the_resnet_command_is_recorded(typed, images, monkeypatch):
 
 def test_the_class_count_is_checked(typed, images):
     images("cifar10", 10)
-    with pytest.raises(InputError, match="has 10 classes, but --num_classes 100 was given"):
+    with pytest.raises(InputError, match="has 10 classes, but num_classes 100 was given"):
         run(typed, "scratch -nc 100 -dir data/cifar10")
 
 

@@ -44,14 +44,14 @@ def refused(run, kept, monkeypatch, match, **options):
             run(**options)
     line = str(error.value)
     assert "\n" not in line and kept() == before
-    assert line.endswith("give another --model_name or --output, or --overwrite")
+    assert line.endswith("give another model_name or output, or overwrite=True")
 
 
 def test_the_very_same_run_replaces_its_own(run, capsys):
     first = run()
     again = run(progress=True, save_every=5.0, workers=0, num_classes=10)  # which do not matter
     out = capsys.readouterr().out
-    note = f"note: {first.last} of an earlier run is replaced; --resume would go on with it"
+    note = f"note: {first.last} of an earlier run is replaced; resume=True would go on with it"
     assert note in out.splitlines()
     assert again.history["val_loss"] == first.history["val_loss"]
 
@@ -111,11 +111,15 @@ def test_what_cannot_be_told_is_not_replaced(run, kept, monkeypatch, damage):
 
 
 def test_resume_and_overwrite_contradict(run):
-    with pytest.raises(InputError, match="--resume goes on with a run, and --overwrite replaces"):
+    with pytest.raises(
+        InputError, match="resume=True goes on with a run, and overwrite=True replaces"
+    ):
         run(resume=True, overwrite=True)
 
 
 def test_resuming_another_run_is_refused_as_ever(run):
     run()
-    with pytest.raises(InputError, match=r"\(lr 0.0001 and 0.5\): give the same ones to --resume"):
+    with pytest.raises(
+        InputError, match=r"\(lr 0.0001 and 0.5\): give the same ones to resume=True"
+    ):
         run(lr=0.5, resume=True)

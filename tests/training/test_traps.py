@@ -156,6 +156,6 @@ def test_too_little_memory_is_one_line(digits_of, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nDetails")
 
     monkeypatch.setattr(Loop, "train_step", fail)
-    with pytest.raises(Diverged, match="out of GPU memory .*smaller --batch_size than 32") as error:
+    with pytest.raises(Diverged, match="out of GPU memory .*smaller batch_size than 32") as error:
         train("scratch", **TINY, **digits_of)
     assert "\n" not in str(error.value)
