@@ -194,18 +194,18 @@ def test_files_have_the_usual_permissions(tmp_path):
 @pytest.mark.parametrize(
     "folder, why",
     [
-        ("", "--output is empty"),
-        (" ", "--output is empty"),
-        ("file", "cannot write to --output .*Not a directory; name another folder"),
-        ("file/x", "cannot write to --output .*Not a directory"),
-        ("/proc/x", "cannot write to --output /proc/x: "),
-        ("dangling", "cannot write to --output dangling: "),
+        ("", "output is empty"),
+        (" ", "output is empty"),
+        ("file", "cannot write to output .*Not a directory; name another folder"),
+        ("file/x", "cannot write to output .*Not a directory"),
+        ("/proc/x", "cannot write to output /proc/x: "),
+        ("dangling", "cannot write to output dangling: "),
         ("a" * 300, "File name too long; give a shorter name"),
         ("x/" * 2500, "File name too long; give a shorter name"),
         ("new/" + "図" * 90, "File name too long"),
         ("~nosuchuser/x", "no such user"),
         ("a\0b", "is no path"),
-        ("e\x1b[31m\n/../file/y", r"cannot write to --output e\\x1b\[31m\\n/../file/y"),
+        ("e\x1b[31m\n/../file/y", r"cannot write to output e\\x1b\[31m\\n/../file/y"),
     ],
 )
 def test_folders_that_cannot_be(tmp_path, monkeypatch, folder, why):

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.files import KINDS, expanded
 from vitprobe.lock import Lock
 from vitprobe.owner import PREFIX, owner_of, scratch_path
@@ -29,8 +29,10 @@ PATIENCE = 30.0  # seconds for another process to put its files in place: that i
 WRITTEN: list[Path] = []
 
 
-def check_folder(folder: str | Path, names: Iterable[str] = (), option: str = "--output") -> Path:
+def check_folder(folder: str | Path, names: Iterable[str] = (), name: str = "output") -> Path:
     """The folder, `~` replaced, tried for files of these names before any work is done.
+
+    name: of the option that said it.
 
     It is not made; what killed processes left in it is finished or removed.
 
@@ -38,9 +40,10 @@ def check_folder(folder: str | Path, names: Iterable[str] = (), option: str = "-
         InputError: it, or the nearest folder above it that exists, cannot be written to; a name is
             too long for it; or what has such a name there is no file.
     """
+    said, names = option(name), list(names)
     if not str(folder).strip():
-        raise InputError(f"{option} is empty: name a folder, or . for this one")
-    path, names = expanded(folder, option), list(names)
+        raise InputError(f"{said} is empty: name a folder, or . for this one")
+    path = expanded(folder, said)
     try:
         whole = path.resolve() if ".." in path.parts else path.absolute()
         nearest = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
@@ -54,7 +57,7 @@ def check_folder(folder: str | Path, names: Iterable[str] = (), option: str = "-
             "give a shorter name" if error.errno == errno.ENAMETOOLONG else "name another folder"
         )
         raise InputError(
-            f"cannot write to {option} {printable(folder)}: {error.strerror or error}; {other}"
+            f"cannot write to {said} {printable(folder)}: {error.strerror or error}; {other}"
         ) from error
     return path
 

@@ -1,10 +1,12 @@
 """`vitprobe recipes`: what it prints can be used."""
 
+import subprocess
 import sys
 
 import pytest
 
 from vitprobe.training import recipes
+from vitprobe.training.recipe import FOLDER
 from vitprobe.training.resolve import resolve
 
 if sys.version_info >= (3, 11):
@@ -15,21 +17,36 @@ else:
 NAMES = {"adam-plain", "adamw-augmented", "sgd-cosine", "deit", "vit-gap"}
 
 
-def test_all_are_printed(vitprobe_command):
+def test_all_are_the_tables_of_one_document(vitprobe_command):
     ended = vitprobe_command("recipes")
     assert ended.code == 0, ended.err
+    printed = tomllib.loads(ended.out)
+    assert list(printed) == [recipe.name for recipe in recipes()] and {*printed} >= NAMES
     for recipe in recipes():
-        assert f"\n{recipe.name}\n" in f"\n{ended.out}" and recipe.text in ended.out
-    assert {recipe.name for recipe in recipes()} >= NAMES
+        assert printed[recipe.name] == tomllib.loads(recipe.text)
+    assert "vitprobe train MODE --recipe NAME" in ended.out
 
 
-def test_one_is_a_file_of_ones_own(vitprobe_command, tmp_path):
-    ended = vitprobe_command("recipes", "deit")
+@pytest.mark.parametrize("name", sorted(recipe.name for recipe in recipes()))
+def test_one_is_a_file_of_ones_own(vitprobe_command, tmp_path, name):
     own = tmp_path / "own.toml"
-    own.write_text(ended.out.partition("\n")[2])
-    assert tomllib.loads(own.read_text())["augment"]["mixup"] == 0.8
-    ours, theirs = (resolve("scratch", {"recipe": name}) for name in (str(own), "deit"))
-    assert ours.as_dict() | {"recipe": "deit"} == theirs.as_dict()
+    own.write_text(vitprobe_command("recipes", name).out)
+    ours, theirs = (resolve("scratch", {"recipe": recipe}) for recipe in (str(own), name))
+    same = {"recipe": name, "model_name": theirs.model_name}
+    assert ours.as_dict() | same == theirs.as_dict()
+
+
+def test_a_shell_writes_the_file_as_it_is(tmp_path):
+    """The bytes that a pipe gets are the recipe's; a tab in a file of one's own is one."""
+    own = tmp_path / "own.toml"
+    own.write_bytes('about = "a\ttab, é"\r\nlr = 0.5\n'.encode())
+    for name in ("digits", str(own)):
+        with open(tmp_path / "written.toml", "wb") as file:
+            command = [sys.executable, "-m", "vitprobe", "recipes", name]
+            assert subprocess.run(command, stdout=file).returncode == 0
+        written = (tmp_path / "written.toml").read_bytes()
+        expected = own if name == str(own) else FOLDER / f"{name}.toml"
+        assert written == expected.read_bytes()
 
 
 @pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.name)

@@ -87,7 +87,13 @@ def typed(monkeypatch):
 )
 def test_every_option_arrives_short_long_and_with_dashes(typed, short, long, value, key):
     nothing = typed("scratch")
-    assert set(nothing) == {"mode", "resume", "progress", "command"}  # no defaults of its own
+    assert set(nothing) == {
+        "mode",
+        "resume",
+        "overwrite",
+        "progress",
+        "command",
+    }  # no defaults of its own
     for name in {short, long, long.replace("_", "-")} - {""}:
         got = typed(f"scratch {name} {value}")
         assert got[key] == value and type(got[key]) is type(value)
@@ -96,6 +102,7 @@ def test_every_option_arrives_short_long_and_with_dashes(typed, short, long, val
 
 def test_switches_and_modes(typed):
     assert typed("scratch --resume")["resume"] is True
+    assert typed("scratch --overwrite")["overwrite"] is True
     assert typed("scratch --compile")["compile"] is True
     assert [typed(line)["mode"] for line in ("probe", "-m probe", "probe -m probe")] == [
         "probe"
@@ -155,16 +162,18 @@ def test_the_four_commands_of_the_field(typed, images):
     assert (settings.dataset, settings.batch_size) == ("imagefolder:data/cifar100", 128)
     assert (settings.recipe, settings.patch_size, settings.depth) == ("adamw-augmented", 16, 12)
     assert typed(COMMANDS["imagenet"])["epochs"] == 200
-    found = run(typed, COMMANDS["imagenet"], epochs=1, depth=1)
+    with pytest.raises(InputError, match="made with other settings .*or overwrite=True"):
+        run(typed, COMMANDS["imagenet"], epochs=1, depth=1)
+    found = run(typed, COMMANDS["imagenet"], epochs=1, depth=1, overwrite=True)
     assert torch.load(found.path, weights_only=True)["image_size"] == [224, 224]
 
     with pytest.raises(InputError, match=r"mlp_dim 512 \(.*but mlp_dim 1024 was asked for"):
         run(typed, COMMANDS["finetune"], epochs=1)
-    run(typed, COMMANDS["imagenet"] + " --mlp_dim 1024", epochs=1, depth=1)
+    run(typed, COMMANDS["imagenet"] + " --mlp_dim 1024", epochs=1, depth=1, overwrite=True)
     found = run(typed, COMMANDS["finetune"], epochs=1)  # of 224 px at 32: positions interpolated
     assert torch.load(found.path, weights_only=True)["image_size"] == [32, 32]
-    run(typed, COMMANDS["cifar100"] + " --mlp_dim 1024", epochs=1)
-    found = run(typed, COMMANDS["finetune"], epochs=1)
+    run(typed, COMMANDS["cifar100"] + " --mlp_dim 1024", epochs=1, overwrite=True)
+    found = run(typed, COMMANDS["finetune"], epochs=1, overwrite=True)
     held = torch.load(found.path, weights_only=True)
     assert held["model_state_dict"]["head.weight"].shape == (10, 128)
     assert held["settings"]["checkpoint"] == "checkpoints/pretrained_vit.pt"
@@ -183,7 +192,7 @@ def test_the_resnet_command_is_recorded(typed, images, monkeypatch):
 
 def test_the_class_count_is_checked(typed, images):
     images("cifar10", 10)
-    with pytest.raises(InputError, match="has 10 classes, but --num_classes 100 was given"):
+    with pytest.raises(InputError, match="has 10 classes, but num_classes 100 was given"):
         run(typed, "scratch -nc 100 -dir data/cifar10")
 
 

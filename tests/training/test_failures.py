@@ -227,8 +227,8 @@ def test_images_that_cannot_be_trained_on(folder, tmp_path):
         return str(raised.value)
 
     assert "no class" in message(folder / "cat")  # images without class folders
-    assert "differ in size: give --image_size" in message(folder, image_size=None)
-    assert "has 2 classes, but --num_classes 3 was given" in message(folder, num_classes=3)
+    assert "differ in size: give image_size" in message(folder, image_size=None)
+    assert "has 2 classes, but num_classes 3 was given" in message(folder, num_classes=3)
     assert "leaves no image of class" in message(folder, fraction=0.001)
     for path in (folder / "dog").iterdir():
         path.unlink()

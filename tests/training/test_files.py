@@ -137,5 +137,5 @@ def test_nothing_to_go_on_from(files):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot write to --output .*file/x"):
+    with pytest.raises(InputError, match=r"cannot write to output .*file/x"):
         RunFiles(tmp_path / "file" / "x", "run").check_writable()

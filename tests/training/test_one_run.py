@@ -51,7 +51,7 @@ def test_a_living_run_keeps_its_scratch_files(vitprobe_run, tiny, tmp_path):
     with Lock(tmp_path / "out" / LOCK, "", ""):
         line = refused(vitprobe_run(*tiny, "--output", tmp_path / "out", cwd=tmp_path))
         assert f"the run {tmp_path}/out/run is in use by process" in line
-        assert "or give another --model_name or --output" in line
+        assert "or give another --model-name or --output" in line
         other = [*tiny, "-mn", "run2", "--output", tmp_path / "out"]
         assert vitprobe_run(*other, "-e", 1, cwd=tmp_path).code == 0
     assert scratch.read_text() == "half"
@@ -86,7 +86,7 @@ def test_another_machines_run_is_not(vitprobe_run, tiny, tmp_path):
         ("a/b", "is no file name"),
         ("a\x1b[31m", r"'a\\x1b[31m' is no file name"),
         ("a\nb", "is no file name"),
-        ("", "--model_name is '': give one, or leave it out"),
+        ("", "--model-name is '': give one, or leave it out"),
     ],
 )
 def test_names_that_cannot_be(vitprobe_run, tiny, tmp_path, name, why):
@@ -113,7 +113,8 @@ def test_a_name_made_of_a_long_one_is_shortened(few_digits, tmp_path):
     shutil.copy(few_digits / "train.npz", long)
     run = library(few_digits, dataset=f"npz:{long}", output=str(tmp_path / "out"), epochs=1)
     assert run.model_name.startswith("user_training_models_Plain-図図")
-    assert run.model_name.endswith("-scratch") and len(run.path.name.encode()) < 170
+    assert run.model_name.endswith("-scratch-adam_plain-b10-e1")
+    assert len(run.path.name.encode()) < 170
     assert all(path.exists() for path in run.files)
 
 
@@ -126,7 +127,7 @@ def test_a_home_and_none(few_digits, tmp_path, monkeypatch):
         lambda path: compare_training("data-size", output=path),
     ):
         for path in ("~nosuchuser/x", "a\0b", "", "x/" + "n" * 300):
-            with pytest.raises(InputError, match="--output"):
+            with pytest.raises(InputError, match="output"):
                 call(path)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 

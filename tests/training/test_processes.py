@@ -155,7 +155,7 @@ def test_the_command_prints_once(data, tmp_path):
     "options, message",
     [
         (["--lr", "1e30", "-e", 3], "vitprobe: the loss is nan at step"),
-        (["--num_classes", 7], "has 10 classes, but --num_classes 7 was given"),
+        (["--num_classes", 7], "has 10 classes, but --num-classes 7 was given"),
     ],
 )
 def test_an_error_is_said_once_and_ends_all(data, tmp_path, options, message):

@@ -25,6 +25,9 @@ app = typer.Typer(
     },
     pretty_exceptions_enable=False,
 )
+# What says how OpenMP's threads wait for work; read when torch is loaded. GNU's (torch's on Linux)
+# spin, so that two trainings on the same cores hold each other up: docs/training.md.
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 _COMMANDS = sorted(
     info.name.replace("_", "-")
     for info in pkgutil.iter_modules(__path__)
@@ -51,6 +54,8 @@ def _options_of_all(
 
 def main() -> None:
     """Run the command and end with its exit code: see `_ending`."""
+    if not any(name in os.environ for name in WAITING):
+        os.environ[WAITING[0]] = "passive"
     if sys.stdout is None:  # closed by the caller
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
     with ending.stoppable(), typed_options():

@@ -44,9 +44,9 @@ class ResultFiles:
         name: str | None = None,
         overwrite: bool = False,
         together: Mapping[str, Callable[[Sequence[xr.Dataset]], bytes]] | None = None,
-        option: str = "--output",
+        option: str = "output",
     ):
-        self.folder, self.writers = check_folder(folder, option=option), dict(writers)
+        self.folder, self.writers = check_folder(folder, name=option), dict(writers)
         self.name, self.overwrite, self.together = name, overwrite, dict(together or {})
         self.option = option
         if name is not None and (not name.strip() or file_word(name).strip(".") != name):

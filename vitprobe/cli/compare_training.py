@@ -119,7 +119,7 @@ def command(
         ".csv": csv_bytes,
         ".png": lambda result: png_bytes(plot(result)),
     }
-    files = ResultFiles(results, writers, name=name, overwrite=overwrite, option="--results")
+    files = ResultFiles(results, writers, name=name, overwrite=overwrite, option="results")
     only = {"models": models, "pretraining": pretraining}
     asked = {
         "dataset": dataset,

@@ -94,6 +94,24 @@ def command(
     image_size: Annotated[
         int | None, _option("-i", "--image_size", help="Pixels.", panel="Images")
     ] = None,
+    max_pixels: Annotated[
+        int | None,
+        _option(
+            "--max_pixels",
+            help="Refuse images of more pixels (default: 64 million).",
+            panel="Images",
+            metavar="N",
+        ),
+    ] = None,
+    ignore_orientation: Annotated[
+        bool | None,
+        typer.Option(
+            "--ignore_orientation",
+            help="Keep images as they are stored, whatever EXIF says of how the camera was held.",
+            rich_help_panel="Images",
+            show_default=False,
+        ),
+    ] = None,
     num_classes: Annotated[
         int | None,
         _option("-nc", "--num_classes", help="Checked against the data set's.", panel="Images"),
@@ -144,6 +162,14 @@ def command(
             "--resume", help="Go on where this run stopped, or start.", rich_help_panel=_RUN
         ),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace the files of this name, also those of a run with other settings.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
     config: Annotated[
         str | None,
         _option("--config", help="These options, and a recipe's, in a .toml file.", panel=_RUN),
@@ -188,12 +214,13 @@ def command(
 
     if mode and mode_option and mode != mode_option:
         raise InputError(f"two modes, {mode!r} and -m {mode_option!r}: give one")
-    apart = ("mode", "mode_option", "config", "resume")
+    apart = ("mode", "mode_option", "config", "resume", "overwrite")
     with plain_warnings():
         result = train(
             mode or mode_option,
             config=config,
             resume=resume,
+            overwrite=overwrite,
             progress=True,
             command=shlex.join(["vitprobe", *sys.argv[1:]]),
             **{key: value for key, value in given.items() if key not in apart},

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import safetensors.torch
 import torch
 
-from vitprobe.errors import InputError, stop_behind
+from vitprobe.errors import InputError, option, stop_behind
 from vitprobe.files import expanded
 from vitprobe.lock import Lock
 from vitprobe.text import printable
@@ -29,7 +29,7 @@ class RunFiles:
     """
 
     def __init__(self, folder: str | Path, model_name: str):
-        self.folder = expanded(folder, "--output")
+        self.folder = expanded(folder, option("output"))
         self._good: Path | None = None
         base = self.folder / model_name
         self.best, self.last, self.weights, self.table, self.board = (
@@ -39,7 +39,7 @@ class RunFiles:
         self._lock = Lock(
             self.folder / f".{model_name}.lock",
             f"the run {printable(base)}",
-            "give another --model_name or --output",
+            f"give another {option('model_name')} or {option('output')}",
         )
 
     @property
@@ -56,9 +56,9 @@ class RunFiles:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            where = f"{option('output')} {printable(self.folder)}"
             raise InputError(
-                f"cannot write to --output {printable(self.folder)}: {error.strerror or error}; "
-                "name another folder"
+                f"cannot write to {where}: {error.strerror or error}; name another folder"
             ) from error
 
     @contextmanager
@@ -79,6 +79,10 @@ class RunFiles:
         """Whether that file is one that this run writes."""
         own = (self.best, self.last, self.weights)
         return expanded(path, "checkpoint").resolve() in [each.resolve() for each in own]
+
+    def forget(self) -> None:
+        """What is there is of another run than the one that begins."""
+        self._good = None
 
     def good(self) -> str:
         """What a reader of an error wants to know: which checkpoint of this run is whole."""
@@ -111,11 +115,13 @@ class RunFiles:
         writer.writerows(zip(*history.values(), strict=True))
         self._write(self.table, lambda file: file.write(text.getvalue().encode()))
 
-    def read_last(self) -> tuple[dict[str, Any] | None, str]:
+    def read_last(
+        self, way_out: str = "remove it to start afresh"
+    ) -> tuple[dict[str, Any] | None, str]:
         """The state to go on from and a note; None where there is none.
 
         Where the newest file is damaged, the best one serves, which is as complete. Raises
-        InputError where a file is there and neither can be read.
+        InputError, which ends in the way out, where a file is there and neither can be read.
         """
         found = [path for path in (self.last, self.best) if path.exists()]
         notes = []
@@ -127,7 +133,7 @@ class RunFiles:
             except InputError as error:
                 notes.append(str(error))
         if found:
-            raise InputError(f"{'; '.join(notes)}; remove it to start afresh")
+            raise InputError(f"{'; '.join(notes)}; {way_out}")
         return None, ""
 
     def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.models.source import brief
 from vitprobe.training.diverged import Diverged
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step
@@ -232,10 +232,10 @@ class Loop:
         return next((name for name, weight in weights if not weight.isfinite().all()), "")
 
     def _refuse(self, what: str, step: int) -> None:
-        other = "" if self.settings.precision == "fp32" else ", or --precision fp32"
+        other = "" if self.settings.precision == "fp32" else f", or {option('precision')} fp32"
         raise Diverged(
             f"{what} at step {step} of epoch {self.epoch + 1} (step "
-            f"{self.epoch * self.feed.steps + step} of the run): try an --lr below "
+            f"{self.epoch * self.feed.steps + step} of the run): try an {option('lr')} below "
             f"{self.settings.lr:g}{other}; {self.files.good()}"
         )
 
@@ -289,7 +289,7 @@ def _enough_images(count: int, processes: Processes) -> Iterator[None]:
             raise
         raise InputError(
             f"this model's batch norm needs two images at a time: a batch of {count} for "
-            f"{processes.count} process(es) is too small; give another --batch_size"
+            f"{processes.count} process(es) is too small; give another {option('batch_size')}"
         ) from error
 
 

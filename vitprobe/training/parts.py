@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vitprobe.data import ImageData, ImageStream, load_data
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
+from vitprobe.training.classes import with_classes_of
 from vitprobe.training.settings import Settings
 from vitprobe.training.split import split_rows
 
@@ -55,32 +56,33 @@ def open_parts(settings: Settings) -> Parts:
     `test_dataset`: a fifth of it, in every class, is put aside first, the same for every seed.
 
     Raises InputError for data that cannot be had, has no labels, a single class or too few images,
-    or whose classes differ from the test's or from `num_classes`.
+    or whose classes differ from the test's (see `with_classes_of`) or from `num_classes`.
     """
-    train = load_data(settings.dataset, split="train", data_dir=settings.data_dir)
-    asked = settings.test_dataset or settings.dataset
-    test = load_data(asked, split="test", data_dir=settings.data_dir)
+    read = {key: getattr(settings, key) for key in ("data_dir", "max_pixels", "ignore_orientation")}
+    train = load_data(settings.dataset, split="train", **read)
+    test = load_data(settings.test_dataset or settings.dataset, split="test", **read)
     for data in (train, test):
         if isinstance(data, ImageStream):
             raise InputError(
                 f"{data.name} is read as a stream, and training draws images by number: use tar "
                 "files on a disk, uncompressed"
             )
-    _check_classes(train, test, settings)
+    _check_labels(train, test, settings)
+    test, unlike = with_classes_of(train, test)
     rows, note = np.arange(len(train)), ""
     test_rows = torch.arange(len(test))
     same = _same_images(train, test)
     if same and settings.test_dataset is not None:
         raise InputError(
-            f"--test_dataset {settings.test_dataset} holds the very images of {train.name} that "
-            "are trained on: name others, or leave it out"
+            f"{option('test_dataset')} {settings.test_dataset} holds the very images of "
+            f"{train.name} that are trained on: name others, or leave it out"
         )
     if same:
         kept, test_rows = split_rows(train.labels, validation=HELD_OUT, fraction=1.0, seed=0)
         rows = kept.numpy()
         note = (
             f"{train.name} has no test part: {len(test_rows)} of its images are kept for the test "
-            "(--test_dataset names other ones)"
+            f"({option('test_dataset')} names other ones)"
         )
     chosen, validation = split_rows(
         train.labels[rows],
@@ -93,7 +95,7 @@ def open_parts(settings: Settings) -> Parts:
         Part(train, rows[chosen]),
         Part(train, rows[validation]),
         Part(test, test_rows),
-        "; ".join(filter(None, (note, *train.notes))),
+        "; ".join(filter(None, (note, unlike, *train.notes))),
     )
     _check_enough(parts)
     return parts
@@ -108,22 +110,14 @@ def _check_enough(parts: Parts) -> None:
         raise InputError(f"{name} has too few images: none is left for {empty} (got {parts.sizes})")
 
 
-def _check_classes(train: ImageData, test: ImageData, settings: Settings) -> None:
+def _check_labels(train: ImageData, test: ImageData, settings: Settings) -> None:
     if settings.num_classes not in (None, train.num_classes):
         raise InputError(
-            f"{train.name} has {train.num_classes} classes, but --num_classes "
+            f"{train.name} has {train.num_classes} classes, but {option('num_classes')} "
             f"{settings.num_classes} was given: leave it out, or name other data"
         )
     if (test.labels < 0).any() and not (train.labels < 0).any():  # of those, split_rows speaks
         raise InputError(f"{test.name} has images without a label: accuracy needs labels")
-    numbers = [str(number) for number in range(train.num_classes)]
-    if train.class_names == numbers and test.class_names == numbers[: test.num_classes]:
-        return  # an .npz file has class numbers only, and a small one may lack the last
-    if test.class_names != train.class_names:
-        raise InputError(
-            f"the classes of {test.name} ({test.num_classes}) are not those of {train.name} "
-            f"({train.num_classes}): name a test set of the same classes"
-        )
 
 
 def _same_images(train: ImageData, test: ImageData) -> bool:

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def processes(device: torch.device) -> Iterator[Processes]:
         if not (lost and isinstance(error, RuntimeError)):
             raise
         raise InputError(
-            "another process of this run has ended, and its own message says why; --resume goes on "
-            "from the last checkpoint"
+            "another process of this run has ended, and its own message says why; "
+            f"{option('resume', True)} goes on from the last checkpoint"
         ) from error
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitprobe.data.downloads import SETS
-from vitprobe.errors import InputError, did_you_mean
-from vitprobe.file_names import joined
+from vitprobe.errors import InputError, did_you_mean, option
 from vitprobe.files import expanded
 from vitprobe.models import find_checkpoint, read_checkpoint, stored
 from vitprobe.models.architecture import MODELS as WITH_ARCHITECTURE
@@ -18,10 +17,21 @@ from vitprobe.models.names import find_source
 from vitprobe.models.outline import weight_shapes
 from vitprobe.models.spec import RANDOM, WORDS, Spec, parse_spec, split_key
 from vitprobe.text import printable, shown
-from vitprobe.training.recipe import find_recipe
-from vitprobe.training.settings import ARCHITECTURE, MODES, NAMES, TRAINED, Settings, one_of, typed
+from vitprobe.training.naming import default_name
+from vitprobe.training.recipe import Recipe, find_recipe
+from vitprobe.training.settings import (
+    ARCHITECTURE,
+    MODES,
+    NAMES,
+    TRAINED,
+    USUAL,
+    Settings,
+    one_of,
+    typed,
+)
 from vitprobe.training.toml import read_toml
 
+SAYS_WHAT = ("model", "dataset", "data_dir", "checkpoint")  # what is trained, not how
 NO_RECIPES = ("mode", "model", "dataset", "recipe", "checkpoint")  # what a recipe is for
 # The ViT of studies that pre-train on small images; of the data set that ships, see its recipe.
 PRETRAIN_VIT = {
@@ -53,13 +63,40 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
     mode = _agreed_mode(mode, given.pop("mode", None))
     given |= _data(given)
     given |= _model(mode, given)
-    recipe_name = given.get("recipe") or _default_recipe(mode, given["dataset"], given["model"])
-    recipe = find_recipe(recipe_name)
+    usual_recipe = _default_recipe(mode, given["dataset"], given["model"])
+    recipe_name = given.get("recipe", usual_recipe)
+    recipe = _checked_recipe(recipe_name)
+    values = _choices(mode, recipe_name, recipe, given)
+    missing = [key for key in ("batch_size", "epochs", "optimizer", "lr") if key not in values]
+    if missing:
+        raise InputError(f"recipe {recipe_name} says nothing of {', '.join(missing)}")
+    if "model_name" not in values:
+        plain = {key: value for key, value in given.items() if key in SAYS_WHAT}
+        usual = USUAL | _choices(mode, recipe_name, recipe, plain)
+        checked = Settings(**values, model_name="not yet named").as_dict()
+        values["model_name"] = default_name(checked, usual, usual_recipe)
+    name = printable(values["model_name"], None)
+    if not re.fullmatch(r"[^/]+", name) or name != values["model_name"]:
+        raise InputError(
+            f"{option('model_name')} {printable(name)!r} is no file name; see {option('output')}"
+        )
+    return Settings(**values)
+
+
+def _checked_recipe(name: str) -> Recipe:
+    recipe = find_recipe(name)
     unknown = next((key for key in recipe.values if key not in NAMES or key in NO_RECIPES), None)
     if unknown:
-        raise InputError(f"recipe {recipe_name}: {unknown!r} is no key of a recipe")
+        raise InputError(f"recipe {name}: {unknown!r} is no key of a recipe")
     for key, value in (recipe.values | {"augment": recipe.augment}).items():
-        typed(key, value, f"recipe {recipe_name}: ")
+        typed(key, value, f"recipe {name}: ")
+    return recipe
+
+
+def _choices(
+    mode: str, recipe_name: str, recipe: Recipe, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was given, and what recipe, mode and data set make of the rest."""
     values = {"mode": mode, "recipe": recipe_name, "augment": recipe.augment}
     values |= recipe.values | given
     if given["dataset"] != "digits" and given["model"] == "vit":
@@ -77,14 +114,7 @@ def resolve(mode: str | None, options: Mapping[str, Any], config: str | None = N
             or k in given
             or (k == "dropout" and given["model"] in WITH_ARCHITECTURE)
         }
-    values.setdefault("model_name", _default_name(values))
-    missing = [key for key in ("batch_size", "epochs", "optimizer", "lr") if key not in values]
-    if missing:
-        raise InputError(f"recipe {recipe_name} says nothing of {', '.join(missing)}")
-    name = printable(values["model_name"], None)
-    if not re.fullmatch(r"[^/]+", name) or name != values["model_name"]:
-        raise InputError(f"--model_name {printable(name)!r} is no file name; see --output")
-    return Settings(**values)
+    return values
 
 
 def _of_config(config: str | None) -> dict[str, Any]:
@@ -115,7 +145,7 @@ def _data(given: Mapping[str, Any]) -> dict[str, Any]:
     dataset, folder = given.get("dataset"), given.get("data_dir")
     if dataset or not folder:
         return {"dataset": dataset or "digits"}
-    path = expanded(folder, "--data_dir")
+    path = expanded(folder, option("data_dir"))
     name = re.sub(r"[-_ ]", "", path.name.lower())
     if path.suffix in (".zip", ".npz"):
         return {"dataset": f"{path.suffix[1:]}:{folder}", "data_dir": None}
@@ -123,8 +153,8 @@ def _data(given: Mapping[str, Any]) -> dict[str, Any]:
         return {"dataset": name, "data_dir": None if name == "digits" else folder}
     if not path.is_dir():
         raise InputError(
-            f"--data_dir {folder} is no folder, and {path.name!r} is none of digits, "
-            f"{', '.join(SETS)}: check the path or name the --dataset"
+            f"{option('data_dir')} {folder} is no folder, and {path.name!r} is none of digits, "
+            f"{', '.join(SETS)}: check the path or name the {option('dataset')}"
         )
     return {"dataset": f"imagefolder:{folder}", "data_dir": None}
 
@@ -136,13 +166,14 @@ def _model(mode: str, given: Mapping[str, Any]) -> dict[str, Any]:
     checkpoint = given.get("checkpoint")
     if named and checkpoint and named != checkpoint:
         raise InputError(
-            f"two checkpoints, --model {given['model']} and --checkpoint {checkpoint}: give one"
+            f"two checkpoints, {option('model')} {given['model']} and {option('checkpoint')} "
+            f"{checkpoint}: give one"
         )
     checkpoint = checkpoint or named
     if mode in TRAINED and not checkpoint:
         raise InputError(
-            f"{mode} starts from trained weights: name them with --checkpoint FILE or --model "
-            "NAME@FILE (or NAME@pretrained)"
+            f"{mode} starts from trained weights: name them with {option('checkpoint', 'FILE')} or "
+            f"{option('model', 'NAME@FILE')} (or NAME@pretrained)"
         )
     if mode not in TRAINED and checkpoint:
         raise InputError(
@@ -169,7 +200,8 @@ def _name_in(checkpoint: str) -> str | None:
             find_source(parse_spec(name).name)
         except InputError as error:
             raise InputError(
-                f"checkpoint {path} says that its model is {shown(name)} ({error}): give --model"
+                f"checkpoint {path} says that its model is {shown(name)} ({error}): give "
+                f"{option('model')}"
             ) from error
     return name
 
@@ -181,7 +213,7 @@ def _options_of(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, A
     for key, value in told.items():
         if given.get(key, value) != value:
             raise InputError(
-                f"two values of {key}, {value!r} in --model and {given[key]!r}: give one"
+                f"two values of {key}, {value!r} in {option('model')} and {given[key]!r}: give one"
             )
     rest = {k: v for k, v in spec.arguments.items() if k not in told}
     return replace(spec, arguments=rest), told
@@ -197,17 +229,7 @@ def _default_recipe(mode: str, dataset: str, model: str) -> str:
 
 def _has_batch_norm(model: str) -> bool:
     spec = parse_spec(model)
-    source = find_source(spec.name)
+    arguments = dict(spec.arguments)
+    source = find_source(spec.name, arguments.pop("revision", None)).configured(arguments, None)
     weights = weight_shapes(source, 10, source.default_size(None))
     return any(key.endswith("running_mean") for key in weights)
-
-
-def _default_name(values: Mapping[str, Any]) -> str:
-    """`vit-digits-scratch`: model, data set and mode; what else sets a run apart follows."""
-    kind, _, path = values["dataset"].partition(":")
-    parts = [values["model"], Path(path).stem or Path(path).name or kind, values["mode"]]
-    if values.get("fraction", 1.0) != 1.0:
-        parts.append(f"f{values['fraction']:g}")
-    if values.get("seed", 0) != 0:
-        parts.append(f"s{values['seed']}")
-    return joined([re.sub(r"[^\w.]+", "_", part) for part in parts])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from timm.optim import list_optimizers
 
-from vitprobe.errors import InputError, did_you_mean
+from vitprobe.errors import InputError, did_you_mean, option
 from vitprobe.models.architecture import COUNTS
 from vitprobe.text import SHORT, printable, shown
 from vitprobe.training.augment_options import AugmentOptions
@@ -29,9 +29,18 @@ OPTIMIZERS = {"sgd": "momentum", "nesterov": "sgd"}
 SCHEDULERS = ("none", "cosine", "tanh", "poly", "step")
 ARCHITECTURE = (*COUNTS, "dropout", "pool")
 # Whole numbers from 1, and the most of each.
-WHOLE = {"batch_size": 2**24, "epochs": 2**24, "num_classes": 2**24, "image_size": 2**14}
-# What may change between a run and its continuation: where it runs and where its files lie.
+WHOLE = {
+    "batch_size": 2**24,
+    "epochs": 2**24,
+    "num_classes": 2**24,
+    "image_size": 2**14,
+    "max_pixels": 2**40,
+}
+# What may change between a run and its continuation: where it runs and where its files lie. Weights
+# to start from are compared themselves, a recipe's values too, and a class count is only a check.
 FREE = ("checkpoint", "data_dir", "device", "workers", "output", "save_every", "compile")
+FREE += ("model_name", "recipe", "num_classes", "max_pixels")
+SHOWN = 4  # differences that are told
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Settings:
         lr. warmup: share of all steps in which the rate rises from lr / 100. clip_grad: largest
         norm of all gradients together; 0: any. ema_decay: of averaged weights; 0: none. augment:
         see AugmentOptions.
+    max_pixels, ignore_orientation: how images are decoded (see `load_data`).
     validation: share of the training images that chooses the best epoch. fraction: share of the
         others that is trained on, the same in every class.
     seed: of weights, subset, order and augmentation. precision: `fp32`, or `bf16` (autocast).
@@ -89,6 +99,8 @@ class Settings:
     clip_grad: float = 0.0
     ema_decay: float = 0.0
     augment: dict[str, Any] = field(default_factory=dict)
+    max_pixels: int | None = None
+    ignore_orientation: bool = False
     validation: float = 0.1
     fraction: float = 1.0
     seed: int = 0
@@ -119,7 +131,7 @@ class Settings:
         _within("seed", self.seed, 0, 2**63 - 1)
         AugmentOptions.from_table(self.augment)
         if not 0 < self.lr < math.inf:
-            raise InputError(f"--lr must be above 0 and finite, got {self.lr}")
+            raise InputError(f"{option('lr')} must be above 0 and finite, got {self.lr}")
 
     @property
     def architecture(self) -> dict[str, int | float | str]:
@@ -133,14 +145,18 @@ class Settings:
 
 
 NAMES = tuple(f.name for f in fields(Settings))
+# What holds where neither a recipe nor a user says otherwise.
+USUAL = {f.name: f.default for f in fields(Settings) if f.default is not MISSING}
 
 
 def differing(old: Mapping[str, Any], new: Settings) -> str:
-    """The first choice in which a run and its continuation differ: `lr 0.001 and 0.01`; else ""."""
-    for key, value in new.as_dict().items():
-        if key not in FREE and old.get(key) != value:
-            return f"{key} {printable(old.get(key), SHORT)} and {value}"
-    return ""
+    """The choices in which two runs differ: `lr 0.001 and 0.01, epochs 2 and 3`; else ""."""
+    pairs = [
+        f"{key} {printable(old.get(key), SHORT)} and {printable(value, SHORT)}"
+        for key, value in new.as_dict().items()
+        if key not in FREE and old.get(key, USUAL.get(key)) != value
+    ]
+    return ", ".join(pairs[:SHOWN]) + (", ..." if len(pairs) > SHOWN else "")
 
 
 def one_of(key: str, value: str, options) -> None:
@@ -154,7 +170,7 @@ def _within(key: str, value: float | None, low: float, high: float = math.inf) -
     if value is None or low <= value <= high and value < math.inf:
         return
     span = f"from {low} to {high}" if high < math.inf else f"{low} or more"
-    raise InputError(f"--{key} must be {span}, got {shown(value)}")
+    raise InputError(f"{option(key)} must be {span}, got {shown(value)}")
 
 
 @cache
@@ -167,7 +183,7 @@ def typed(key: str, value: Any, where: str = "") -> Any:
 
     key: a field of Settings. where: what the value was read from, for the error.
     """
-    hint, name = _hints()[key], f"{where}{key}" if where else f"--{key}"
+    hint, name = _hints()[key], f"{where}{key}" if where else option(key)
     kinds = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = tuple(getattr(kind, "__origin__", kind) for kind in kinds)
     if isinstance(value, str) and (not value.strip() or "\0" in value):

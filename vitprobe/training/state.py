@@ -40,7 +40,7 @@ def read_state(path: Path) -> dict[str, Any]:
         why = type(error.__cause__).__name__
         raise InputError(f"cannot read {path}: it is truncated or no checkpoint ({why})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(f"{path} is no checkpoint of vitprobe train, so --resume cannot go on")
+        raise InputError(f"{path} is no checkpoint of vitprobe train")
     for key, is_right in FIELDS.items():
         if key not in state or not is_right(state[key]):
             what = "wrong" if key in state else "missing"

@@ -6,18 +6,18 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
 
 from vitprobe.data import CorruptImage, Transform
-from vitprobe.errors import InputError, Stopped
+from vitprobe.errors import InputError, Stopped, option
 from vitprobe.models import choose_device
 from vitprobe.models.spec import split_key
 from vitprobe.training.augment import Augment
 from vitprobe.training.augment_options import AugmentOptions
 from vitprobe.training.diverged import OutOfMemory
+from vitprobe.training.earlier import find_earlier
 from vitprobe.training.evaluate import evaluate
 from vitprobe.training.feed import Feed
 from vitprobe.training.files import RunFiles
@@ -30,7 +30,7 @@ from vitprobe.training.processes import Processes, own_device, processes
 from vitprobe.training.report import Report
 from vitprobe.training.resolve import resolve
 from vitprobe.training.rng import own_random_state
-from vitprobe.training.settings import Settings, differing
+from vitprobe.training.settings import Settings
 from vitprobe.training.trainee import Trainee, new_trainee
 
 EVALUATED_TOGETHER = 128  # images, at least: without gradients they take less memory
@@ -68,6 +68,7 @@ def train(
     *,
     config: str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     progress: bool = False,
     command: str = "",
     **options: Any,
@@ -80,15 +81,20 @@ def train(
         leaves open the mode and the data set.
     resume: go on where the run of this name stopped, bit for bit as if it had not (on a CPU); a
         finished run is returned at once; where there is none, start.
+    overwrite: replace the files of this name, whichever run made them. Without it, only those of
+        the very same run are: same settings, classes, numbers of images and weights to start from.
     progress: print what is done. command: as typed, for the record.
 
     Under torchrun each process calls this; rank 0 writes. All random states are left as they were.
     Files: `<output>/<model_name>.pt`, `.last.pt`, `.safetensors`, `.csv`, all written whole.
 
     Raises InputError for wrong options, data or weights, a loss that is not finite, files that
-    cannot be written, and a checkpoint to resume that is damaged or was made with other settings
-    or images. Ctrl-C: KeyboardInterrupt, whose text names the last checkpoint.
+    cannot be written, and files of this name that another run made or that are damaged. Ctrl-C:
+    KeyboardInterrupt, whose text names the last checkpoint.
     """
+    if resume and overwrite:
+        both = option("resume", True), option("overwrite", True)
+        raise InputError(f"{both[0]} goes on with a run, and {both[1]} replaces it: give one")
     settings = resolve(mode, options, config)
     started = time.monotonic()
     device = own_device(choose_device(settings.device))
@@ -101,18 +107,18 @@ def train(
         ):
             report = Report(progress and group.first)
             history, parameters = _run(
-                settings, files, device, group, resume, report, note, command
+                settings, files, device, group, resume, overwrite, report, note, command
             )
     except (KeyboardInterrupt, Stopped) as stop:
-        left = f"{files.good()}: --resume goes on"
+        left = f"{files.good()}: {option('resume', True)} goes on"
         if isinstance(stop, Stopped):
             stop.left = left
             raise
         raise KeyboardInterrupt(f"interrupted; {left}") from stop
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
-            f"out of GPU memory ({str(error).splitlines()[0]}): try a smaller --batch_size than "
-            f"{settings.batch_size}; {files.good()}"
+            f"out of GPU memory ({str(error).splitlines()[0]}): try a smaller "
+            f"{option('batch_size')} than {settings.batch_size}; {files.good()}"
         ) from error
     except CorruptImage as bad:  # its own text names an option that training does not have
         raise InputError(
@@ -139,35 +145,35 @@ def _run(
     device: torch.device,
     group: Processes,
     resume: bool,
+    overwrite: bool,
     report: Report,
     taken_over: str,
     command: str,
 ) -> tuple[History, int]:
     """The history, and how many parameters the model has."""
-    state, note = files.read_last() if resume else (None, "")
-    if state is not None:
-        _check_same_run(state, settings, files)
-    elif group.first:
-        _say_overwritten(files, report)
     if settings.checkpoint and files.holds(split_key(settings.checkpoint)[0]):
         raise InputError(
             f"{settings.checkpoint} is what this run starts from, and would be replaced by it: "
-            "give another --model_name or --output"
+            f"give another {option('model_name')} or {option('output')}"
         )
+    earlier = find_earlier(files, settings, resume=resume, overwrite=overwrite)
     parts = open_parts(settings)
     trainee = new_trainee(settings, parts.train.data, device)
-    report.begin(settings, parts, trainee, taken_over, note, apart(trainee.model, settings, group))
-    if state is not None:
-        _check_same_start(state, parts, trainee, files)
-        if state["finished"]:
-            if not files.best.exists():
-                raise InputError(f"this run is finished, but its {files.best} is gone: train anew")
-            report.line("note: this run is finished; nothing was left to do")
-            return History(state["history"]), trainee.parameters
+    earlier.check_start(parts, trainee)
+    report.begin(
+        settings, parts, trainee, taken_over, earlier.note, apart(trainee.model, settings, group)
+    )
+    state = earlier.state if earlier.resumed else None
+    del earlier  # as large as the run itself
+    if state is not None and state["finished"]:
+        if not files.best.exists():
+            raise InputError(f"this run is finished, but its {files.best} is gone: train anew")
+        report.line("note: this run is finished; nothing was left to do")
+        return History(state["history"]), trainee.parameters
     loop = new_loop(settings, parts, trainee, files, device, group, report, command)
     if state is not None:
         loop.restore(state)
-        state = None  # as large as the run itself
+        state = None
     loop.run()
     if group.first and not files.best.exists():  # the folder went, and was made again
         raise InputError(f"{files.best} was removed during the run; what is left is {files.last}")
@@ -247,32 +253,3 @@ def _about(settings: Settings, parts: Parts, trainee: Trainee, command: str) -> 
         "images": parts.sizes,
         "versions": {name: version(name) for name in ("vitprobe", "torch", "timm")},
     }
-
-
-def _check_same_run(state: dict[str, Any], settings: Settings, files: RunFiles) -> None:
-    different = differing(state["settings"], settings)
-    if different:
-        raise InputError(
-            f"{files.last} was made with other settings ({different}): give the same ones to "
-            "--resume it, or another --model_name or --output"
-        )
-
-
-def _check_same_start(state: dict[str, Any], parts: Parts, trainee: Trainee, files) -> None:
-    for what, old, new in (
-        ("weights to start from", state["start_sha256"], trainee.start_sha256),
-        ("classes", state["class_names"], parts.class_names),
-        ("numbers of images", state["images"], parts.sizes),
-    ):
-        if old != new:
-            old, new = (shorten(str(x), 100) for x in (old, new))
-            raise InputError(
-                f"{files.last} was made with other {what} ({old}, now {new}): --resume needs the "
-                "same images; or give another --model_name"
-            )
-
-
-def _say_overwritten(files: RunFiles, report: Report) -> None:
-    held = [path for path in (files.last, files.best) if path.exists()]
-    if held:
-        report.line(f"note: {held[0]} of an earlier run is replaced; --resume would go on with it")

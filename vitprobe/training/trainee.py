@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vitprobe.data import ImageData, Transform
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, option
 from vitprobe.models import build_model, read_checkpoint, stored
 from vitprobe.models.spec import PRETRAINED, parse_spec
 from vitprobe.training.settings import Settings
@@ -55,7 +55,7 @@ def new_trainee(settings: Settings, data: ImageData, device: torch.device) -> Tr
     )
     transform: Transform = model.transform.filled(data.image_size, data.mean, data.std)
     if transform.image_size is None:
-        raise InputError(f"the images of {data.name} differ in size: give --image_size")
+        raise InputError(f"the images of {data.name} differ in size: give {option('image_size')}")
     frozen = sum(not weight.requires_grad for weight in model.parameters())
     trained = f"all weights but {frozen} that the model freezes itself" if frozen else "all weights"
     if settings.mode == "probe":
