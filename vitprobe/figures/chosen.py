@@ -19,9 +19,9 @@ Layers = str | Sequence[str] | Sequence[Sequence[str]]
 def with_layers(datasets: Sequence[xarray.Dataset], layers: Layers) -> list[xarray.Dataset]:
     """The same results with the layers that are asked for alone, in their own order.
 
-    layers: `all`, `blocks`, a name, a glob, a type (where the result has types), or a list of them,
-    their union: for each axis of layers, of which each must keep some. Or two such lists, for rows
-    and columns.
+    layers: `all`, `blocks`, a name (of a layer, or of a module for the layers in it), a glob, a type
+    (where the result has types), or a list of them, their union: for each axis of layers, of which
+    each must keep some. Or two such lists, for rows and columns.
 
     Raises:
         InputError: a pattern that matches nothing, an axis without a layer left, results without
@@ -98,11 +98,9 @@ class _Side:
         if pattern in self.known:
             return {self.known[pattern]}
         found = {into for name, into in self.known.items() if _globbed(name, pattern)}
-        for column in (self.blocks, self.types):
-            found = found or {
-                name for name, each in zip(self.names, column, strict=True) if each == pattern
-            }
-        return found
+        typed = zip(self.names, self.types, strict=True)
+        found = found or {name for name, type_ in typed if type_ == pattern}
+        return found or {name for name in self.names if name.startswith(f"{pattern}.")}
 
     def keep(self, dataset: xarray.Dataset, patterns: Sequence[str]) -> xarray.Dataset:
         """The dataset with these layers alone."""

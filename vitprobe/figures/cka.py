@@ -8,13 +8,9 @@ model b), and the colours are magma's.
 import xarray
 from matplotlib.figure import Figure
 
-from vitprobe.figures.cka_difference import difference
-from vitprobe.figures.cka_pairs import compare
 from vitprobe.figures.cka_sides import bar_title, layers_of, values_of
 from vitprobe.figures.facts import data_of, method_of
 from vitprobe.figures.heatmap import heatmap
-
-__all__ = ["compare", "difference", "figure"]
 
 
 def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:

@@ -4,12 +4,17 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
-from vitprobe.figures.cka_sides import ROUNDING, errors_of, layers_of, values_of
+from vitprobe.figures.cka_sides import errors_of, layers_of, values_of
 from vitprobe.figures.facts import data_of, method_of
 from vitprobe.figures.heatmap import Layers, heatmap
-from vitprobe.figures.matched import common, error_words, only_in_one, range_words
-
-COLOURS = "RdBu_r"
+from vitprobe.figures.matched import (
+    COLOURS,
+    around_zero,
+    common,
+    error_words,
+    only_in_one,
+    range_words,
+)
 
 
 def difference(
@@ -37,12 +42,11 @@ def difference(
     ]
     values = values_of(both[0]) - values_of(both[1])
     errors = np.hypot(*map(errors_of, both))
-    limit = max(np.nanmax(np.abs(values), initial=0.0), ROUNDING)
     said = ["Difference of CKA", *data_of(both, " minus ")]
     return heatmap(
         values,
         *sides,
-        limits=(-limit, limit),
+        limits=around_zero(values),
         bar_title="difference of CKA",
         title=said if title is None else [title],
         details=[

@@ -25,8 +25,9 @@ def plot(
 ) -> Figure:
     """Draw results of vitprobe: the figure of `result.attrs["analysis"]`.
 
-    An analysis called NAME is drawn by `vitprobe/figures/NAME.py`: one result by `figure(result)`,
-    several by `compare(results)`, the difference of two by `difference(first, second)`. These take
+    An analysis called NAME is drawn by files of `vitprobe/figures`: one result by `figure(result)`
+    of `NAME.py`, several by `compare(results)` of `NAME_compare.py`, the difference of two by
+    `difference(first, second)` of `NAME_difference.py`, where there are such files. They take
     `title` and, where it means something, `normalize` by keyword.
 
     Args:
@@ -65,7 +66,8 @@ def plot(
             return draw(*results, **options)
         return draw(results, **options) if others else draw(results[0], **options)
     except KeyError as error:  # a variable, as xarray names it
-        raise InputError(f"cannot plot this result: it lacks {error}; compute it again") from error
+        why = str(error.args[0]).partition(". ")[0]
+        raise InputError(f"cannot plot this result: {why}; compute it again") from error
 
 
 def _drawer(results: Sequence[xarray.Dataset], difference: bool) -> Callable[..., Figure]:
@@ -90,19 +92,22 @@ def _drawer(results: Sequence[xarray.Dataset], difference: bool) -> Callable[...
     if difference and len(results) != 2:
         raise InputError(f"{option('difference', True)} takes two results, not {len(results)}")
     kind = "difference" if difference else "compare" if len(results) > 1 else "figure"
-    draw = getattr(modules[analyses[0]], kind, None)
-    if draw is None:
-        able = ", ".join(sorted(name for name, each in modules.items() if hasattr(each, kind)))
+    if kind == "figure":
+        return modules[analyses[0]].figure
+    drawers = _modules(kind)
+    name = f"{analyses[0]}_{kind}"
+    if name not in drawers:
+        able = " and ".join(sorted(each.removesuffix(f"_{kind}") for each in drawers))
         what = "figure of a difference" if difference else "figure of several results"
-        raise InputError(f"{analyses[0]} has no {what} ({able} have): plot them one by one")
-    return draw
+        raise InputError(f"{analyses[0]} has no {what}, {able} have: plot them one by one")
+    return getattr(drawers[name], kind)
 
 
-def _modules() -> dict[str, ModuleType]:
-    """The files of this folder that draw an analysis: those that define `figure`."""
+def _modules(function: str = "figure") -> dict[str, ModuleType]:
+    """The files of this folder that define this function."""
     package = importlib.import_module("vitprobe.figures")
     modules = {
         info.name: importlib.import_module(f"vitprobe.figures.{info.name}")
         for info in pkgutil.iter_modules(package.__path__)
     }
-    return {name: module for name, module in modules.items() if hasattr(module, "figure")}
+    return {name: module for name, module in modules.items() if hasattr(module, function)}

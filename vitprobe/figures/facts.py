@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import xarray
 
-from vitprobe.figures.names import both_ends
+from vitprobe.figures.weights import weights_facts
 
-LONGEST = 48  # characters of a path
+SIDES = ("model", "model_a", "model_b")
 FORMS = {
     "estimator": "{} estimator",
     "kernel": "{} kernel",
@@ -27,9 +27,8 @@ def method_of(results: Sequence[xarray.Dataset], between: str) -> list[str]:
     parts = [told(results, key, form, between) for key, form in FORMS.items() if key != "passes"]
     if any(result.attrs.get("passes", 1) > 1 for result in results):
         parts.append(told(results, "passes", FORMS["passes"], between))
-    weights = of_models(results, "weights")
-    tokens = of_models(results, "tokens")
-    return [part for part in (weights, parts[0], parts[1], tokens, *parts[2:]) if part]
+    parts = [*_weights(results), *parts[:2], _tokens(results), *parts[2:]]
+    return [part for part in parts if part]
 
 
 def told(results: Sequence[xarray.Dataset], key: str, form: str, between: str) -> str:
@@ -43,17 +42,27 @@ def told(results: Sequence[xarray.Dataset], key: str, form: str, between: str) -
     return form.replace("{:,}", "{}").format(between.join(texts))
 
 
-def of_models(results: Sequence[xarray.Dataset], what: str) -> str:
-    """`weights: random (vit), digits (resnet20@digits)`, or `tokens: all` where all have that."""
+def _weights(results: Sequence[xarray.Dataset]) -> list[str]:
+    """Of every model once."""
+    keys, attrs = [], {}
+    for k, result in enumerate(results):
+        for side in SIDES:
+            if side in result.attrs:
+                keys.append(f"{side} {k}")
+                attrs[keys[-1]] = result.attrs[side]
+                attrs[f"{keys[-1]}_weights"] = result.attrs.get(f"{side}_weights", "")
+    return weights_facts(attrs, keys)
+
+
+def _tokens(results: Sequence[xarray.Dataset]) -> str:
+    """`tokens: cls (vit), mean (resnet18)`, or `tokens: all` where all have that."""
     found: dict[str, dict[str, None]] = {}
     for result in results:
         attrs = result.attrs
         for side in "ab":
-            value = attrs.get(f"model_{side}_{what}" if what == "weights" else f"{what}_{side}")
-            value = attrs.get(what) if value is None else value
-            if value is not None:
-                text = both_ends(str(value), lambda text: len(text) <= LONGEST)
-                found.setdefault(text, {})[str(attrs.get(f"model_{side}", side))] = None
+            if (words := attrs.get(f"tokens_{side}", attrs.get("tokens"))) is not None:
+                model = str(attrs.get(f"model_{side}", f"model {side}"))
+                found.setdefault(str(words), {})[model] = None
     if len(found) < 2:
-        return f"{what}: {next(iter(found))}" if found else ""
-    return f"{what}: " + ", ".join(f"{text} ({', '.join(of)})" for text, of in found.items())
+        return f"tokens: {next(iter(found))}" if found else ""
+    return "tokens: " + ", ".join(f"{words} ({', '.join(of)})" for words, of in found.items())

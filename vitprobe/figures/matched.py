@@ -7,6 +7,8 @@ import xarray
 
 from vitprobe.errors import InputError
 
+COLOURS = "RdBu_r"
+LEAST = 1e-6  # of a scale: rounding alone has no colour
 NAMED = 3  # layers that only one has
 
 
@@ -39,6 +41,12 @@ def only_in_one(first: Sequence[str], second: Sequence[str], model: str, other: 
     return said
 
 
+def around_zero(values: np.ndarray) -> tuple[float, float]:
+    """Limits of colours for differences: as far below 0 as above."""
+    limit = max(np.nanmax(np.abs(values), initial=0.0), LEAST)
+    return -limit, limit
+
+
 def range_words(values: np.ndarray, unit: str = "") -> list[str]:
     """`from −0.45 to 0.21`."""
     if not np.isfinite(values).any():
@@ -57,6 +65,6 @@ def error_words(errors: np.ndarray, results: Sequence[xarray.Dataset], unit: str
         return []
     images = [[result.attrs.get(key) for key in ("dataset", "split")] for result in results]
     known_apart = images[0] != images[1] and None not in images[0] + images[1]
-    alike = "" if known_apart else "; too large where both saw the same images"
+    alike = [] if known_apart else ["these are too large where both saw the same images"]
     most = f"{np.nanmax(errors):.2g}{unit}"
-    return [f"standard errors of the difference up to {most} (root of the sum of squares{alike})"]
+    return [f"standard errors up to {most} (root of the sum of squares)", *alike]
