@@ -17,6 +17,7 @@ from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
+from vitprobe.ops.wide import wide_home
 from vitprobe.taps import Site, Survey, capture, select
 
 _FEW_BATCHES = 8
@@ -92,7 +93,7 @@ class Pass:
             if note and note not in self.notes:
                 say(self.notes, note)
         sites = [self._wanted(i, of_model) for i, of_model in enumerate(surveys)]
-        self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
+        self.metric = self.make_metric(sum(map(len, sites))).to(wide_home(self.inputs.device))
         stream, limit = stream_and_limit(self.inputs.device, self.defer_bytes)
         self.vectors = SiteVectors(self.metric, sites, self.watch, limit, stream)
         for i, subject in enumerate(self.inputs.subjects):

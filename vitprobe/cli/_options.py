@@ -103,7 +103,7 @@ BatchSize = Annotated[
         show_default=False,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_RUN)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_RUN)]
 Precision = Annotated[
     str, typer.Option(help="fp32, or bf16: the forward pass under autocast.", rich_help_panel=_RUN)
 ]

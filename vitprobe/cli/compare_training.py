@@ -93,7 +93,9 @@ def command(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_TRY, show_default=False),
+        typer.Option(
+            help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_TRY, show_default=False
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option(help="Folder of the checkpoints.", metavar="DIR")
