@@ -19,6 +19,7 @@ from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
+from vitprobe.ops.wide import wide_home
 from vitprobe.taps import Selection, Site, Survey, capture, select
 
 _FEW_BATCHES = 8
@@ -97,7 +98,7 @@ class Pass:
             if note and note not in self.notes:
                 say(self.notes, note)
         sites = [self._wanted(tap, surveys[tap[0]]) for tap in self.taps]
-        self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
+        self.metric = self.make_metric(sum(map(len, sites))).to(wide_home(self.inputs.device))
         stream, limit = stream_and_limit(self.inputs.device, self.defer_bytes)
         self.vectors = SiteVectors(self.metric, sites, self.watch, limit, stream)
         for k, (i, tokens) in enumerate(self.taps):
