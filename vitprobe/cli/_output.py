@@ -43,7 +43,7 @@ class ResultFiles:
         *,
         name: str | None = None,
         overwrite: bool = False,
-        together: Mapping[str, Callable[[Sequence[xr.Dataset]], bytes]] | None = None,
+        together: Mapping[str, Callable[[Sequence[xr.Dataset]], bytes | None]] | None = None,
         option: str = "output",
     ):
         self.folder, self.writers = check_folder(folder, name=option), dict(writers)

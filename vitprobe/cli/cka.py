@@ -1,12 +1,16 @@
 """`vitprobe cka`: similarity of all layers of one or more models."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitprobe.cli import _options as options
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 
 @options.takes_inputs()
@@ -62,7 +66,8 @@ def command(
 ) -> None:
     """Compare every layer of every model with every other layer (CKA), with error bars.
 
-    For each pair of models, and each with itself: a result (.nc), a heatmap (.png), a table (.csv).
+    For each pair of models, and each with itself: a result (.nc), a heatmap (.png), a table (.csv);
+    where there are several, also one figure of all pairs (-pairs.png).
 
     Example: vitprobe cka --models vit@digits,resnet20@digits
     """
@@ -88,7 +93,8 @@ def command(
         ".png": lambda result: png_bytes(plot(result)),
         ".csv": csv_bytes,
     }
-    files = ResultFiles(output, writers, name=name, overwrite=overwrite)
+    together = {"-pairs.png": _pairs}
+    files = ResultFiles(output, writers, name=name, overwrite=overwrite, together=together)
     require_kernels(inputs.device)
     with plain_warnings():
         images = prepare(specs, dataset, inputs, passes=passes)
@@ -105,3 +111,10 @@ def command(
         )
         paths = files.save(results)
     print_summary(results, paths)
+
+
+def _pairs(results: "Sequence[Dataset]") -> bytes | None:
+    """The figure of all pairs, where there are several."""
+    from vitprobe.figures import plot, png_bytes
+
+    return png_bytes(plot(*results)) if len(results) > 1 else None

@@ -36,11 +36,14 @@ PANELS = (ranked_heads, distance_by_depth, entropy_by_depth)
 WIDTH, HEIGHT, ACROSS = 3.0, 2.5, 0.75  # inches: a panel of one model's figure, and between them
 
 
-def figure(dataset: xarray.Dataset, normalize: str | None = None) -> Figure:
+def figure(
+    dataset: xarray.Dataset, normalize: str | None = None, *, title: str | None = None
+) -> Figure:
     """Three panels of a result of `vitprobe.attention`, side by side.
 
     normalize: the unit of distances: `pixels` (also None), `uniform` (multiples of uniform
         attention's) or `diagonal` (of the image's).
+    title: instead of what was done.
 
     Raises:
         InputError: `distance` or `entropy` is missing, or has other dimensions; no such unit.
@@ -56,7 +59,8 @@ def figure(dataset: xarray.Dataset, normalize: str | None = None) -> Figure:
         panel(axes, dataset, span, WIDTH, measure)
         tops.append(axes)
     above = 4 + max(legend_height(axes) for axes in tops)
-    write_title(tops[0], [dataset], facts(dataset), above, 3 * WIDTH * POINTS, measure)
+    said = title_of([dataset]) if title is None else [title]
+    write_title(tops[0], said, facts(dataset), above, 3 * WIDTH * POINTS, measure)
     fit_canvas(drawn)
     return drawn
 
@@ -82,7 +86,7 @@ def legend_height(axes: Axes) -> float:
 
 def write_title(
     axes: Axes,
-    datasets: Sequence[xarray.Dataset],
+    title: Sequence[str],
     details: Sequence[str],
     above: float,
     longest: float,
@@ -91,14 +95,15 @@ def write_title(
     """Title and details above the axes, from `above` pt upwards, in lines of `longest` pt."""
     for parts, style in (
         (details, {"fontsize": 7.5, "color": "0.3"}),
-        (_title(datasets), {"fontsize": 10.5, "color": "black"}),
+        (title, {"fontsize": 10.5, "color": "black"}),
     ):
         for line in reversed(wrap(parts, longest, style["fontsize"], measure)):
             text = shorten(line, longest, style["fontsize"], measure)
             above = add_line(axes, text, above, style)
 
 
-def _title(datasets: Sequence[xarray.Dataset]) -> list[str]:
+def title_of(datasets: Sequence[xarray.Dataset]) -> list[str]:
+    """What was done, on which images."""
     attrs = datasets[0].attrs
     one = f"Attention of {attrs.get('model', 'model')}"
     title = ["Attention" if len(datasets) > 1 else one]

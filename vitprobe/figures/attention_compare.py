@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
-from vitprobe.figures.attention import PANELS, check, facts, write_title
+from vitprobe.figures.attention import PANELS, check, facts, title_of, write_title
 from vitprobe.figures.attention_panels import HIGH, LOW, Span, write_legend
 from vitprobe.figures.attention_scale import UNITS, chosen_unit, in_unit
 from vitprobe.figures.labels import shorten
@@ -34,11 +34,17 @@ LAYERS = dict(
 )
 
 
-def compare(datasets: Sequence[xarray.Dataset], normalize: str | None = None) -> Figure:
+def compare(
+    datasets: Sequence[xarray.Dataset],
+    normalize: str | None = None,
+    *,
+    title: str | None = None,
+) -> Figure:
     """Results of several models: a column for each; every row has one scale and one legend.
 
     normalize: the unit of distances: `pixels`, `uniform` (multiples of uniform attention's) or
         `diagonal` (of the image's). None: pixels where all images have one size, else diagonal.
+    title: instead of what was done.
 
     Raises:
         InputError: one of them is no result of `vitprobe.attention`, there is none, or no such
@@ -79,7 +85,8 @@ def compare(datasets: Sequence[xarray.Dataset], normalize: str | None = None) ->
         _write_name(rows[0][-1], dataset, lines[place], above, measure)
     for row, axes in enumerate(rows):
         _share_legend(axes, row)
-    write_title(rows[0][0], datasets, shared, head + 6, max(whole, LEAST * POINTS), measure)
+    said = title_of(datasets) if title is None else [title]
+    write_title(rows[0][0], said, shared, head + 6, max(whole, LEAST * POINTS), measure)
     fit_canvas(drawn)
     return drawn
 

@@ -40,11 +40,12 @@ class _Look:
     style: dict
 
 
-def figure(dataset: xarray.Dataset) -> Figure:
+def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     """A result of `vitprobe.compare_training`: means over seeds, bars from lowest to highest.
 
     One fraction: a row for each model and pre-training set, with its numbers. Several: accuracy
-    against the fraction, a line for each model, a panel for each pre-training set.
+    against the fraction, a line for each model, a panel for each pre-training set. title: instead
+    of the study's.
 
     Raises:
         InputError: the result holds no `accuracy` over model, pretraining, fraction and seed.
@@ -55,7 +56,9 @@ def figure(dataset: xarray.Dataset) -> Figure:
     drawn = new_figure()
     draw = _dots if dataset.sizes["fraction"] == 1 else _lines
     top, width = draw(drawn, dataset, values)
-    heading(drawn, top + 0.1, width, *_texts(dataset, values), text_measure(drawn))
+    said, details = _texts(dataset, values)
+    said = said if title is None else [title]
+    heading(drawn, top + 0.1, width, said, details, text_measure(drawn))
     fit_canvas(drawn)
     return drawn
 

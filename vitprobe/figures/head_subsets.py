@@ -31,11 +31,11 @@ MOST_NAMES = 14  # layers in the legend
 LONGEST = 150.0  # pt, of a name in the legend
 
 
-def figure(dataset: xarray.Dataset) -> Figure:
+def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     """A result of `vitprobe.head_subsets`: a panel for each size, in it a line for each layer.
 
     As in Raghu et al. 2021 (arXiv 2108.08810), figure 5: local heads on the left, global ones on
-    the right. Bars are standard errors; a blank has no point.
+    the right. Bars are standard errors; a blank has no point. title: instead of what was done.
 
     Raises:
         InputError: the result holds no `cka` over subset and layer.
@@ -72,7 +72,8 @@ def figure(dataset: xarray.Dataset) -> Figure:
     width = used * (PANEL[0] + GAP[0]) - GAP[0]
     other = str(dataset.attrs.get("model_b", "other model"))
     _add_legend(drawn, names, colours, width, other, measure)
-    heading(drawn, PANEL[1] + 0.3, width, *_texts(dataset.attrs), measure)
+    said, details = _texts(dataset.attrs)
+    heading(drawn, PANEL[1] + 0.3, width, said if title is None else [title], details, measure)
     fit_canvas(drawn)
     return drawn
 

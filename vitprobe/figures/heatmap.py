@@ -63,29 +63,24 @@ def heatmap(
     axes = add_axes(figure, 0, 0, width, height)
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)
-    image = axes.imshow(
-        np.ma.masked_invalid(values),
-        cmap=colours,
-        vmin=limits[0],
-        vmax=limits[1],
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-    )
+    image = draw_map(axes, values, limits, colours)
 
     across = tick_labels(columns.names, columns.blocks, width * POINTS, measure, along_x=True)
     up = tick_labels(rows.names, rows.blocks, height * POINTS, measure, along_x=False)
     size = min(across.size, up.size)
-    _set_ticks(axes.xaxis, across, size)
-    _set_ticks(axes.yaxis, up, size)
+    set_ticks(axes.xaxis, across, size)
+    set_ticks(axes.yaxis, up, size)
     text = {"fontsize": 9, "labelpad": 5, **PLAIN}
     axes.set_xlabel(shorten(columns.title, max(width, NAME_LENGTH) * POINTS, 9, measure), **text)
     axes.set_ylabel(shorten(rows.title, max(height, NAME_LENGTH) * POINTS, 9, measure), **text)
 
-    _add_bar(axes, image, values, bar_title, width, height)
+    tall = max(height, BAR_HEIGHT)
+    bar = add_axes(figure, width + BAR_GAP, height - tall, BAR_WIDTH, tall)
+    add_bar(bar, image, values, bar_title)
     above = 5.0  # pt, from the map's upper edge
     if not np.isfinite(values).all():
-        above += _add_legend(axes, blank)
+        axes.patch.set(**BLANK)
+        above += add_legend(axes, blank)
     longest = max(width + BAR_GAP + BAR_WIDTH, TITLE_WIDTH) * POINTS
     for parts, style in (
         (details, {"fontsize": 7.5, "color": "0.3"}),
@@ -111,31 +106,45 @@ def map_size(rows: int, columns: int) -> tuple[float, float]:
     return side(columns), side(rows)
 
 
-def _set_ticks(axis: Axis, labels: TickLabels, size: float) -> None:
+def draw_map(
+    axes: Axes,
+    values: np.ndarray,
+    limits: tuple[float, float] = (0.0, 1.0),
+    colours: str = "magma",
+) -> AxesImage:
+    """Values (rows, columns) as cells that fill the axes, the first row at the bottom."""
+    return axes.imshow(
+        np.ma.masked_invalid(values),
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+    )
+
+
+def set_ticks(axis: Axis, labels: TickLabels, size: float) -> None:
+    """Write the labels at the axis, and marks where blocks begin and end."""
     axis.set_ticks(labels.positions, labels.texts, fontsize=size, rotation=labels.rotation, **PLAIN)
     axis.set_ticks(labels.limits, minor=True)
     axis.set_tick_params(which="minor", length=6, width=0.5)
     axis.set_tick_params(which="major", length=2, width=0.5, pad=6 if labels.limits else 3)
 
 
-def _add_bar(
-    axes: Axes, image: AxesImage, values: np.ndarray, title: str, width: float, height: float
-) -> None:
-    """The colour bar, top aligned with the map's; arrows where values lie beyond its limits."""
+def add_bar(bar_axes: Axes, image: AxesImage, values: np.ndarray, title: str) -> None:
+    """The colour bar, in axes of its own; arrows where values lie beyond its limits."""
     low, high = image.get_clim()
     below, over = (values < low).any(), (values > high).any()
-    tall = max(height, BAR_HEIGHT)
-    bar_axes = add_axes(axes.figure, width + BAR_GAP, height - tall, BAR_WIDTH, tall)
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
-    bar = axes.figure.colorbar(image, cax=bar_axes, extend=extend[int(below), int(over)])
+    bar = bar_axes.figure.colorbar(image, cax=bar_axes, extend=extend[int(below), int(over)])
     bar.outline.set_linewidth(0.6)
     bar_axes.tick_params(labelsize=7.5, length=2.5, width=0.5)
     bar.set_label(title, fontsize=9, **PLAIN)
 
 
-def _add_legend(axes: Axes, blank: str) -> float:
-    """Hatch what the image leaves uncovered, and say so above the map; returns the pt taken."""
-    axes.patch.set(**BLANK)
+def add_legend(axes: Axes, blank: str) -> float:
+    """Say above the map what is hatched; returns the pt taken."""
     axes.legend(
         handles=[Patch(label=blank, **BLANK)],
         loc="lower left",

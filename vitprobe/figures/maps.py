@@ -26,12 +26,12 @@ MOST_COLUMNS = 12
 ROLLOUT_COLUMNS = 6  # where there are fewer heads
 
 
-def figure(dataset: xarray.Dataset, image: int = 0) -> Figure:
+def figure(dataset: xarray.Dataset, image: int = 0, *, title: str | None = None) -> Figure:
     """One image of a result of `vitprobe.maps`, the first unless `image` says which.
 
     On top the image; then a row for each layer (first, middle and last, if the result holds all)
     with a map for each head; then the rollout of all layers. A map's colours go from 0 to its
-    maximum, which is written below it.
+    maximum, which is written below it. title: instead of model, data and image.
 
     Raises:
         InputError: the result holds no maps, or no such image.
@@ -90,7 +90,8 @@ def figure(dataset: xarray.Dataset, image: int = 0) -> Figure:
         caption(axes, name)
     _add_bar(drawn, drawn_map, width + 2 * ACROSS, height)
     total = columns * (width + ACROSS) - ACROSS
-    heading(drawn, 0.1, total, *_texts(dataset, image), measure)
+    said, details = _texts(dataset, image)
+    heading(drawn, 0.1, total, said if title is None else [title], details, measure)
     fit_canvas(drawn)
     return drawn
 

@@ -8,7 +8,9 @@ import io
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from threading import RLock
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -21,8 +23,14 @@ from vitprobe.text import printable
 from vitprobe.writing import check_target, write_file
 
 DPI = 200
+FORMATS = ("png", "svg", "pdf")
 POINTS = 72  # per inch
 PLAIN = {"parse_math": False, "usetex": False}  # names are text, even with $ or _ in them
+
+# Fonts of a PDF are TrueType, which journals take, not Type 3; names in an SVG are always the same.
+_SETTINGS = {"pdf.fonttype": 42, "svg.hashsalt": "vitprobe"}
+_SETTING = RLock()  # matplotlib's settings are everyone's
+_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 Measure = Callable[[str, float], tuple[float, float]]  # text, size (pt) -> width, height (pt)
 
@@ -30,8 +38,13 @@ Measure = Callable[[str, float], tuple[float, float]]  # text, size (pt) -> widt
 class NotebookFigure(Figure):
     """A figure that IPython shows without pyplot ever being imported.
 
-    IPython learns to show figures when pyplot is imported; before that it asks for this method.
+    IPython learns to show figures when pyplot is imported; before that it asks for `_repr_png_`.
     """
+
+    def savefig(self, *args, **options) -> None:
+        """As matplotlib's; a PDF has TrueType fonts."""
+        with _SETTING, rc_context(_SETTINGS):
+            super().savefig(*args, **options)
 
     def _repr_png_(self) -> bytes:
         return png_bytes(self)
@@ -128,11 +141,16 @@ def fit_canvas(figure: Figure, margin: float = 0.1) -> None:
         )
 
 
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """The figure as a file of this kind, one of FORMATS: the same bytes each time."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=_UNDATED.get(kind))
+    return buffer.getvalue()
+
+
 def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG of 200 dpi."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+    return figure_bytes(figure, "png")
 
 
 def save_png(figure: Figure, path: str | Path) -> Path:

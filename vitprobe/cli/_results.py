@@ -1,0 +1,36 @@
+"""Results that a user names, read and checked."""
+
+import xarray as xr
+
+from vitprobe.errors import InputError
+from vitprobe.files import regular_file
+from vitprobe.text import printable
+
+MOST = 2**31  # bytes of numbers; a file may claim more than it holds
+
+
+def read_result(path: str) -> xr.Dataset:
+    """The result in a file, in memory.
+
+    Raises:
+        InputError: no file, no netCDF file, one of something else, or more than fits.
+    """
+    file, name = regular_file(path, "result"), printable(path)
+    try:
+        with xr.open_dataset(file, engine="h5netcdf") as held:
+            if held.nbytes > MOST:
+                raise InputError(f"{name} claims {held.nbytes:,} bytes of numbers: no result has")
+            dataset = held.load()
+    except InputError:
+        raise
+    except Exception as error:  # whatever h5py and xarray meet in a broken file
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(
+            f"cannot read {name} as netCDF ({printable(why)}): name a result (.nc) of vitprobe"
+        ) from error
+    if "analysis" not in dataset.attrs:
+        raise InputError(
+            f"{name} is no result of vitprobe: it has no attribute 'analysis'; name an .nc file "
+            "that a command wrote"
+        )
+    return dataset
