@@ -9,10 +9,20 @@ def texts(figure):
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
     drawn = []
+    unseen = _beyond_their_axis(figure)
     for text in figure.findobj(lambda a: isinstance(a, Text) and a.get_visible() and a.get_text()):
+        if text in unseen:
+            continue
         drawn.append((text, text.get_window_extent(renderer).extents))
     shown = [(text, box) for text, box in drawn if np.ptp(box[::2]) and np.ptp(box[1::2])]
     return [text for text, _ in shown], np.array([box for _, box in shown])
+
+
+def _beyond_their_axis(figure):
+    """Labels of ticks that matplotlib keeps and does not draw."""
+    axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
+    ticks = [(tick, *sorted(axis.get_view_interval())) for axis in axes for tick in axis.majorTicks]
+    return {tick.label1 for tick, low, high in ticks if not low <= tick.get_loc() <= high}
 
 
 def overlapping(boxes, others):
