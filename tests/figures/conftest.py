@@ -175,3 +175,22 @@ def figure(result):
 def cases():
     """Name -> a function that makes that result."""
     return CASES
+
+
+@pytest.fixture(scope="session", name="make_result")
+def _make_result():
+    """See `make_result` above."""
+    return make_result
+
+
+@pytest.fixture(scope="session")
+def sites():
+    """Name -> (name, block) of each site."""
+    return {
+        "vit": VIT,
+        "resnet18": RESNET18,
+        "resnet50": RESNET50,
+        "swin": swin_sites((2, 2, 6, 2)),
+        "small": vit_sites(10),
+        "long": LONG,
+    }

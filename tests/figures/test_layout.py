@@ -4,27 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
+from drawn import overlapping, texts
 
 from vitprobe.figures import plot
-
-
-def texts(figure):
-    """Every text that is drawn, with its bounding box in pixels: (artists, (n, 4) x0 y0 x1 y1)."""
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
-    drawn = []
-    for text in figure.findobj(lambda a: isinstance(a, Text) and a.get_visible() and a.get_text()):
-        drawn.append((text, text.get_window_extent(renderer).extents))
-    shown = [(text, box) for text, box in drawn if np.ptp(box[::2]) and np.ptp(box[1::2])]
-    return [text for text, _ in shown], np.array([box for _, box in shown])
-
-
-def overlapping(boxes, others):
-    """(n, m): whether box i and other j share more than an edge."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return (high > low).all(-1)
 
 
 def tick_texts(axis):

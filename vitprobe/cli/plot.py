@@ -164,12 +164,22 @@ def _kinds(text: str | None) -> list[str] | None:
 
 
 def _stem(stems: Sequence[str], difference: bool) -> str:
-    """What the figure of these results is called: what they share once, then what each has."""
+    """What the figure is called: `cka-vit+resnet20+deit`, `attention-vit-minus-deit`.
+
+    What all results' names share stands once, as does each word of the rest. No result's own figure
+    has such a name.
+    """
+    if len(stems) == 1:
+        return stems[0]
     words = [stem.split("-") for stem in stems]
-    shared = len(commonprefix(words)) if len(words) > 1 else 0
-    shared = min(shared, min(map(len, words)) - 1)
-    rest = ["-".join(each[shared:]) for each in words]
-    return "-".join([*words[0][:shared], ("-minus-" if difference else "+").join(rest)])
+    begin = len(commonprefix(words))
+    end = len(commonprefix([each[begin:][::-1] for each in words]))
+    rest = [each[begin : len(each) - end] for each in words]
+    if difference:
+        between = "-".join([*rest[0], "minus", *rest[-1]])
+    else:
+        between = "+".join(dict.fromkeys(word for each in rest for word in each)) or "+"
+    return "-".join(filter(None, [*words[0][:begin], between, *words[0][len(words[0]) - end :]]))
 
 
 def _spare(results: Sequence[str], targets: Sequence[Path]) -> None:

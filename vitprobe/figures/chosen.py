@@ -19,7 +19,7 @@ Layers = str | Sequence[str] | Sequence[Sequence[str]]
 def with_layers(datasets: Sequence[xarray.Dataset], layers: Layers) -> list[xarray.Dataset]:
     """The same results with the layers that are asked for alone, in their own order.
 
-    layers: `all`, `blocks`, a name (of a layer, or of a module for the layers in it), a glob, a type
+    layers: `all`, `blocks`, a name (of a layer, or of a module: the layers in it), a glob, a type
     (where the result has types), or a list of them, their union: for each axis of layers, of which
     each must keep some. Or two such lists, for rows and columns.
 

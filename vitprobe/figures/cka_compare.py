@@ -102,7 +102,8 @@ def _grid(datasets: Sequence[xarray.Dataset]) -> tuple[list[Layers], Pairs]:
                 f"two results are of {names}: a figure of all pairs shows one of each; for two of "
                 f"one pair there is {option('difference', True)}"
             )
-        found[keys[0], keys[1]], found[keys[1], keys[0]] = values, values.T
+        found[keys[1], keys[0]] = values.T
+        found[keys[0], keys[1]] = values
     place = {key: k for k, key in enumerate(models)}
     pairs = {
         (place[a], place[b]): values for (a, b), values in found.items() if place[a] >= place[b]

@@ -37,7 +37,8 @@ def only_in_one(first: Sequence[str], second: Sequence[str], model: str, other: 
         if missing:
             more = ", ..." if len(missing) > NAMED else ""
             some = f"{', '.join(missing[:NAMED])}{more}"
-            said.append(f"only {name} has {len(missing)} more layers: {some}")
+            layers = "layer" if len(missing) == 1 else "layers"
+            said.append(f"only {name} has {len(missing)} more {layers}: {some}")
     return said
 
 
