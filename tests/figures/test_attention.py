@@ -1,5 +1,7 @@
 """The attention figure shows the result's numbers, in order, legibly and whole."""
 
+from collections import Counter
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -147,14 +149,30 @@ def test_two_models_share_their_scales_and_legends():
         assert any(fact in text for text in written)
 
 
-def test_many_models_are_drawn_in_lines_of_four():
-    given = [vit(3, 2, model=f"m{i}", seed=i) for i in range(6)]
+@pytest.mark.parametrize(
+    ("models", "lines"), [(4, (4,)), (5, (3, 2)), (6, (3, 3)), (7, (4, 3)), (9, (3, 3, 3))]
+)
+def test_many_models_are_drawn_in_lines_of_at_most_four(models, lines):
+    given = [vit(1, 1, model=f"m{i}", seed=i) for i in range(models)]
     figure = compare(given)
-    places = [figure.axes[3 * i].get_position() for i in range(6)]
-    assert len({round(place.y0, 6) for place in places}) == 2
-    assert [round(place.x0, 6) for place in places[4:]] == [round(p.x0, 6) for p in places[:2]]
-    assert {f"m{i}" for i in range(6)} <= set(texts(figure))
-    assert sum(axes.get_legend() is not None for axes in figure.axes) == 4
+    places = [figure.axes[3 * i].get_position() for i in range(models)]
+    heights = Counter(round(place.y0, 6) for place in places)
+    assert tuple(heights.values()) == lines  # from the top
+    assert len({round(place.x0, 6) for place in places}) == lines[0]
+    assert {f"m{i}" for i in range(models)} <= set(texts(figure))
+    assert sum(axes.get_legend() is not None for axes in figure.axes) == 2 * len(lines)
+
+
+def test_a_layer_is_the_last_only_where_none_is_left_out():
+    whole, blank = vit(6, 4), vit(6, 4, blank=(5,), model="blank")
+
+    def legend(figure):
+        return [text.get_text() for text in figure.axes[0].get_legend().get_texts()][:4]
+
+    shown = ["first layer shown", "second", "last but one", "last shown"]
+    assert legend(plot(whole, whole))[3] == "last layer"
+    assert legend(plot(whole, blank)) == shown
+    assert legend(plot(whole, whole, layers="blocks.[0-3]*")) == shown
 
 
 @pytest.mark.parametrize(

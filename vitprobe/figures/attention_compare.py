@@ -1,7 +1,9 @@
-"""The attention of several models beside each other: a column for each, in lines of four."""
+"""The attention of several models beside each other: a column for each, at most four in a line."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import xarray
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,9 +31,8 @@ LEGEND, STEP = 15, 1.45  # pt, of a legend; a line's height in its font size (se
 LEAST = 4.4  # inches, for the title
 FACT = {"fontsize": 7, "color": "0.3"}
 NAME = {"fontsize": 9, "fontweight": "bold"}
-LAYERS = dict(
-    zip((*LOW, *HIGH), ("first layer", "second", "last but one", "last layer"), strict=True)
-)
+LAYERS = ("first layer", "second", "last but one", "last layer")
+SHOWN = ("first layer shown", "second", "last but one", "last shown")  # of some, or beside blanks
 
 
 def compare(
@@ -63,13 +64,13 @@ def compare(
     own = [[fact for fact in each if fact not in shared] for each in lists]
     lines = [wrap(each, WIDTH * POINTS, FACT["fontsize"], measure) if each else [] for each in own]
     most = max(map(len, lines))
-    across = min(len(datasets), COLUMNS)
+    across = math.ceil(len(datasets) / math.ceil(len(datasets) / COLUMNS))  # six: three and three
     whole = (across * (WIDTH + BESIDE) - BESIDE) * POINTS  # pt, of a line of columns
     head = LEGEND + STEP * (most * FACT["fontsize"] + NAME["fontsize"])  # pt above the first row
     down = 3 * HEIGHT + sum(BELOW) + (head + 60) / POINTS
     rows: list[list[Axes]] = [[] for _ in PANELS]
     for place, dataset in enumerate(datasets):
-        line, column = divmod(place, COLUMNS)
+        line, column = divmod(place, across)
         left, bottom = column * (WIDTH + BESIDE), -line * down
         for row, panel in enumerate(PANELS):
             axes = add_axes(drawn, left, bottom, WIDTH, HEIGHT)
@@ -83,8 +84,9 @@ def compare(
         rows[1][-1].set_xlabel("")
         above = LEGEND + STEP * FACT["fontsize"] * (most - len(lines[place]))
         _write_name(rows[0][-1], dataset, lines[place], above, measure)
+    names = dict(zip((*LOW, *HIGH), LAYERS if all(map(_whole, datasets)) else SHOWN, strict=True))
     for row, axes in enumerate(rows):
-        _share_legend(axes, row)
+        _share_legend(axes, row, names, across)
     said = title_of(datasets) if title is None else [title]
     write_title(rows[0][0], said, shared, head + 6, max(whole, LEAST * POINTS), measure)
     fit_canvas(drawn)
@@ -102,20 +104,29 @@ def _write_name(
     add_line(axes, shorten(name, 0.85 * room, NAME["fontsize"], measure), above, NAME)
 
 
-def _share_legend(row: list[Axes], number: int) -> None:
-    """One legend for the row, of all that its panels show; the last row has the one above it."""
+def _whole(dataset: xarray.Dataset) -> bool:
+    """Whether every layer of the model is in the result, and has values."""
+    chosen = dataset.attrs.get("layers", "all") != "all"
+    return not chosen and bool(np.isfinite(dataset["distance"].values).any(1).all())
+
+
+def _share_legend(row: list[Axes], number: int, names: Mapping[str, str], across: int) -> None:
+    """One legend for the row, of all that its panels show; the last row has the one above it.
+
+    names: a layer's colour -> what it is called.
+    """
     entries = {}
     for axes in row:
         legend = axes.get_legend()
         for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
             text = text.get_text()
             if number == 0:  # each model has its own layers, whose colours mean the same
-                text = LAYERS.get(handle.get_color(), text)
+                text = names.get(handle.get_color(), text)
             entries.setdefault(text, handle)
         legend.remove()
     if number == 0:
-        order = [*LAYERS.values(), "uniform attention"]
+        order = [*names.values(), "uniform attention"]
         entries = {text: entries[text] for text in order if text in entries}
     if number < 2:
-        for axes in row[::COLUMNS]:
+        for axes in row[::across]:
             write_legend(axes, list(entries.values()), list(entries), len(entries))
