@@ -77,7 +77,7 @@ class InputOptions:
     device: Any = _told(
         "auto",
         RUN,
-        "auto, cpu, cuda or cuda:N.",
+        "auto, cpu, cuda, cuda:N or mps.",
         "auto, None: that of a given module, else CUDA where there is one.",
     )
     precision: str = _told("fp32", RUN, "fp32, or bf16: the forward pass under autocast.")

@@ -1,6 +1,7 @@
 """`vitprobe cka`, from the words typed to the files written."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -183,6 +184,60 @@ def test_a_first_batch_of_bad_images_does_not_end_the_run(vitprobe_command, tmp_
     assert ended.code == 0
     assert "3 examples were dropped" in ended.err
     assert "10 examples in 2 batches" in ended.out
+
+
+def test_labels_are_used_everywhere(vitprobe_command, tmp_path):
+    words = ("cka", "--models", "early=vit,late=vit@digits", *SMALL, "--tokens", "cls,mean")
+    ended = vitprobe_command(*words, "--output", "out")
+    assert ended.code == 0, ended.err
+    stem = "cka-early-late-blocks-cls_mean-examples64"
+    rows = table(tmp_path / "out" / f"{stem}.csv")
+    result = xr.load_dataset(tmp_path / "out" / f"{stem}.nc", engine="h5netcdf")
+    assert len(rows) == result["cka"].size
+    facts = result.attrs
+    assert (facts["model_a"], facts["model_a_spec"]) == ("early", "vit@random")
+    assert (facts["model_b"], facts["model_b_spec"]) == ("late", "vit@digits")
+    assert (facts["tokens_a"], facts["tokens_b"]) == ("cls", "mean")
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("model    early (vit): random weights (seed 0), 1,205,898")
+    assert "each layer of early and its best match in late" in lines
+
+
+def test_what_will_be_done_is_said_first(vitprobe_command):
+    lines = vitprobe_command("cka", "--models", "vit@digits,resnet20", *SMALL).out.splitlines()
+    heads = [line[:9].strip() for line in lines]
+    first = heads[: heads.index("time") + 1]
+    assert [head for head in first if head] == ["model", "model", "data", "time"]
+    assert re.fullmatch(
+        r"time     about \d+ s more: 4 batches of about [\d.]+ s", lines[len(first) - 1]
+    )
+    assert lines[1] == "         7 sites"
+
+
+def test_another_run_keeps_its_result(vitprobe_command, tmp_path):
+    words = ("cka", "--models", "vit", *SMALL)
+
+    def files(*more):
+        before = set((tmp_path / "results").glob("*.nc"))
+        ended = vitprobe_command(*words, *more)
+        return ended, set((tmp_path / "results").glob("*.nc")) - before
+
+    ended, new = files()
+    assert [path.name for path in new] == [f"cka-vit-vit{WORDS}.nc"] and "holds" not in ended.err
+    ended, new = files()
+    assert not new and "holds another run" not in ended.err
+    ended, (other,) = files("--mean", 0.5, "--std", 0.5)
+    assert "holds another run (model a mean 0.3057, 0.3057, 0.3057, now 0.5, 0.5, 0.5" in ended.err
+    assert other.name.startswith(f"cka-vit-vit{WORDS}-")
+    ended, new = files("--mean", 0.5, "--std", 0.5)
+    assert not new
+    ended, (mine,) = files("--name", "mine")
+    assert mine.name == "mine.nc"
+    ended, new = files("--name", "mine", "--seed", 1)
+    assert ended.code == 2 and not new and "--overwrite" in ended.err
+    ended, new = files("--name", "mine", "--seed", 1, "--overwrite")
+    assert ended.code == 0 and not new
+    assert xr.load_dataset(mine, engine="h5netcdf").attrs["seed"] == 1
 
 
 MODEL_WITH_BRACKETS = """

@@ -62,3 +62,21 @@ def test_the_underscore_is_no_name_of_the_command(vitprobe_command):
     assert "head-subsets" in vitprobe_command("--help").out
     ended = vitprobe_command("head_subsets", "--models", "vit,resnet20")
     assert ended.code == 2 and "did you mean 'head-subsets'" in ended.err
+
+
+def test_bad_images_can_be_skipped(vitprobe_command, tmp_path):
+    (tmp_path / "images").mkdir()
+    for i in range(20):
+        Image.effect_noise((32, 32), 20 + i).convert("RGB").save(
+            tmp_path / "images" / f"{i:02}.png"
+        )
+    (tmp_path / "images" / "07.png").write_bytes(b"not a picture")
+    words = ("head-subsets", "--models", "vit,resnet20", "--dataset", "imagefolder:images")
+    words += ("--image-size", 32, "--batch-size", 10, "--sizes", "1", "--layers", "layer1.0")
+    ended = vitprobe_command(*words)
+    assert ended.code == 2 and "--skip-bad-images" in ended.err
+    ended = vitprobe_command(*words, "--skip-bad-images")
+    assert ended.code == 0, ended.err
+    assert "1 unreadable images were skipped" in ended.err and "used     19 examples" in ended.out
+    with xarray.open_dataset(written(ended)[0], engine="h5netcdf") as read:
+        assert read.attrs["examples"] == 19 and read["cka"].notnull().all()

@@ -64,7 +64,7 @@ def test_of_many_classes_some_are_named(folders):
         folders("a", [f"a{i}" for i in range(9)]),
         folders("b", [f"b{i}" for i in "1234567"]),
     )
-    with pytest.raises(InputError, match=r"have b0, b1, b2, b3, b4, \.\.\., only .* a4, \.\.\.: "):
+    with pytest.raises(InputError, match=r"have b1, b2, b3, b4, b5, \.\.\., only .* a4, \.\.\.: "):
         opened(f"imagefolder:{train}", f"imagefolder:{test}")
 
 

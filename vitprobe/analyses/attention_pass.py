@@ -15,6 +15,7 @@ from vitprobe.analyses.timing import Stopwatch
 from vitprobe.data.model_input import ModelInput, image_of, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import AttentionMeans
+from vitprobe.ops.wide import wide_home
 from vitprobe.taps import Attention, AttentionSite, attention_sites, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
 
@@ -125,7 +126,7 @@ class AttentionPass:
             except Exception as error:
                 raise failed(subject.label, view, error) from error
             heads = located(subject, sites, tuple(image_of(view).shape[-2:]), self.options)
-            heads.start(self.inputs.device)
+            heads.start(wide_home(self.inputs.device))
             taps.enter_context(capture_attention(subject.model, heads.computed, self._taker(heads)))
             self.heads.append(heads)
 

@@ -19,7 +19,8 @@ from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
-from vitprobe.taps import Site, Survey, capture, select
+from vitprobe.ops.wide import wide_home
+from vitprobe.taps import Selection, Site, Survey, capture, select
 
 _FEW_BATCHES = 8
 _ENOUGH = 16  # images in a batch, for batches of one data set to weigh about the same
@@ -90,21 +91,27 @@ class Pass:
                 survey_named(subject.model, subject.label, view)
                 for subject, view in zip(self.inputs.subjects, images, strict=True)
             ]
-        self.selections = [
-            select(surveys[view.subject], view.layers, view.tokens) for view in self.views
-        ]
+        self.selections = [self._selected(view, surveys[view.subject]) for view in self.views]
         for view, selection in zip(self.views, self.selections, strict=True):
             label = self.inputs.subjects[view.subject].label
             note = selection.note and f"{label}: {selection.note}"
             if note and note not in self.notes:
                 say(self.notes, note)
         sites = [self._wanted(tap, surveys[tap[0]]) for tap in self.taps]
-        self.metric = self.make_metric(sum(map(len, sites))).to(self.inputs.device)
+        self.metric = self.make_metric(sum(map(len, sites))).to(wide_home(self.inputs.device))
         stream, limit = stream_and_limit(self.inputs.device, self.defer_bytes)
         self.vectors = SiteVectors(self.metric, sites, self.watch, limit, stream)
         for k, (i, tokens) in enumerate(self.taps):
             model, reducer = self.inputs.subjects[i].model, self.vectors.reducer(k)
             taps.enter_context(capture(model, sites[k], reducer, tokens=tokens))
+
+    def _selected(self, view: View, of_model: Survey) -> Selection:
+        try:
+            return select(of_model, view.layers, view.tokens)
+        except InputError as error:
+            if len(self.views) == 1:
+                raise
+            raise InputError(f"{self.inputs.subjects[view.subject].label}: {error}") from error
 
     def _wanted(self, tap: tuple[int, str], of_model: Survey) -> list[Site]:
         """The sites of one model that any selection asks for with these tokens, in the order in

@@ -17,6 +17,7 @@ from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.ops.attention import attention_statistics
 from vitprobe.ops.reference_attention import attention_weights
+from vitprobe.ops.wide import wide, wide_home
 from vitprobe.taps import Site, capture
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid
@@ -51,7 +52,7 @@ def mean_distances(
             attention.bias,
             patch_size=(tokens.patch_height, tokens.patch_width),
         )
-        total = total + statistics.distance.double().sum(0).cpu()
+        total = total + wide(statistics.distance).sum(0).cpu()
         count, fired = count + len(attention.q), True
 
     with torch.no_grad(), capture_attention(subject.model, [site], take):
@@ -98,11 +99,11 @@ class HeadPass:
     ):
         self.inputs, self.site, self.layers = inputs, site, layers
         self.autocast, self.watch = autocast, watch
-        self.metric = CKA(len(subsets), len(layers)).to(inputs.device)
+        self.metric = CKA(len(subsets), len(layers)).to(wide_home(inputs.device))
         member = torch.zeros(len(subsets), site.heads, dtype=torch.float64)
         for row, subset in enumerate(subsets):
             member[row, list(subset)] = 1
-        self.member = member.to(inputs.device)
+        self.member = member.to(self.metric.device)
         self.examples, self.notes = 0, []
         self.silent: dict[str, str] = {}
 
@@ -145,7 +146,7 @@ class HeadPass:
             noise = [
                 self.metric.noise_floors([outputs[:, subset.bool()]]) for subset in self.member
             ]
-            found.append((vectors.double(), torch.cat(noise)))
+            found.append((wide(vectors), torch.cat(noise)))
 
         subject = self.inputs.subjects[self.inputs.places[0]]
         with capture_attention(subject.model, [self.site], take):
@@ -159,7 +160,7 @@ class HeadPass:
         vectors, noise = {}, {}
 
         def reduce(site: Site, x: Tensor, _) -> None:
-            vectors[site.name] = self.metric.vectors([x])[0].double()
+            vectors[site.name] = wide(self.metric.vectors([x])[0])
             noise[site.name] = self.metric.noise_floors([x])[0]
 
         subject = self.inputs.subjects[self.inputs.places[1]]

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from vitprobe.ops.wide import wide
+
 COMPONENTS = 28  # as in Dosovitskiy et al. 2021, figure 7
 
 _POSITION = re.compile(r"(?:absolute_)?pos(?:ition(?:al)?)?_?(?:embed(?:ding)?s?|emb)")
@@ -25,7 +27,7 @@ def position_similarity(model: nn.Module, patches: int, prefix: int) -> Tensor |
         if table.ndim == 3 and table.shape[0] == 1:
             table = table[0]
         if table.ndim == 2 and table.shape[0] in (patches, prefix + patches):
-            rows = table.detach()[-patches:].double()
+            rows = wide(table.detach()[-patches:])
             rows = rows / rows.norm(dim=1, keepdim=True)
             return rows @ rows.T
         shapes.append(f"{name} is {'x'.join(map(str, table.shape))}")
@@ -47,7 +49,7 @@ def patch_filters(model: nn.Module, channels: int) -> Tensor | str:
             and module.kernel_size == module.stride != (1, 1)
             and (module.in_channels, module.groups) == (channels, 1)
         ):
-            return module.weight.detach().double()
+            return wide(module.weight.detach())
     return "no patch convolution over the image (one whose kernel is its stride)"
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from vitprobe.ops.reference_attention import attention_weights
+from vitprobe.ops.wide import wide
 from vitprobe.taps.attention import Attention
 
 
@@ -13,13 +14,13 @@ def head_weights(attention: Attention, head: int) -> Tensor:
     One head at a time: the weights of all heads of a large image would fill the memory.
     """
     if attention.weights is not None:
-        return attention.weights[0, head].double()
-    q = attention.q[:1, head : head + 1].double()
+        return wide(attention.weights[0, head])
+    q = wide(attention.q[:1, head : head + 1])
     shared = attention.q.shape[1] // attention.k.shape[1]
-    k = attention.k[:1, head // shared][:, None].double()
+    k = wide(attention.k[:1, head // shared])[:, None]
     bias = attention.bias
     if bias is not None:
-        bias = bias.expand(*attention.q.shape[:3], q.shape[2])[:1, head : head + 1]
+        bias = bias.expand(*attention.q.shape[:3], q.shape[2])[:1, head : head + 1].to(q.device)
         if bias.dtype == torch.bool:
             open_ = torch.zeros(bias.shape, dtype=q.dtype, device=q.device)
             bias = open_.masked_fill(~bias, -torch.inf)

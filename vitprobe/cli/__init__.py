@@ -12,13 +12,13 @@ from importlib import import_module
 import typer
 
 import vitprobe
+from vitprobe.cli import _completion as completion
 from vitprobe.cli import _ending as ending
 from vitprobe.errors import InputError, Stopped, did_you_mean, stop_behind, typed_options
 
 app = typer.Typer(
     help="How a vision model sees, layer by layer, and how two of them differ.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "token_normalize_func": lambda token: token.replace("_", "-"),  # --batch_size, --batch-size
@@ -34,7 +34,8 @@ _COMMANDS = sorted(
     if not info.name.startswith("_")
 )
 for _name in _COMMANDS:
-    app.command(_name)(import_module(f"{__name__}.{_name.replace('-', '_')}").command)
+    _module = import_module(f"{__name__}.{_name.replace('-', '_')}")
+    app.command(_name)(completion.completed(_module.command))
 
 
 def _print_version(asked: bool) -> None:
@@ -58,6 +59,9 @@ def main() -> None:
         os.environ[WAITING[0]] = "passive"
     if sys.stdout is None:  # closed by the caller
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
+    if completion.VARIABLE in os.environ:  # a shell asks what may follow
+        with completion.whole_words():
+            app(prog_name="vitprobe")
     with ending.stoppable(), typed_options():
         code = _run(sys.argv[1:] or ["--help"])
     sys.exit(code)

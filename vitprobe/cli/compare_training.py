@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vitprobe.cli import _options as options
+from vitprobe.cli._completion import one_of, studies
 from vitprobe.errors import InputError, Stopped
 from vitprobe.text import printable
 
@@ -20,10 +21,17 @@ def command(
             help="A study: small-data, data-size, or a TOML file of your own.",
             metavar="STUDY",
             show_default=False,
+            autocompletion=studies,
         ),
     ] = None,
     config: Annotated[
-        str | None, typer.Option(help="The same as STUDY.", metavar="STUDY", show_default=False)
+        str | None,
+        typer.Option(
+            help="The same as STUDY.",
+            metavar="STUDY",
+            show_default=False,
+            autocompletion=studies,
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
@@ -68,6 +76,7 @@ def command(
         str | None,
         typer.Option(
             help="Only these of the study's, with commas.",
+            autocompletion=one_of(),  # labels that only the study knows
             rich_help_panel=_TRY,
             metavar="NAME,...",
             show_default=False,
@@ -84,7 +93,9 @@ def command(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_TRY, show_default=False),
+        typer.Option(
+            help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_TRY, show_default=False
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option(help="Folder of the checkpoints.", metavar="DIR")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from vitprobe.cli._completion import recipes
+
 HEAD = """\
 # vitprobe train MODE --recipe NAME
 # or one of your own: vitprobe recipes NAME > mine.toml, and --recipe mine.toml
@@ -14,7 +16,8 @@ HEAD = """\
 
 def command(
     name: Annotated[
-        str | None, typer.Argument(help="Print this one only.", show_default=False)
+        str | None,
+        typer.Argument(help="Print this one only.", show_default=False, autocompletion=recipes),
     ] = None,
 ) -> None:
     """Print a recipe that vitprobe train --recipe takes, as the TOML file that it is.
@@ -24,12 +27,12 @@ def command(
     Example: vitprobe recipes digits > mine.toml
     """
     from vitprobe.cli._summary import new_console
-    from vitprobe.training.recipe import find_recipe, recipes
+    from vitprobe.training import recipe as held
 
     if name is not None:
-        text = find_recipe(name).text
+        text = held.find_recipe(name).text
     else:
-        text = "\n".join([HEAD, *(_as_table(recipe.name, recipe.text) for recipe in recipes())])
+        text = "\n".join([HEAD, *(_as_table(each.name, each.text) for each in held.recipes())])
     if sys.stdout.isatty():
         console = new_console()
         for line in text.splitlines():

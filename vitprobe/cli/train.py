@@ -179,7 +179,7 @@ def command(
         _option("--seed", help="Of weights, subset, order and augmentation.", panel=_RUN),
     ] = None,
     device: Annotated[
-        str | None, _option("--device", help="auto, cpu, cuda or cuda:N.", panel=_RUN)
+        str | None, _option("--device", help="auto, cpu, cuda, cuda:N or mps.", panel=_RUN)
     ] = None,
     precision: Annotated[
         str | None, _option("--precision", help="fp32, or bf16 (autocast).", panel=_RUN)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vitprobe.ops import AttentionStatistics
+from vitprobe.ops.wide import wide
 
 _NEVER = torch.iinfo(torch.int64).max
 
@@ -93,7 +94,7 @@ class AttentionMeans(Metric):
         self.sums += kept.sum(1)
         self.squares += kept.square().sum(1)
         self.images += (~absent).sum(1)
-        self.left_out += torch.cat([layer.left_out.double().sum(0) for layer in layers]).to(
+        self.left_out += torch.cat([wide(layer.left_out).sum(0) for layer in layers]).to(
             self.device
         )
         bad = ~mass.isfinite().all(0)
@@ -103,7 +104,7 @@ class AttentionMeans(Metric):
 
     def _of_images(self, layer: AttentionStatistics, windows: int) -> Tensor:
         """(4, B, H) float64: the mean over each image's windows (of those with a distance)."""
-        values = torch.stack(layer[:4]).to(self.device, torch.float64)
+        values = wide(torch.stack(layer[:4])).to(self.device)
         if windows == 1:
             return values
         values = values.unflatten(1, (-1, windows))

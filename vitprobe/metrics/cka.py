@@ -9,6 +9,7 @@ from torchmetrics import Metric
 
 from vitprobe import ops
 from vitprobe.metrics.kernels import rounding_steps, vectoriser
+from vitprobe.ops.wide import wide_home
 
 _NEVER = torch.iinfo(torch.int64).max
 MINIMUM_EXAMPLES = 4
@@ -143,7 +144,8 @@ class CKA(Metric):
         if self.kernel == "linear":  # pairs / p (step^2 ||x_0||^2)^2
             return rounding_steps(xs, [x[0].numel() ** 0.25 for x in xs]).pow_(4).mul_(pairs)
         # Gaussian: noise in x is gone already, what is left is float64's, of values up to 1.
-        return torch.full((len(xs),), pairs * 1e-28, dtype=torch.float64, device=xs[0].device)
+        home = wide_home(xs[0].device)
+        return torch.full((len(xs),), pairs * 1e-28, dtype=torch.float64, device=home)
 
     def _accumulate(self, vectors: Tensor, noise: Tensor, n: int) -> None:
         sums = _products(vectors)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vitprobe import ops
 from vitprobe.errors import InputError
+from vitprobe.ops.wide import wide
 
 Vectorise = Callable[[Sequence[Tensor]], Tensor]  # k activations -> (k, m)
 
@@ -32,7 +33,7 @@ def rounding_steps(xs: Sequence[Tensor], divisors: Sequence[float]) -> Tensor:
     # For all activations together: a dozen tiny kernels for each would cost more than their Grams.
     norms = torch._foreach_norm([x[0] for x in xs], dtype=torch.promote_types(dtype, torch.float32))
     torch._foreach_div_(norms, list(divisors))
-    return torch.stack(norms).double().mul_(step)
+    return wide(torch.stack(norms)).mul_(step)
 
 
 def vectoriser(kernel: str, estimator: str) -> Vectorise:
@@ -76,8 +77,8 @@ def rbf_gram(x: Tensor, fraction: float) -> Tensor:
         (n(n+1)/2,) float64, lower triangle with diagonal, row-major.
     """
     n = x.shape[0]
-    gram = ops.gram(x).double()
-    row, column = torch.tril_indices(n, n, device=x.device)
+    gram = wide(ops.gram(x))
+    row, column = torch.tril_indices(n, n, device=gram.device)
     diagonal = gram[row == column]
     squared = diagonal[row] + diagonal[column] - 2 * gram
     # Distances within rounding are zeros: a constant layer must not become noise over noise.

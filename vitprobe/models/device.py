@@ -15,6 +15,8 @@ def choose_device(
 ) -> torch.device:
     """The device to run on; "auto" or None: a given module's own, else CUDA where there is one.
 
+    `mps` (Apple's GPU) is for who asks for it: PyTorch alone runs there, no kernel of ours.
+
     Raises:
         InputError: not a device, or one that this machine does not have.
     """
@@ -26,8 +28,15 @@ def choose_device(
         chosen = torch.device(device)
     except RuntimeError:
         chosen = None
-    if chosen is None or chosen.type not in ("cpu", "cuda"):
-        raise InputError(f"unknown device {str(device)!r}: use auto, cpu, cuda or cuda:N")
+    if chosen is None or chosen.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f"unknown device {str(device)!r}: use auto, cpu, cuda, cuda:N or mps")
+    if chosen.type == "mps":
+        chosen = apple_gpu()
+        if chosen is None:
+            raise InputError("no Apple GPU (mps) on this machine: use --device cpu")
+        modules = [model for model in models if isinstance(model, nn.Module)]
+        if torch.float64 in map(dtype_of, modules):
+            raise InputError("the model is float64, which mps has not: use --device cpu")
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
             raise InputError(
@@ -39,6 +48,11 @@ def choose_device(
             )
         chosen = torch.device("cuda", chosen.index or 0)
     return chosen
+
+
+def apple_gpu() -> torch.device | None:
+    """The Apple GPU of this machine, where it has one that torch can use."""
+    return torch.device("mps", 0) if torch.backends.mps.is_available() else None
 
 
 def dtype_of(model: nn.Module) -> torch.dtype:

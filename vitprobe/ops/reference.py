@@ -1,4 +1,4 @@
-"""The operators in pure PyTorch: their specification. Any device, any floating type.
+"""The operators in pure PyTorch: their specification. Any device, any floating type it has.
 
 float64 is computed in float64; float32, bfloat16 and float16 in float32 (widened first), so that
 these functions cost and err what a careful use of torch does. For an oracle, pass float64.
@@ -10,6 +10,8 @@ from functools import wraps
 
 import torch
 from torch import Tensor
+
+from vitprobe.ops.wide import wide
 
 
 def _without_autocast(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -72,15 +74,16 @@ def gram(x: Tensor) -> Tensor:
 @_without_autocast
 def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
     """Centre a packed Gram matrix, in float64; see `vitprobe.ops.center_pack`."""
-    centred = _center(_unpack(gram.to(torch.float64)), estimator)
-    return _scale_and_pack(centred, estimator).to(gram.dtype)
+    centred = _center(wide(_unpack(gram)), estimator)
+    return _scale_and_pack(centred, estimator).to(gram.dtype).to(gram.device)
 
 
 @_without_autocast
 def centered_gram(x: Tensor, estimator: str = "unbiased") -> Tensor:
     """`center_pack(gram(x))`; see `vitprobe.ops.centered_gram`."""
     k = _full_gram(x)
-    return _scale_and_pack(_center(k.to(torch.float64), estimator), estimator).to(k.dtype)
+    centred = _scale_and_pack(_center(wide(k), estimator), estimator)
+    return centred.to(k.dtype).to(k.device)
 
 
 def centered_grams(xs: Sequence[Tensor], estimator: str = "unbiased") -> Tensor:

@@ -46,7 +46,7 @@ def statistics_of(
     """(5, B, H) from attention weights (B, H, T, T): see `attention_statistics`."""
     p = p.to(torch.promote_types(p.dtype, torch.float32))[:, :, prefix:]
     patches = p[..., prefix:]
-    distances = patch_distances(rows, columns, height, width).to(p)
+    distances = patch_distances(rows, columns, height, width).to(p.dtype).to(p.device)
     dist, mass = (patches * distances).sum(-1), patches.sum(-1)
     entropy = -torch.xlogy(p, p).sum(-1)
     counted = mass != 0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitprobe.data.model_input import ModelInput, run
+from vitprobe.ops.wide import wide
 from vitprobe.taps.attention_calls import attention_calls
 from vitprobe.taps.attention_site import AttentionSite, Found
 from vitprobe.taps.restore import as_found
@@ -49,7 +50,7 @@ def channels_attend_in(model: nn.Module, images: Tensor | ModelInput, site: Atte
         other = _leading(module, *_with_another_token(args, kwargs, site.heads * site.tokens))
     changed = (other - plain).abs() > 1e-3 * plain[plain.isfinite()].abs().mean()
     enough = 0.0 if site.source == "q, k" else 0.5
-    rows = changed.double().mean((0, 1, 3)) > enough
+    rows = wide(changed).mean((0, 1, 3)) > enough
     return rows.double().mean().item() > 0.5
 
 
@@ -60,7 +61,7 @@ def _leading(module: nn.Module, args: tuple, kwargs: dict) -> Tensor:
     def observe(name: str, found: Found) -> None:
         if found.attention is None:
             return
-        x = found.leading.double()
+        x = wide(found.leading)
         if found.source == "weights":
             x = x.log()
             x = x - x.median(-1, keepdim=True).values

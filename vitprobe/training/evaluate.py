@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vitprobe.ops.wide import wide, wide_home
 from vitprobe.training.augment import Augment
 from vitprobe.training.images import TrainingImages
 from vitprobe.training.processes import Processes
@@ -32,7 +33,8 @@ def evaluate(
     nothing = torch.empty(batch_size, 0)
     order = torch.arange(part.start, part.stop).split(batch_size)
     weight = next(model.parameters())
-    dtype, sums = weight.dtype, torch.zeros(2, dtype=torch.float64, device=weight.device)
+    dtype = weight.dtype
+    sums = torch.zeros(2, dtype=torch.float64, device=wide_home(weight.device))
     try:
         for pixels, labels in images.batches([rows for rows in order if len(rows)]):
             with autocast():
@@ -49,4 +51,4 @@ def evaluate(
 def judged(logits: Tensor, labels: Tensor) -> Tensor:
     """Sum of cross entropies and number of right answers, float64 (2,)."""
     loss = F.cross_entropy(logits, labels, reduction="sum")
-    return torch.stack([loss.double(), (logits.argmax(1) == labels).sum().double()])
+    return torch.stack([wide(loss), wide((logits.argmax(1) == labels).sum())])

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from vitprobe.errors import InputError, option
+from vitprobe.ops.wide import wide
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Processes:
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes, float64, in each of them."""
-        values = values.double()
+        values = wide(values)
         if self.count > 1:
             dist.all_reduce(values)
         return values
