@@ -22,7 +22,8 @@ def _beyond_their_axis(figure):
     """Labels of ticks that matplotlib keeps and does not draw."""
     axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
     ticks = [(tick, *sorted(axis.get_view_interval())) for axis in axes for tick in axis.majorTicks]
-    return {tick.label1 for tick, low, high in ticks if not low <= tick.get_loc() <= high}
+    beyond = [tick for tick, low, high in ticks if not low <= tick.get_loc() <= high]
+    return {label for tick in beyond for label in (tick.label1, tick.label2)}
 
 
 def overlapping(boxes, others):

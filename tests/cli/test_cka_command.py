@@ -23,8 +23,11 @@ def test_two_models(vitprobe_command, tmp_path):
     pairs = ["resnet18-resnet18", "vit-resnet18", "vit-vit"]
     names = [f"cka-{pair}{WORDS}" for pair in pairs]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        name + suffix for name in names for suffix in (".nc", ".png", ".csv")
+        [name + suffix for name in names for suffix in (".nc", ".png", ".csv")]
+        + [f"cka-vit-resnet18{WORDS}-pairs.png"]
     )
+    with Image.open(tmp_path / "out" / f"cka-vit-resnet18{WORDS}-pairs.png") as picture:
+        assert max(picture.size) <= 200 * 9  # of a page
     for name in names:
         result = xr.load_dataset(tmp_path / "out" / f"{name}.nc", engine="h5netcdf")
         rows = table(tmp_path / "out" / f"{name}.csv")

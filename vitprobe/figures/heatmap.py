@@ -28,6 +28,7 @@ SHORT_SIDE = 0.4  # inches, least
 BAR_WIDTH, BAR_HEIGHT, BAR_GAP = 0.16, 1.4, 0.16  # inches; the height is the least
 TITLE_WIDTH = 3.6  # inches, least, of the lines above the map
 NAME_LENGTH = 3.0  # inches, least, that a side's title may take
+SMALL = 1e-3  # limits of a colour bar
 BLANK = {"facecolor": "0.9", "edgecolor": "0.5", "hatch": "//////", "linewidth": 0.0}
 
 
@@ -138,6 +139,8 @@ def add_bar(bar_axes: Axes, image: AxesImage, values: np.ndarray, title: str) ->
     below, over = (values < low).any(), (values > high).any()
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
     bar = bar_axes.figure.colorbar(image, cax=bar_axes, extend=extend[int(below), int(over)])
+    if max(abs(low), abs(high)) < SMALL:  # powers of ten at each tick, none above the bar
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     bar.outline.set_linewidth(0.6)
     bar_axes.tick_params(labelsize=7.5, length=2.5, width=0.5)
     bar.set_label(title, fontsize=9, **PLAIN)
