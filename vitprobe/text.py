@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 
 # Categories of characters that do something instead of being seen: controls, formats (bidirectional
@@ -26,6 +27,22 @@ def printable(text: object, longest: int | None = LONGEST) -> str:
         text = _without_middle(text, longest)
     escaped = "".join(map(_escaped, text))
     return escaped if longest is None else _without_middle(escaped, longest)
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> str:
+    """Lines of at most `width` characters, broken at spaces alone: no number or name is cut.
+
+    indent: spaces before every line but the first; fewer where there is little room.
+    """
+    lines = textwrap.wrap(
+        text,
+        max(width, 1),
+        subsequent_indent=" " * min(indent, width // 4),
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
 
 
 def _without_middle(text: str, longest: int) -> str:

@@ -101,8 +101,9 @@ def test_attention_at_a_narrow_terminal(long_names, width):
 def test_head_subsets_shows_the_layers_that_there_is_room_for(long_names, tmp_path):
     words = ("head-subsets", "--models", "vit@digits,resnet20@digits", "--examples", 48)
     lines = long_names(60, *words, "--layers", "layer?.*.conv1")
-    title = next(line for line in lines if line.startswith("heads of"))
     heading = next(line for line in lines if line.startswith("heads  distance"))
+    first = next(i for i, line in enumerate(lines) if line.startswith("heads of"))
+    title = " ".join(lines[first : lines.index(heading)])
     names = heading.split()[2:]
     assert f"({len(names)} of 9 layers; all in the .nc)" in title
     assert 2 <= len(names) < 9 and len(set(names)) == len(names)
@@ -134,7 +135,17 @@ def test_sentences_are_broken_and_numbers_are_not(capsys):
 def test_a_terminal_without_room_for_the_numbers(capsys):
     numbers = [Column(f"number{i}", ["1234.567"]) for i in range(6)]
     lines = shown(capsys, 20, [Column("layer", ["a_very_long_name_indeed"], "name"), *numbers])
-    assert lines[2].split() == ["…indeed", *["1234.567"] * 6]
+    assert max(map(cell_len, lines)) <= 20
+    rows = [line.split() for line in lines if "…indeed" in line]
+    assert rows == [["…indeed", "1234.567"]] * 6
+    headings = [line.split() for line in lines if line.startswith("layer")]
+    assert headings == [["layer", f"number{i}"] for i in range(6)]
+
+
+def test_a_terminal_without_room_for_one_number(capsys):
+    columns = [Column("layer", ["some_name"], "name"), Column("number", ["12345678.123456789"])]
+    lines = shown(capsys, 20, columns)
+    assert lines[2].split() == ["some_name", "12345678.123456789"]
 
 
 def test_a_file_is_as_wide_as_its_names(capsys, monkeypatch):

@@ -6,24 +6,35 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from vitprobe.errors import InputError
-from vitprobe.text import printable
+from vitprobe.text import printable, wrapped
 
+_LABEL = 9  # characters, with the space that follows
 _FILE_WIDTH = 200  # characters of a table in a file or a pipe: lines need not fit a screen
 
 
 class _Console(Console):
-    """Prints names as they are, which may hold brackets, but no control characters."""
+    """Prints names as they are, which may hold brackets, but no control characters.
+
+    At a terminal lines are broken at spaces, where it would break them amid a number.
+    """
 
     def print(self, *objects, **options) -> None:
-        shown = (printable(each, None) if isinstance(each, str) else each for each in objects)
+        shown = (self.lines(each) if isinstance(each, str) else each for each in objects)
         super().print(*shown, **options)
 
     def on_broken_pipe(self) -> None:
         raise  # the BrokenPipeError: rich's own would end the process, whatever is left to do
+
+    def lines(self, text: str, indent: int = 0) -> str:
+        """The text as it is printed; indent: of what follows its first line."""
+        text = printable(text, None)
+        fits = not (self.is_terminal or "COLUMNS" in os.environ) or cell_len(text) <= self.width
+        return text if fits else wrapped(text, self.width, indent)
 
 
 def new_console() -> Console:
@@ -34,9 +45,15 @@ def new_console() -> Console:
     return console
 
 
-def say(console: Console, label: str, text: str) -> None:
-    """One line: what it is about, and the text."""
-    console.print(Text.assemble((f"{label:9}", "bold"), printable(text, None)))
+def say(console: Console, label: str, text: str, *, whole: bool = False) -> None:
+    """One line, broken where the terminal is narrow: what it is about, and the text.
+
+    whole: leave it to the terminal; for what is to be copied.
+    """
+    line = f"{label:{_LABEL}}{text}"
+    line = Text(printable(line, None) if whole else console.lines(line, _LABEL))
+    line.stylize("bold", 0, len(label))
+    console.print(line)
 
 
 def say_model(console: Console, attrs: dict, key: str) -> None:

@@ -28,8 +28,17 @@ class Column:
         width = max(map(cell_len, [self.heading, *self.cells]))
         return width if self.most is None else min(width, self.most)
 
+    @property
+    def least(self) -> int:
+        """The width that it can do with."""
+        if self.kind == "number":
+            return self.width
+        return min(self.width, _LEAST) if self.kind == "text" else self.within(_LEAST).width
+
     def within(self, width: int) -> "Column":
-        """The column, no wider than that."""
+        """The column, no wider than that, which is `least` or more."""
+        if self.kind == "number":
+            return self
         if self.kind == "text":
             return replace(self, most=width)
         return replace(self, cells=short_names(self.cells, width, cell_len))
@@ -38,25 +47,45 @@ class Column:
 def print_table(console: Console, title: str, columns: Sequence[Column]) -> None:
     """Names of one column that were distinct still are; see `short_names`.
 
-    Where the terminal has no room even for the numbers, the lines are longer than it is wide.
+    Where the terminal has no room for all columns, they follow in several tables, each with the
+    first column; where it has none for a single number beside that, lines are longer than it is
+    wide.
     """
     columns = [replace(each, cells=[printable(x, None) for x in each.cells]) for each in columns]
-    numbers = sum(column.width for column in columns if column.kind == "number")
-    others = [column.width for column in columns if column.kind != "number"]
+    if title:
+        console.print(title, style="italic")
+    for number, part in enumerate(_parts(columns, console.width)):
+        if number:
+            console.print()
+        _print_part(console, part)
+
+
+def _parts(columns: Sequence[Column], width: int) -> list[list[Column]]:
+    """The columns in groups that fit, where names and sentences are as narrow as they can be."""
+    first, *rest = columns
+    parts = [[first]]
+    for column in rest:
+        together = [*parts[-1], column]
+        least = sum(each.least for each in together) + len(together) - 1
+        if len(parts[-1]) > 1 and least > width:
+            parts.append([first])
+        parts[-1].append(column)
+    return parts
+
+
+def _print_part(console: Console, columns: Sequence[Column]) -> None:
     for gap in (2, 1):
-        room = console.width - numbers - gap * (len(columns) - 1)
-        if room >= _LEAST * len(others):
+        room = console.width - sum(each.least for each in columns) - gap * (len(columns) - 1)
+        if room >= 0:
             break
-    shares = iter(_shared(others, max(room, _LEAST * len(others))))
-    columns = [each if each.kind == "number" else each.within(next(shares)) for each in columns]
+    more = _shared([each.width - each.least for each in columns], max(room, 0))
+    columns = [each.within(each.least + more[k]) for k, each in enumerate(columns)]
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), collapse_padding=True)
     for column in columns:
         justify = "right" if column.kind == "number" else "left"
         table.add_column(column.heading, justify=justify, width=column.width, overflow="fold")
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*row)
-    if title:
-        console.print(title, style="italic")
     own = console.width
     console.width = max(own, sum(column.width + gap for column in columns))
     console.print(table)

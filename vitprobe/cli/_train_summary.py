@@ -24,4 +24,4 @@ def print_summary(result: TrainingResult) -> None:
     say(console, "seconds", f"{result.seconds:.1f}")
     for path in result.files:
         say(console, "wrote", str(path))
-    say(console, "use", f"vitprobe cka --models {result.spec}")
+    say(console, "use", f"vitprobe cka --models {result.spec}", whole=True)

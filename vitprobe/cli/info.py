@@ -3,31 +3,43 @@
 import platform
 from importlib.metadata import version
 
+from rich.text import Text
+
+LABEL = 14  # characters of a label and the space behind it
+
 
 def command() -> None:
     """Print versions, which kernels were built and run, and the devices."""
     import torch
-    from rich.console import Console
 
     from vitprobe.analyses.schedule import SCHEDULES, chosen_schedule
+    from vitprobe.cli._summary import new_console
+    from vitprobe.models.device import apple_gpu
     from vitprobe.ops import kernel_status
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
+
+    def line(label: str, text: str) -> None:
+        shown = Text(console.lines(f"{label:{LABEL}}{text}", LABEL))
+        shown.stylize("bold", 0, len(label))
+        console.print(shown)
+
     packages = ("vitprobe", "torch", "torchvision", "timm", "torchmetrics", "xarray")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    console.print(f"[bold]versions[/]      {versions}")
-    console.print(f"              Python {platform.python_version()}, {platform.platform()}")
+    line("versions", ", ".join(f"{name} {version(name)}" for name in packages))
+    line("", f"Python {platform.python_version()}, {platform.platform()}")
     status = kernel_status()
     for device in ("cpu", "cuda"):
-        console.print(f"[bold]{device + ' kernels':13}[/] {status[device]}")
+        line(f"{device} kernels", status[device])
     chosen = ", ".join(f"{name} {kernel}" for name, kernel in status["cuda_kernels"].items())
-    console.print(f"              of these runs: {chosen}")
-    console.print(f"[bold]schedule[/]      {chosen_schedule()}: {SCHEDULES[chosen_schedule()]}")
+    line("", f"of these runs: {chosen}")
+    line("schedule", f"{chosen_schedule()}: {SCHEDULES[chosen_schedule()]}")
     built = ", ".join(f"{name} {value}" for name, value in status["build"].items() if value)
-    console.print(f"[bold]built with[/]    {built or 'nothing: the kernels were not built'}")
+    line("built with", built or "nothing: the kernels were not built")
     if status["driver"]:
-        console.print(f"[bold]driver[/]        {status['driver']}")
-    console.print(f"[bold]devices[/]       cpu ({torch.get_num_threads()} threads)")
+        line("driver", status["driver"])
+    line("devices", f"cpu ({torch.get_num_threads()} threads)")
     for i in range(torch.cuda.device_count()):
         major, minor = torch.cuda.get_device_capability(i)
-        console.print(f"              cuda:{i} {torch.cuda.get_device_name(i)} (sm_{major}{minor})")
+        line("", f"cuda:{i} {torch.cuda.get_device_name(i)} (sm_{major}{minor})")
+    if apple_gpu() is not None:
+        line("", "mps (Apple's GPU; the reference runs)")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vitprobe.cli._completion import recipes
+from vitprobe.text import printable
 
 HEAD = """\
 # vitprobe train MODE --recipe NAME
@@ -26,19 +27,15 @@ def command(
 
     Example: vitprobe recipes digits > mine.toml
     """
-    from vitprobe.cli._summary import new_console
     from vitprobe.training import recipe as held
 
     if name is not None:
         text = held.find_recipe(name).text
     else:
         text = "\n".join([HEAD, *(_as_table(each.name, each.text) for each in held.recipes())])
-    if sys.stdout.isatty():
-        console = new_console()
-        for line in text.splitlines():
-            console.print(line)
-    else:  # a file gets every character as it is
-        typer.echo(text, nl=False)
+    if sys.stdout.isatty():  # a file gets every character as it is
+        text = "".join(f"{printable(line, None)}\n" for line in text.splitlines())
+    typer.echo(text, nl=False)
 
 
 def _as_table(name: str, text: str) -> str:

@@ -19,7 +19,6 @@ from vitprobe.figures.attention_panels import (
     ranked_heads,
 )
 from vitprobe.figures.attention_scale import UNITS, chosen_unit, in_unit
-from vitprobe.figures.labels import shorten
 from vitprobe.figures.style import (
     POINTS,
     Measure,
@@ -33,7 +32,7 @@ from vitprobe.figures.style import (
 from vitprobe.figures.weights import weights_facts
 
 PANELS = (ranked_heads, distance_by_depth, entropy_by_depth)
-WIDTH, HEIGHT, ACROSS = 3.0, 2.5, 0.75  # inches: a panel of one model's figure, and between them
+WIDTH, HEIGHT, ACROSS = 3.0, 2.5, 0.85  # inches: a panel of one model's figure, and between them
 
 
 def figure(
@@ -98,8 +97,7 @@ def write_title(
         (title, {"fontsize": 10.5, "color": "black"}),
     ):
         for line in reversed(wrap(parts, longest, style["fontsize"], measure)):
-            text = shorten(line, longest, style["fontsize"], measure)
-            above = add_line(axes, text, above, style)
+            above = add_line(axes, line, above, style)
 
 
 def title_of(datasets: Sequence[xarray.Dataset]) -> list[str]:

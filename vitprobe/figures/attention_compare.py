@@ -12,10 +12,9 @@ from vitprobe.errors import InputError
 from vitprobe.figures.attention import PANELS, check, facts, title_of, write_title
 from vitprobe.figures.attention_panels import HIGH, LOW, Span, write_legend
 from vitprobe.figures.attention_scale import UNITS, chosen_unit, in_unit
-from vitprobe.figures.labels import shorten
+from vitprobe.figures.labels import shorten_names
 from vitprobe.figures.style import (
     POINTS,
-    Measure,
     add_axes,
     add_line,
     fit_canvas,
@@ -23,10 +22,11 @@ from vitprobe.figures.style import (
     text_measure,
     wrap,
 )
+from vitprobe.figures.weights import weights_facts
 
-COLUMNS = 4
-WIDTH, HEIGHT, BESIDE = 2.2, 1.7, 0.22  # inches: a panel, and between two columns
-BELOW = (0.85, 0.3)  # inches below the first row (its legend follows), and below the second
+COLUMNS = 4  # at most
+WIDTH, HEIGHT, BESIDE = 2.2, 1.45, 0.22  # inches: a panel, and between two columns
+BELOW = (0.72, 0.2)  # inches below the first row (its legend follows), and below the second
 LEGEND, STEP = 15, 1.45  # pt, of a legend; a line's height in its font size (see add_line)
 LEAST = 4.4  # inches, for the title
 FACT = {"fontsize": 7, "color": "0.3"}
@@ -60,18 +60,26 @@ def compare(
     drawn = new_figure()
     measure, span = text_measure(drawn), Span.of(datasets, UNITS[unit])
     lists = [facts(dataset) for dataset in datasets]
-    shared = [fact for fact in lists[0] if all(fact in others for others in lists)]
+    # weights stay with their model: files of one name may be two
+    alike = [fact for fact in lists[0] if all(fact in others for others in lists)]
+    shared = [fact for fact in alike if fact not in weights_facts(datasets[0].attrs, ["model"])]
     own = [[fact for fact in each if fact not in shared] for each in lists]
     lines = [wrap(each, WIDTH * POINTS, FACT["fontsize"], measure) if each else [] for each in own]
     most = max(map(len, lines))
-    across = math.ceil(len(datasets) / math.ceil(len(datasets) / COLUMNS))  # six: three and three
+    across = math.ceil(len(datasets) / math.ceil(len(datasets) / COLUMNS))
+    labels = [str(dataset.attrs.get("model", "model")) for dataset in datasets]
+    # bold is wider than it is measured
+    names = shorten_names(labels, 0.85 * WIDTH * POINTS, NAME["fontsize"], measure)
     whole = (across * (WIDTH + BESIDE) - BESIDE) * POINTS  # pt, of a line of columns
     head = LEGEND + STEP * (most * FACT["fontsize"] + NAME["fontsize"])  # pt above the first row
-    down = 3 * HEIGHT + sum(BELOW) + (head + 60) / POINTS
+    top = HEIGHT  # inches, of the line's first row
     rows: list[list[Axes]] = [[] for _ in PANELS]
     for place, dataset in enumerate(datasets):
-        line, column = divmod(place, across)
-        left, bottom = column * (WIDTH + BESIDE), -line * down
+        column = place % across
+        if place and not column:  # below all that hangs from the line above
+            lowest = min(axes.get_tightbbox().y0 for axes in rows[-1][-across:])
+            top = lowest / drawn.dpi - (head + 10) / POINTS
+        left, bottom = column * (WIDTH + BESIDE), top - HEIGHT
         for row, panel in enumerate(PANELS):
             axes = add_axes(drawn, left, bottom, WIDTH, HEIGHT)
             panel(axes, dataset, span.of_one(dataset), WIDTH, measure)
@@ -83,25 +91,16 @@ def compare(
         rows[1][-1].set_xticklabels([])  # those of the row below
         rows[1][-1].set_xlabel("")
         above = LEGEND + STEP * FACT["fontsize"] * (most - len(lines[place]))
-        _write_name(rows[0][-1], dataset, lines[place], above, measure)
-    names = dict(zip((*LOW, *HIGH), LAYERS if all(map(_whole, datasets)) else SHOWN, strict=True))
+        for text in reversed(lines[place]):
+            above = add_line(rows[0][-1], text, above, FACT)
+        add_line(rows[0][-1], names[place], above, NAME)
+    words = dict(zip((*LOW, *HIGH), LAYERS if all(map(_whole, datasets)) else SHOWN, strict=True))
     for row, axes in enumerate(rows):
-        _share_legend(axes, row, names, across)
+        _share_legend(axes, row, words, across)
     said = title_of(datasets) if title is None else [title]
     write_title(rows[0][0], said, shared, head + 6, max(whole, LEAST * POINTS), measure)
     fit_canvas(drawn)
     return drawn
-
-
-def _write_name(
-    axes: Axes, dataset: xarray.Dataset, lines: Sequence[str], above: float, measure: Measure
-) -> None:
-    room = WIDTH * POINTS
-    for line in reversed(lines):
-        above = add_line(axes, shorten(line, room, FACT["fontsize"], measure), above, FACT)
-    name = str(dataset.attrs.get("model", "model"))
-    # bold is wider than it was measured
-    add_line(axes, shorten(name, 0.85 * room, NAME["fontsize"], measure), above, NAME)
 
 
 def _whole(dataset: xarray.Dataset) -> bool:
@@ -110,10 +109,11 @@ def _whole(dataset: xarray.Dataset) -> bool:
     return not chosen and bool(np.isfinite(dataset["distance"].values).any(1).all())
 
 
-def _share_legend(row: list[Axes], number: int, names: Mapping[str, str], across: int) -> None:
-    """One legend for the row, of all that its panels show; the last row has the one above it.
+def _share_legend(row: list[Axes], number: int, words: Mapping[str, str], across: int) -> None:
+    """One legend for the row, of all that its panels show, in each line of `across` columns; the
+    last row has the one above it.
 
-    names: a layer's colour -> what it is called.
+    words: a layer's colour -> what it is called.
     """
     entries = {}
     for axes in row:
@@ -121,11 +121,11 @@ def _share_legend(row: list[Axes], number: int, names: Mapping[str, str], across
         for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
             text = text.get_text()
             if number == 0:  # each model has its own layers, whose colours mean the same
-                text = names.get(handle.get_color(), text)
+                text = words.get(handle.get_color(), text)
             entries.setdefault(text, handle)
         legend.remove()
     if number == 0:
-        order = [*names.values(), "uniform attention"]
+        order = [*words.values(), "uniform attention"]
         entries = {text: entries[text] for text in order if text in entries}
     if number < 2:
         for axes in row[::across]:

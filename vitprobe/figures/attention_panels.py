@@ -1,6 +1,7 @@
 """The panels of the attention figure: heads in order of their distance, and numbers along depth."""
 
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 import xarray
@@ -15,8 +16,8 @@ from vitprobe.figures.style import PLAIN, Measure
 LOW, HIGH = ("#08519c", "#6baed6"), ("#fdae6b", "#d94801")  # the first two layers, the last two
 HEADS, MEAN = "#6a9fc9", "#08306b"
 UNIFORM = {"color": "0.35", "linewidth": 0.9, "linestyle": (0, (4, 3))}
-TEXT = 8.5  # pt, of axes' titles
-LONGEST = 60.0  # pt, of a layer's name at the axis
+TEXT = 8.0  # pt, of axes' titles
+LONGEST = 72.0  # pt, of a layer's name at the axis
 LEGEND = {"fontsize": 7, "frameon": False, "borderaxespad": 0.3, "borderpad": 0.2} | {
     "handlelength": 1.8,
     "handletextpad": 0.5,
@@ -88,6 +89,8 @@ def ranked_heads(axes: Axes, dataset: xarray.Dataset, span: Span, width: float, 
     axes.set_ylabel(span.distance_label, fontsize=TEXT)
     lines = [Line2D([], [], color=c, marker="o", markersize=3.2, linewidth=1.1) for c in colours]
     room = 36 * width - 40  # pt: half of the panel, less the line before the text
+    if max(measure(names[layer], LEGEND["fontsize"])[0] for layer in [*chosen, 0]) > room:
+        names, _ = short_names(dataset, ticks=True)
     names = shorten_names(names, room, LEGEND["fontsize"], measure)
     texts = [names[layer] for layer in chosen]
     _legend(axes, [*lines, Line2D([], [], **UNIFORM)], [*texts, "uniform attention"])
@@ -104,7 +107,7 @@ def entropy_by_depth(axes, dataset, span, width, measure):
     """Every head's entropy, layer by layer, and the mean of the heads."""
     _by_depth(axes, dataset, "entropy", span, width, measure)
     axes.set_ylim(0, span.entropy)
-    axes.set_ylabel("attention entropy (nats)", fontsize=TEXT)
+    axes.set_ylabel("attention entropy\n(nats)", fontsize=TEXT)
 
 
 def _by_depth(axes, dataset, name, span: Span, width: float, measure: Measure) -> None:
@@ -167,11 +170,17 @@ def short_names(dataset: xarray.Dataset, ticks: bool = False) -> tuple[list[str]
         end += 1
     if start == shortest:  # one layer, or one called several times
         return names, "layer"
-    middles = [".".join(part[start : len(part) - end]) for part in parts]
-    pattern = ".".join([*parts[0][:start], "*", *(parts[0][-end:] if end else [])])
-    if not ticks and start and all(middle[:1].isdigit() for middle in middles):
-        middles = [f"{parts[0][start - 1]}.{middle}" for middle in middles]
-    return middles, f"layer: {pattern}" if pattern != "*" else "layer"
+    middles = [part[start : len(part) - end] for part in parts]
+    stars = ["*"]
+    if ticks and len(set(map(len, middles))) == 1:  # what all share between is left out, too
+        differs = [len(set(column)) > 1 for column in zip(*middles, strict=True)]
+        stars = ["*" if own else part for own, part in zip(differs, middles[0], strict=True)]
+        middles = [list(compress(middle, differs)) for middle in middles]
+    pattern = ".".join([*parts[0][:start], *stars, *(parts[0][-end:] if end else [])])
+    if not ticks and start and all(middle[0].isdigit() for middle in middles if middle):
+        middles = [[parts[0][start - 1], *middle] for middle in middles]
+    joined = [".".join(middle) for middle in middles]
+    return joined, f"layer: {pattern}" if pattern != "*" else "layer"
 
 
 def write_legend(axes: Axes, handles, texts, columns: int) -> None:

@@ -10,9 +10,9 @@ from vitprobe.errors import InputError, did_you_mean, option
 
 # choice -> what the axis is called
 UNITS = {
-    "pixels": "mean attention distance (px)",
-    "uniform": "attention distance / uniform's",
-    "diagonal": "attention distance / diagonal",
+    "pixels": "mean attention distance\n(px)",
+    "uniform": "mean attention distance\n(uniform attention = 1)",
+    "diagonal": "mean attention distance\n(image diagonal = 1)",
 }
 
 
@@ -41,7 +41,8 @@ def in_unit(dataset: xarray.Dataset, unit: str) -> xarray.Dataset:
     if unit == "pixels":
         return dataset
     names = ("distance", "distance_se", "distance_uniform")
-    by = dataset["distance_uniform"] if unit == "uniform" else _diagonal(dataset)
+    uniform = dataset["distance_uniform"]
+    by = uniform.where(uniform > 0) if unit == "uniform" else _diagonal(dataset)
     scaled = {name: dataset[name] / by for name in names}
     return dataset.assign({name: scaled[name] for name in names[:2]}).assign_coords(
         distance_uniform=("layer", np.asarray(scaled["distance_uniform"].values))

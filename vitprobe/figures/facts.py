@@ -43,15 +43,16 @@ def told(results: Sequence[xarray.Dataset], key: str, form: str, between: str) -
 
 
 def _weights(results: Sequence[xarray.Dataset]) -> list[str]:
-    """Of every model once."""
-    keys, attrs = [], {}
-    for k, result in enumerate(results):
+    """`random weights`, or `random weights (vit, resnet20)` beside others."""
+    found: dict[str, dict[str, None]] = {}
+    for result in results:
         for side in SIDES:
-            if side in result.attrs:
-                keys.append(f"{side} {k}")
-                attrs[keys[-1]] = result.attrs[side]
-                attrs[f"{keys[-1]}_weights"] = result.attrs.get(f"{side}_weights", "")
-    return weights_facts(attrs, keys)
+            label = str(result.attrs.get(side, side))
+            for words in weights_facts(result.attrs, [side]):
+                found.setdefault(words.removeprefix(f"{label}: "), {})[label] = None
+    if len(found) == 1:
+        return list(found)
+    return [f"{words} ({', '.join(labels)})" for words, labels in found.items()]
 
 
 def _tokens(results: Sequence[xarray.Dataset]) -> str:

@@ -64,10 +64,9 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
             axes.set_ylabel("CKA (unbiased)", fontsize=8)
         axes.set_xlabel("mean attention distance (pixels)", fontsize=8)
     # the panels share their axes, so this is said once
-    low, high = first.get_xlim()
-    ticks, texts = number_ticks(low, high, PANEL[0] * POINTS, 7, measure)
-    first.set_xticks(ticks, texts)
-    first.set_xlim(low, high)
+    for axis, length, along_x in ((first.xaxis, PANEL[0], True), (first.yaxis, PANEL[1], False)):
+        low, high = axis.get_view_interval()
+        axis.set_ticks(*number_ticks(low, high, length * POINTS, 7, measure, along_x=along_x))
     used = min(len(sizes), COLUMNS)
     width = used * (PANEL[0] + GAP[0]) - GAP[0]
     other = str(dataset.attrs.get("model_b", "other model"))

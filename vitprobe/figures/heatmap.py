@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
-from vitprobe.figures.labels import TickLabels, shorten, tick_labels
+from vitprobe.figures.labels import TickLabels, shorten_names, tick_labels
 from vitprobe.figures.style import (
     PLAIN,
     POINTS,
@@ -72,8 +72,10 @@ def heatmap(
     set_ticks(axes.xaxis, across, size)
     set_ticks(axes.yaxis, up, size)
     text = {"fontsize": 9, "labelpad": 5, **PLAIN}
-    axes.set_xlabel(shorten(columns.title, max(width, NAME_LENGTH) * POINTS, 9, measure), **text)
-    axes.set_ylabel(shorten(rows.title, max(height, NAME_LENGTH) * POINTS, 9, measure), **text)
+    room = max(min(width, height), NAME_LENGTH) * POINTS
+    titles = shorten_names([columns.title, rows.title], room, 9, measure)
+    axes.set_xlabel(titles[0], **text)
+    axes.set_ylabel(titles[1], **text)
 
     tall = max(height, BAR_HEIGHT)
     bar = add_axes(figure, width + BAR_GAP, height - tall, BAR_WIDTH, tall)
@@ -87,9 +89,8 @@ def heatmap(
         (details, {"fontsize": 7.5, "color": "0.3"}),
         (title, {"fontsize": 10.5, "color": "black"}),
     ):
-        lines = wrap(parts, longest, style["fontsize"], measure)
-        for line in reversed(lines):
-            above = add_line(axes, shorten(line, longest, style["fontsize"], measure), above, style)
+        for line in reversed(wrap(parts, longest, style["fontsize"], measure)):
+            above = add_line(axes, line, above, style)
     fit_canvas(figure)
     return figure
 

@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from vitprobe.errors import InputError
+from vitprobe.figures.names import both_ends
 from vitprobe.files import expanded
 from vitprobe.text import printable
 from vitprobe.writing import check_target, write_file
@@ -79,14 +80,28 @@ def text_measure(figure: Figure) -> Measure:
 
 
 def wrap(parts: Sequence[str], longest: float, size: float, measure: Measure) -> list[str]:
-    """Parts joined by middle dots; a line longer than `longest` pt is broken between parts."""
+    """Parts joined by middle dots, in lines of at most `longest` pt.
+
+    Lines are broken between parts; a part that is longer between its words; of a longer word the
+    middle is left out.
+    """
+
+    def fits(text: str) -> bool:
+        return measure(text, size)[0] <= longest
+
     lines: list[str] = []
     for part in parts:
         joined = f"{lines[-1]}  ·  {part}" if lines else part
-        if lines and measure(joined, size)[0] <= longest:
-            lines[-1] = joined
-        else:
-            lines.append(part)
+        if fits(joined):
+            lines[-1:] = [joined]
+            continue
+        words = [part] if fits(part) else [both_ends(word, fits) for word in part.split()]
+        lines.append(words[0])
+        for word in words[1:]:
+            if fits(f"{lines[-1]} {word}"):
+                lines[-1] += f" {word}"
+            else:
+                lines.append(word)
     return lines
 
 

@@ -12,7 +12,14 @@ GAP = 4.0  # pt between two labels
 
 
 def number_ticks(
-    low: float, high: float, length: float, size: float, measure: Measure, overhang: float = 8.0
+    low: float,
+    high: float,
+    length: float,
+    size: float,
+    measure: Measure,
+    *,
+    along_x: bool = True,
+    overhang: float = 8.0,
 ) -> tuple[list[float], list[str]]:
     """Positions and texts of round numbers from low to high along an axis of `length` pt.
 
@@ -26,7 +33,7 @@ def number_ticks(
         values = [value for value in values if low <= value <= high]
         texts = [f"{value:.{decimals}f}" for value in np.add(values, 0.0)]
         centres = [(value - low) / (high - low) * length for value in values]
-        halves = [measure(text, size)[0] / 2 for text in texts]
+        halves = [measure(text, size)[0 if along_x else 1] / 2 for text in texts]
         ends = [(x - half, x + half) for x, half in zip(centres, halves, strict=True)]
         apart = all(a[1] + GAP <= b[0] for a, b in zip(ends, ends[1:], strict=False))
         inside = [-overhang <= a and b <= length + overhang for a, b in ends]

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
 
-from vitprobe.text import printable
+from vitprobe.text import printable, wrapped
 from vitprobe.training.parts import Parts
 from vitprobe.training.settings import MODES, Settings
 from vitprobe.training.trainee import Trainee
+
+INDENT = 10  # characters of the words that lines begin with
 
 
 class Report:
     """A line for each epoch on stdout and, at a terminal, a counter of steps on stderr.
 
-    shown: False prints nothing at all.
+    shown: False prints nothing at all. width: of the terminal, at which lines are broken; None:
+    that of stdout, where it is one.
     """
 
-    def __init__(self, shown: bool):
+    def __init__(self, shown: bool, width: int | None = None):
         self.shown = shown
         self._counts = shown and sys.stderr.isatty()
+        if width is None and shown and sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+        self._width = width
 
     def line(self, text: str) -> None:
-        if self.shown:
-            print(printable(text, None), flush=True)
+        if not self.shown:
+            return
+        text = printable(text, None)
+        print(text if self._width is None else wrapped(text, self._width, INDENT), flush=True)
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         if self._counts:

@@ -1,0 +1,92 @@
+"""What the README and the pages of docs/ show is there: links, commands, code, pictures."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from vitprobe.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+def fenced(page, language):
+    """The blocks of code in one language, in their order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def prose(page):
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page):
+    """Every `vitprobe ...` of its shell blocks and indented lines, as words."""
+    lines = re.findall(r"^ {4}(.*)$", prose(page), re.MULTILINE)
+    lines += [line for block in fenced(page, "sh") for line in block.splitlines()]
+    for line in lines:
+        line = re.sub(r"\s#\s.*", "", line)
+        for part in re.split(r"&&|[|;>]", line):
+            found = re.match(r"\s*(?:[A-Z_]+=\S+ )*(vitprobe [a-z].*)", part)
+            if found and "[" not in part and "..." not in part:
+                yield shlex.split(found[1])
+
+
+def anchors(page):
+    titles = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(page):
+    found = re.findall(r"\]\(((?!http)[^)]+)\)|src=\"([^\"]+)\"", prose(page))
+    return ["".join(pair) for pair in found]
+
+
+@each_page
+def test_links_resolve(page):
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@each_page
+def test_commands_are_understood(page):
+    """Every command names a sub-command and options that exist."""
+    known = typer.main.get_command(app).commands
+    written_there = re.findall(r"^# vitprobe/cli/(\w+)\.py$", page.read_text(), re.MULTILINE)
+    for _, command, *words in commands(page):
+        if command not in written_there:
+            assert known[command].make_context(command, list(words)).params is not None
+
+
+@each_page
+def test_python_is_valid(page):
+    for code in fenced(page, "python"):
+        compile(code, page.name, "exec")
+
+
+def test_the_readme_leads_to_every_page():
+    reached, waiting = set(), [PAGES[0]]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        paths = [(page.parent / link.partition("#")[0]).resolve() for link in links(page)]
+        waiting += [path for path in paths if path in PAGES and path not in reached]
+    assert reached == set(PAGES)
+    assert sum(1 for _ in commands(PAGES[0])) >= 15
+
+
+def test_every_picture_has_its_command():
+    path = ROOT / "tools" / "docs_pictures.py"
+    spec = importlib.util.spec_from_file_location("docs_pictures", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shown = {Path(link).stem for page in PAGES for link in links(page) if link.endswith(".png")}
+    assert shown == {path.stem for path in (ROOT / "docs").glob("*.png")}
+    assert shown <= set(module.PICTURES)

@@ -1,0 +1,178 @@
+"""The pictures of README.md and docs/, from nothing: each by the command, or the code, of its page.
+
+    python tools/docs_pictures.py                     # all
+    python tools/docs_pictures.py tour-cka maps-vit   # these, and what they need
+    python tools/docs_pictures.py --list
+
+Commands run in --work (`pictures`), where what is trained stays, so that a second call trains
+nothing; remove the folder to begin anew. Pictures of real images and weights need those of
+--data (`../shared/data`, or $VITPROBE_TEST_DATA); where they lack, these pictures stay as they are.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """command: as on the page, or PAGE.md for the code on that page that saves the picture.
+    written: the file that it makes, below the folder that commands run in. needs: files of TRAINED,
+    of the data, or of pages (`PAGE.md: FILE` is the block after the word FILE)."""
+
+    command: str
+    written: str
+    needs: tuple[str, ...] = ()
+
+
+VIT, RESNET = "checkpoints/vit-digits-scratch.pt", "checkpoints/resnet18-digits-scratch.pt"
+SEEDS_PAGE = "seeds-and-checkpoints.md"
+SEEDS = "runs/vit-2.pt"  # the last that its page trains
+
+TRAINED = {  # file -> the command that makes it, or the page that says how
+    VIT: "vitprobe train scratch --model vit --dataset digits",
+    RESNET: "vitprobe train scratch --model resnet18 --dataset digits",
+    SEEDS: SEEDS_PAGE,
+}
+
+PICTURES = {
+    "cka-vit-resnet20-digits": Picture(
+        "vitprobe cka --models vit@digits,resnet20@digits",
+        "results/cka-vit@digits-resnet20@digits.png",
+    ),
+    "cka-vit-resnet18": Picture(
+        "vitprobe cka --models vit,resnet18", "results/cka-vit-resnet18.png"
+    ),
+    "tour-cka": Picture(
+        f"vitprobe cka --models vit@{VIT},resnet18@{RESNET}",
+        "results/cka-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
+        (VIT, RESNET),
+    ),
+    "attention-vit": Picture("vitprobe attention --models vit", "results/attention-vit.png"),
+    "attention-trained-vit": Picture(
+        f"vitprobe attention --models vit@{VIT}",
+        "results/attention-vit@vit-digits-scratch.png",
+        (VIT,),
+    ),
+    "maps-vit": Picture(
+        f"vitprobe maps --model vit@{VIT} --index 3",
+        "results/maps-vit@vit-digits-scratch-image-3.png",
+        (VIT,),
+    ),
+    "maps-positions": Picture(
+        f"vitprobe maps --model vit@{VIT} --index 3",
+        "results/maps-vit@vit-digits-scratch-positions.png",
+        (VIT,),
+    ),
+    "head-subsets-vit-resnet18": Picture(
+        f"vitprobe head-subsets --models vit@{VIT},resnet18@{RESNET}",
+        "results/head_subsets-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
+        (VIT, RESNET),
+    ),
+    "pretrained-resnet20": Picture(
+        'vitprobe cka --models "cifar=resnet20@resnet20-12fca82f.th,digits=resnet20@digits" '
+        "--dataset npz:cifar10-test1000.npz --layers blocks",
+        "results/cka-cifar-cifar-npz_cifar10-test1000-blocks.png",
+        ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
+    ),
+    "seeds": Picture(SEEDS_PAGE, "seeds.png", (SEEDS,)),
+    "checkpoints": Picture(SEEDS_PAGE, "checkpoints.png", (SEEDS,)),
+    "compare-training-cifar": Picture(  # of 3 + 3 trainings
+        "vitprobe compare-training study.toml",
+        "results/compare_training-study.png",
+        ("cifar10-train4000.npz", "cifar10-test1000.npz", "compare-training.md: study.toml"),
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="pictures, without .png (all)")
+    parser.add_argument("--list", action="store_true", help="print names and commands, and go")
+    parser.add_argument("--work", type=Path, default=Path("pictures"))
+    parser.add_argument("--output", type=Path, default=DOCS)
+    data = os.environ.get("VITPROBE_TEST_DATA", ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=Path(data))
+    chosen = parser.parse_args()
+    if unknown := set(chosen.names) - set(PICTURES):
+        parser.error(f"no picture {sorted(unknown)[0]}: there are {', '.join(PICTURES)}")
+    work, output = chosen.work.resolve(), chosen.output.resolve()
+    if not chosen.list:
+        shutil.rmtree(work / "results", ignore_errors=True)  # no old picture is taken for a new one
+        work.mkdir(parents=True, exist_ok=True)
+    for name, picture in PICTURES.items():
+        if chosen.names and name not in chosen.names:
+            continue
+        if chosen.list:
+            print(f"{name}: {picture.command}")
+            continue
+        started = time.perf_counter()
+        lacking = [need for need in picture.needs if not provide(need, work, chosen.data)]
+        if lacking:
+            print(f"{name}: left as it is, {', '.join(lacking)} is not in {chosen.data}")
+            continue
+        make(picture, work)
+        shutil.copyfile(work / picture.written, output / f"{name}.png")
+        print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def provide(need: str, work: Path, data: Path) -> bool:
+    """Whether the file is in the folder: it was, was trained, is on a page, or among the data."""
+    page, _, file = need.partition(": ")
+    path = work / (file or need)
+    if file:
+        path.write_text(block_of(DOCS / page, "toml", "cifar10-train4000"))
+    elif not path.exists() and need in TRAINED:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = TRAINED[need]
+        if command.endswith(".md"):
+            command = block_of(DOCS / command, "sh", "vitprobe train")
+        shell(command, work)
+    elif not path.exists() and (data / need).exists():
+        path.symlink_to((data / need).resolve())
+    return path.exists()
+
+
+def make(picture: Picture, work: Path) -> None:
+    if picture.command.endswith(".md"):
+        code = block_of(DOCS / picture.command, "python", f'"{picture.written}"')
+        run([sys.executable, "-c", code], work)
+    else:
+        shell(picture.command, work)
+    if not (work / picture.written).exists():
+        raise SystemExit(f"{picture.command} writes no {picture.written} any more: change it here")
+
+
+def block_of(page: Path, language: str, word: str) -> str:
+    """The one block of code on a page that has the word in it."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = (block for block in blocks if word in block)
+    return block
+
+
+def shell(command: str, work: Path) -> None:
+    print(f"$ {command}", flush=True)
+    run(["bash", "-o", "pipefail", "-c", command], work)
+
+
+def run(words: list[str], work: Path) -> None:
+    """With this tree's vitprobe."""
+    scripts = Path(sys.executable).parent
+    path = os.pathsep.join([str(scripts), os.environ.get("PATH", os.defpath)])
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path}
+    subprocess.run(words, cwd=work, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main()
