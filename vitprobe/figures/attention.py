@@ -97,14 +97,20 @@ def write_title(
 
 
 def _title(datasets: Sequence[xarray.Dataset]) -> list[str]:
-    attrs = datasets[0].attrs
-    one = f"Attention of {attrs.get('model', 'model')}"
+    one = f"Attention of {datasets[0].attrs.get('model', 'model')}"
     title = ["Attention" if len(datasets) > 1 else one]
+    lists = [images_of(dataset) for dataset in datasets]
+    return title + [fact for fact in lists[0] if all(fact in others for others in lists)]
+
+
+def images_of(dataset: xarray.Dataset) -> list[str]:
+    """Which images were looked at, as far as the result says."""
+    attrs, found = dataset.attrs, []
     if "dataset" in attrs:
-        title.append(str(attrs["dataset"]))
+        found.append(str(attrs["dataset"]))
     if "examples" in attrs:
-        title.append(f"{int(attrs['examples']):,} examples")
-    return title
+        found.append(f"{int(attrs['examples']):,} examples")
+    return found
 
 
 def facts(dataset: xarray.Dataset) -> list[str]:
