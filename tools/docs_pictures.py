@@ -52,6 +52,17 @@ PICTURES = {
     "cka-vit-resnet18": Picture(
         "vitprobe cka --models vit,resnet18", "results/cka-vit-resnet18.png"
     ),
+    "figures-pairs": Picture(
+        "vitprobe cka --models vit@digits,resnet20@digits,vit",
+        "results/cka-vit@digits-resnet20@digits-vit-pairs.png",
+    ),
+    "figures-difference": Picture(
+        "vitprobe cka --models vit@digits,resnet20@digits && "
+        "vitprobe cka --models vit,resnet20 && "
+        "vitprobe plot results/cka-vit@digits-resnet20@digits.nc results/cka-vit-resnet20.nc "
+        "--difference --layers blocks --output results/difference.png",
+        "results/difference.png",
+    ),
     "tour-cka": Picture(
         f"vitprobe cka --models vit@{VIT},resnet18@{RESNET}",
         "results/cka-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
@@ -70,7 +81,7 @@ PICTURES = {
     ),
     "maps-positions": Picture(
         f"vitprobe maps --model vit@{VIT} --index 3",
-        "results/maps-vit@vit-digits-scratch-positions.png",
+        "results/maps-vit@vit-digits-scratch-image-3-positions.png",
         (VIT,),
     ),
     "head-subsets-vit-resnet18": Picture(

@@ -62,11 +62,13 @@ def test_what_is_written():
     assert {"resnet18", "layer0_$x$", "layer2_$x$"} <= set(found)
 
 
-@pytest.mark.parametrize("span", [0, 1e-3, 0.1, 10, 1000])
+@pytest.mark.parametrize("span", [0, 1e-3, 0.017, 0.1, 10, 1000])
 @pytest.mark.parametrize("start", [0.5, 16.5])
 def test_numbers_along_the_axes_do_not_touch(span, start):
     given = result(layers=1)
     given["distance"] = "subset", start + span * np.linspace(0, 1, 7)
+    given["cka"][:] = 0.5 + min(span, 0.4) * given["cka"]
+    given["cka_se"][:] = 0.01 * min(span, 0.4)
     drawn = plot(given)
     renderer, (width, _) = drawn.canvas.get_renderer(), drawn.bbox.size
     boxes = [
@@ -78,6 +80,15 @@ def test_numbers_along_the_axes_do_not_touch(span, start):
     row = [box for row in boxes for box in row]  # two panels, side by side
     assert all(a.x1 < b.x0 for a, b in zip(row, row[1:], strict=False))
     assert row[0].x0 >= 0 and row[-1].x1 <= width
+    height = drawn.bbox.height
+    rises = [
+        label.get_window_extent(renderer)
+        for label in drawn.axes[0].get_yticklabels()
+        if label.get_text()
+    ]
+    assert len(rises) >= 2 and rises[0].y0 >= 0 and rises[-1].y1 <= height
+    assert all(a.y1 < b.y0 for a, b in zip(rises, rises[1:], strict=False))
+    assert min(box.x0 for box in rises) >= 0 and min(box.y0 for box in row) >= 0
     ticks = [float(label.get_text()) for label in drawn.axes[0].get_xticklabels()]
     np.testing.assert_allclose(ticks, drawn.axes[0].get_xticks(), atol=1e-9 + 1e-6 * span)
 

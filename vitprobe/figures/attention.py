@@ -101,15 +101,21 @@ def write_title(
 
 
 def title_of(datasets: Sequence[xarray.Dataset]) -> list[str]:
-    """What was done, on which images."""
-    attrs = datasets[0].attrs
-    one = f"Attention of {attrs.get('model', 'model')}"
+    """What was done, on which images, as far as all results say the same."""
+    one = f"Attention of {datasets[0].attrs.get('model', 'model')}"
     title = ["Attention" if len(datasets) > 1 else one]
+    lists = [images_of(dataset) for dataset in datasets]
+    return title + [fact for fact in lists[0] if all(fact in others for others in lists)]
+
+
+def images_of(dataset: xarray.Dataset) -> list[str]:
+    """Which images were looked at, as far as the result says."""
+    attrs, found = dataset.attrs, []
     if "dataset" in attrs:
-        title.append(str(attrs["dataset"]))
+        found.append(str(attrs["dataset"]))
     if "examples" in attrs:
-        title.append(f"{int(attrs['examples']):,} examples")
-    return title
+        found.append(f"{int(attrs['examples']):,} examples")
+    return found
 
 
 def facts(dataset: xarray.Dataset) -> list[str]:

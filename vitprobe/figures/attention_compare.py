@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
-from vitprobe.figures.attention import PANELS, check, facts, title_of, write_title
+from vitprobe.figures.attention import PANELS, check, facts, images_of, title_of, write_title
 from vitprobe.figures.attention_panels import HIGH, LOW, Span, write_legend
 from vitprobe.figures.attention_scale import UNITS, chosen_unit, in_unit
 from vitprobe.figures.labels import shorten_names
@@ -63,7 +63,12 @@ def compare(
     # weights stay with their model: files of one name may be two
     alike = [fact for fact in lists[0] if all(fact in others for others in lists)]
     shared = [fact for fact in alike if fact not in weights_facts(datasets[0].attrs, ["model"])]
-    own = [[fact for fact in each if fact not in shared] for each in lists]
+    images = [images_of(dataset) for dataset in datasets]
+    own = [
+        [fact for fact in seen if not all(fact in others for others in images)]
+        + [fact for fact in each if fact not in shared]
+        for seen, each in zip(images, lists, strict=True)
+    ]
     lines = [wrap(each, WIDTH * POINTS, FACT["fontsize"], measure) if each else [] for each in own]
     most = max(map(len, lines))
     across = math.ceil(len(datasets) / math.ceil(len(datasets) / COLUMNS))
