@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray
 from attention_results import vit
+from drawn import check_texts
 from matplotlib.text import Text
 
 from vitprobe.figures import plot
@@ -111,6 +112,31 @@ def test_files_of_one_name_are_said_under_each_model():
     ]
     found = [text for text in texts(compare(given)) if "weights of last.pt" in text]
     assert len(found) == 2
+
+
+def cka(weights, labels=("vit", "net")):
+    dims, values = ("layer_a", "layer_b"), np.eye(3)
+    names = {dim: [f"{dim}.{i}" for i in range(3)] for dim in dims}
+    attrs = {"analysis": "cka"}
+    for side, label in zip("ab", labels, strict=True):
+        attrs |= {f"model_{side}": label, f"model_{side}_weights": weights}
+    return xarray.Dataset({"cka": (dims, values), "cka_se": (dims, values / 9)}, names, attrs)
+
+
+@pytest.mark.parametrize("weights", ["random", "runs/" + "x" * 150 + ".pt", f"as given by {BY}"])
+def test_figures_of_similarities_say_it_within_their_canvas(weights):
+    for figure in (
+        plot(cka(weights)),
+        plot(cka(weights), cka(weights, ("vit", "vit"))),
+        plot(cka(weights), cka(weights), difference=True),
+    ):
+        check_texts(figure)
+        assert any(weights_words(weights)[:7] in text for text in texts(figure))
+
+
+def test_two_sets_of_weights_of_one_name_are_both_said():
+    said = " ".join(texts(plot(cka("a/first.pt"), cka("a/second.pt"), difference=True)))
+    assert "first.pt" in said and "second.pt" in said
 
 
 def test_examples_that_differ_are_said_under_each_model():
