@@ -147,6 +147,18 @@ def test_two_models_share_their_scales_and_legends():
         assert any(fact in text for text in written)
 
 
+def test_a_layer_is_the_last_only_where_none_is_left_out():
+    whole, blank = vit(6, 4), vit(6, 4, blank=(5,), model="blank")
+
+    def legend(figure):
+        return [text.get_text() for text in figure.axes[0].get_legend().get_texts()][:4]
+
+    shown = ["first layer shown", "second", "last but one", "last shown"]
+    assert legend(plot(whole, whole))[3] == "last layer"
+    assert legend(plot(whole, blank)) == shown
+    assert legend(plot(whole, whole, layers="blocks.[0-3]*")) == shown
+
+
 def test_many_models_are_drawn_in_lines_of_one_length():
     given = [vit(3, 2, model=f"m{i}", seed=i) for i in range(6)]
     figure = compare(given)

@@ -1,5 +1,6 @@
 """Results that a user names, read and checked."""
 
+import h5py
 import xarray as xr
 
 from vitprobe.errors import InputError
@@ -17,6 +18,8 @@ def read_result(path: str) -> xr.Dataset:
     """
     file, name = regular_file(path, "result"), printable(path)
     try:
+        with h5py.File(file, "r") as held:
+            dict(held.attrs)  # h5netcdf leaves words on stderr where these are damaged
         with xr.open_dataset(file, engine="h5netcdf") as held:
             if held.nbytes > MOST:
                 raise InputError(f"{name} claims {held.nbytes:,} bytes of numbers: no result has")

@@ -1,8 +1,9 @@
 """The attention of several models beside each other: a column for each, at most four in a line."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import xarray
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,9 +31,8 @@ LEGEND, STEP = 15, 1.45  # pt, of a legend; a line's height in its font size (se
 LEAST = 4.4  # inches, for the title
 FACT = {"fontsize": 7, "color": "0.3"}
 NAME = {"fontsize": 9, "fontweight": "bold"}
-LAYERS = dict(
-    zip((*LOW, *HIGH), ("first layer", "second", "last but one", "last layer"), strict=True)
-)
+LAYERS = ("first layer", "second", "last but one", "last layer")
+SHOWN = ("first layer shown", "second", "last but one", "last shown")  # of some, or beside blanks
 
 
 def compare(
@@ -99,28 +99,38 @@ def compare(
         for text in reversed(lines[place]):
             above = add_line(rows[0][-1], text, above, FACT)
         add_line(rows[0][-1], names[place], above, NAME)
+    words = dict(zip((*LOW, *HIGH), LAYERS if all(map(_whole, datasets)) else SHOWN, strict=True))
     for row, axes in enumerate(rows):
-        _share_legend(axes, row, across)
+        _share_legend(axes, row, words, across)
     said = title_of(datasets) if title is None else [title]
     write_title(rows[0][0], said, shared, head + 6, max(whole, LEAST * POINTS), measure)
     fit_canvas(drawn)
     return drawn
 
 
-def _share_legend(row: list[Axes], number: int, across: int) -> None:
+def _whole(dataset: xarray.Dataset) -> bool:
+    """Whether every layer of the model is in the result, and has values."""
+    chosen = dataset.attrs.get("layers", "all") != "all"
+    return not chosen and bool(np.isfinite(dataset["distance"].values).any(1).all())
+
+
+def _share_legend(row: list[Axes], number: int, words: Mapping[str, str], across: int) -> None:
     """One legend for the row, of all that its panels show, in each line of `across` columns; the
-    last row has the one above it."""
+    last row has the one above it.
+
+    words: a layer's colour -> what it is called.
+    """
     entries = {}
     for axes in row:
         legend = axes.get_legend()
         for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
             text = text.get_text()
             if number == 0:  # each model has its own layers, whose colours mean the same
-                text = LAYERS.get(handle.get_color(), text)
+                text = words.get(handle.get_color(), text)
             entries.setdefault(text, handle)
         legend.remove()
     if number == 0:
-        order = [*LAYERS.values(), "uniform attention"]
+        order = [*words.values(), "uniform attention"]
         entries = {text: entries[text] for text in order if text in entries}
     if number < 2:
         for axes in row[::across]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError, did_you_mean, option
 from vitprobe.figures.chosen import Layers, with_layers
+from vitprobe.figures.legible import legible
 from vitprobe.figures.relabelled import relabelled
 
 
@@ -57,17 +58,26 @@ def plot(
         if name not in inspect.signature(draw).parameters:
             analysis = results[0].attrs["analysis"]
             raise InputError(f"this figure of {analysis} has no {option(name)}: leave it out")
-    if labels is not None:
-        results = relabelled(results, labels)
-    if layers is not None:
-        results = with_layers(results, layers)
     try:
+        results = [legible(each) for each in results]
+        if labels is not None:
+            results = relabelled(results, labels)
+        if layers is not None:
+            results = with_layers(results, layers)
         if difference:
             return draw(*results, **options)
         return draw(results, **options) if others else draw(results[0], **options)
+    except InputError:
+        raise
     except KeyError as error:  # a variable, as xarray names it
         why = str(error.args[0]).partition(". ")[0]
         raise InputError(f"cannot plot this result: {why}; compute it again") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        # files hold what others wrote: numbers of a wrong kind, shape or size
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(
+            f"cannot plot this result: it is not as vitprobe writes one ({why}); compute it again"
+        ) from error
 
 
 def _drawer(results: Sequence[xarray.Dataset], difference: bool) -> Callable[..., Figure]:

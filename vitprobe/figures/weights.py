@@ -22,14 +22,15 @@ def weights_facts(attrs: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     attributes, behind the models' labels where there are several; [] where the result does not
     say."""
     labels = list(dict.fromkeys(str(attrs.get(key, key)) for key in keys))
-    short = dict(zip(labels, short_names(labels, LONGEST, len), strict=True))
-    said = {}
-    for key in keys:
+    said: dict[str, dict[str, None]] = {label: {} for label in labels}
+    for key in keys:  # two results may call two sets of weights alike
         if weights := str(attrs.get(f"{key}_weights", "")):
-            said[short[str(attrs.get(key, key))]] = weights_words(weights)
+            said[str(attrs.get(key, key))][weights_words(weights)] = None
+    texts = [" and ".join(words) for words in said.values()]
     if len(labels) == 1:
-        return list(said.values())
-    return [f"{label}: {words}" for label, words in said.items()]
+        return [text for text in texts if text]
+    short = short_names(labels, LONGEST, len)
+    return [f"{label}: {text}" for label, text in zip(short, texts, strict=True) if text]
 
 
 def weights_words(weights: str) -> str:
