@@ -70,7 +70,7 @@ PICTURES = {
     ),
     "maps-positions": Picture(
         f"vitprobe maps --model vit@{VIT} --index 3",
-        "results/maps-vit@vit-digits-scratch-positions.png",
+        "results/maps-vit@vit-digits-scratch-image-3-positions.png",
         (VIT,),
     ),
     "head-subsets-vit-resnet18": Picture(
