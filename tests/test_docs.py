@@ -32,7 +32,7 @@ def commands(page):
         line = re.sub(r"\s#\s.*", "", line)
         for part in re.split(r"&&|[|;>]", line):
             found = re.match(r"\s*(?:[A-Z_]+=\S+ )*(vitprobe [a-z].*)", part)
-            if found and "[" not in part and "..." not in part:
+            if found and not any(sign in part for sign in ("[", "...", "$")):
                 yield shlex.split(found[1])
 
 
