@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import typer
 
 from vitprobe.cli import app
@@ -34,18 +33,12 @@ def test_each_picture_is_made_and_shown():
     assert there <= shown
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_resolve(page):
-    links = re.findall(r"\]\(((?!http)[^)#]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text())
-    for path in filter(None, (path for pair in links for path in pair)):
-        assert (page.parent / path).exists(), path
-
-
 def test_its_commands_are_understood():
-    commands = [picture.command for picture in TOOL.PICTURES.values()] + list(TOOL.TRAINED.values())
+    lines = [picture.command for picture in TOOL.PICTURES.values()] + list(TOOL.TRAINED.values())
+    parts = (part for line in lines if not line.endswith(".md") for part in line.split("&&"))
     group = typer.main.get_command(app)
-    for words in (shlex.split(command) for command in commands if not command.endswith(".md")):
-        _, name, *options = words
+    for command in parts:
+        _, name, *options = shlex.split(command)
         assert group.commands[name].make_context(name, options).params
 
 
