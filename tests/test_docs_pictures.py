@@ -1,0 +1,54 @@
+"""The pictures of the docs can be made by tools/docs_pictures.py, and are on a page."""
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from vitprobe.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _tool():
+    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / "docs_pictures.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TOOL = _tool()
+
+
+def test_each_picture_is_made_and_shown():
+    names = (re.findall(r"[\w/-]+\.png", page.read_text()) for page in PAGES)
+    shown = {Path(name).stem for found in names for name in found}
+    there = {path.stem for path in (ROOT / "docs").glob("*.png")}
+    assert there == set(TOOL.PICTURES)
+    assert there <= shown
+
+
+def test_its_commands_are_understood():
+    lines = [picture.command for picture in TOOL.PICTURES.values()] + list(TOOL.TRAINED.values())
+    parts = (part for line in lines if not line.endswith(".md") for part in line.split("&&"))
+    group = typer.main.get_command(app)
+    for command in parts:
+        _, name, *options = shlex.split(command)
+        assert group.commands[name].make_context(name, options).params
+
+
+def test_its_blocks_of_code_are_on_their_pages():
+    for picture in TOOL.PICTURES.values():
+        if picture.command.endswith(".md"):
+            code = TOOL.block_of(TOOL.DOCS / picture.command, "python", f'"{picture.written}"')
+            compile(code, picture.command, "exec")
+    shell = TOOL.block_of(TOOL.DOCS / TOOL.SEEDS_PAGE, "sh", "vitprobe train")
+    subprocess.run(["bash", "-n", "-c", shell], check=True)
+    assert "cifar10-train4000" in TOOL.block_of(
+        TOOL.DOCS / "compare-training.md", "toml", "cifar10-train4000"
+    )
