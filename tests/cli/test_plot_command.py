@@ -66,6 +66,14 @@ def test_formats_and_places(vitprobe_command, tmp_path, write):
     assert (tmp_path / "deep" / "figure1.pdf").read_bytes() == first
 
 
+def test_what_the_font_lacks_is_a_note(vitprobe_command, write):
+    ended = vitprobe_command("plot", write("a", made("\u6a21\u578b")))
+    assert ended.code == 0
+    lines = ended.err.splitlines()
+    assert len(lines) == len(set(lines)) == 2  # a character each, once
+    assert all(line.startswith("note: ") and "missing from font" in line for line in lines)
+
+
 def test_every_option_reaches_the_figure(vitprobe_command, write, monkeypatch):
     drawn = []
     monkeypatch.setattr(

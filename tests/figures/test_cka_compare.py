@@ -117,6 +117,6 @@ def test_what_differs_between_the_results_is_said(runs):
     first = first.assign_attrs(model_a_weights="digits", tokens_a="cls", tokens_b="cls")
     words = " ".join(text.get_text() for text in texts(plot(first, crossed, second))[0])
     assert "digits (test), cifar10" in words
-    assert "weights trained on digits (vit@early.pt)" in words
+    assert "weights that ship with vitprobe (vit@early.pt)" in words
     assert "random weights (vit@late.pt)" in words
     assert "tokens: cls (vit@early.pt), all (vit@early.pt, vit@late.pt)" in words

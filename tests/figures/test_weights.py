@@ -139,6 +139,17 @@ def test_two_sets_of_weights_of_one_name_are_both_said():
     assert "first.pt" in said and "second.pt" in said
 
 
+def test_what_is_said_once_is_so_of_all():
+    result = cka("runs/last.pt").assign_attrs(
+        model_a_weights_sha256="1", model_b_weights_sha256="2"
+    )
+    said = " ".join(texts(plot(result)))
+    assert "weights of last.pt (vit)" in said and "weights of last.pt (net)" in said
+    del result.attrs["model_b_weights"]  # of an older result, say
+    assert any("weights of last.pt (vit)" in text for text in texts(plot(result)))
+    assert any("random weights  ·" in text for text in texts(plot(cka("random"), title="")))
+
+
 def test_examples_that_differ_are_said_under_each_model():
     found = texts(compare([vit(3, 2), vit(3, 2, model="b").assign_attrs(examples=24)]))
     assert "Attention  ·  digits" in found

@@ -107,7 +107,7 @@ def command(
         datasets = [read_result(path) for path in results]
         _spare(results, [folder / name for name in kinds])
         figure = plot(*datasets, difference=difference, **asked)
-    contents = {name: figure_bytes(figure, kind) for name, kind in kinds.items()}
+        contents = {name: figure_bytes(figure, kind) for name, kind in kinds.items()}
     try:
         paths = write_together(folder, contents)
     except OSError as error:

@@ -43,16 +43,20 @@ def told(results: Sequence[xarray.Dataset], key: str, form: str, between: str) -
 
 
 def _weights(results: Sequence[xarray.Dataset]) -> list[str]:
-    """`random weights`, or `random weights (vit, resnet20)` beside others."""
-    found: dict[str, dict[str, None]] = {}
+    """`random weights` where all models have them, else `random weights (vit)` for each kind."""
+    found: dict[tuple[str, str | None], dict[str, None]] = {}
+    labels: dict[str, None] = {}
     for result in results:
-        for side in SIDES:
-            label = str(result.attrs.get(side, side))
+        for side in (side for side in SIDES if side in result.attrs):
+            label = str(result.attrs[side])
+            labels[label] = None
             for words in weights_facts(result.attrs, [side]):
-                found.setdefault(words.removeprefix(f"{label}: "), {})[label] = None
-    if len(found) == 1:
-        return list(found)
-    return [f"{words} ({', '.join(labels)})" for words, labels in found.items()]
+                hashed = result.attrs.get(f"{side}_weights_sha256")  # files may be called alike
+                file = hashed if words.startswith("weights of") else None
+                found.setdefault((words, file), {})[label] = None
+    if len(found) == 1 and labels.keys() == next(iter(found.values())).keys():
+        return [words for words, _ in found]
+    return [f"{words} ({', '.join(of)})" for (words, _), of in found.items()]
 
 
 def _tokens(results: Sequence[xarray.Dataset]) -> str:
