@@ -124,6 +124,17 @@ def test_a_file_that_is_no_result_is_left_alone(tmp_path, capsys):
     assert "it is no result of vitprobe" in capsys.readouterr().err
 
 
+def test_a_damaged_result_is_left_alone(tmp_path, capsys):
+    whole = netcdf(result(facts("vit", seed=0)))
+    for place in range(0, len(whole), 97):
+        damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        (tmp_path / "cka-vit-vit.nc").write_bytes(damaged)
+        files = ResultFiles(str(tmp_path), {".nc": netcdf})
+        files.settle([facts("vit", seed=1)])
+        said = capsys.readouterr().err
+        assert said.startswith("note: ") and said.count("\n") == 1
+
+
 def test_a_name_that_was_asked_for(tmp_path):
     one = facts("vit", seed=0)
     assert written(tmp_path, [one], name="mine") == ["mine.nc"]

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import h5netcdf
+import h5py
+import numpy as np
 import typer
 import xarray as xr
 from xarray.backends import H5NetCDFStore
@@ -132,9 +134,12 @@ def _under(name: str, runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -
 def _attributes(path: Path) -> Mapping[str, Any]:
     """Those of a result; {} of a file that is none."""
     try:
-        with h5netcdf.File(path, "r") as file:
-            return dict(file.attrs)
-    except (OSError, ValueError, KeyError):
+        with h5py.File(path, "r") as file:
+            held = {key: value for key, value in file.attrs.items() if not key.startswith("_")}
+            return {
+                key: value[0] if np.shape(value) == (1,) else value for key, value in held.items()
+            }
+    except (OSError, ValueError, KeyError, RuntimeError):  # as h5py words damage
         return {}
 
 
@@ -145,15 +150,11 @@ def _differences(held: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     found = [
         f"{key.replace('_', ' ')} {_brief(held[key])}, now {_brief(value)}"
         for key, value in run.items()
-        if key in held and not _same(held[key], value)
+        if key in held and str(held[key]) != str(value)
     ]
     if not found:
         return "of another version of vitprobe"
     return "; ".join(found[:_MOST]) + ("; ..." if len(found) > _MOST else "")
-
-
-def _same(old: Any, new: Any) -> bool:
-    return str(old) == str(new) or (isinstance(new, float) and float(old) == new)
 
 
 def _brief(value: Any) -> str:
