@@ -39,7 +39,7 @@ def test_one_is_a_file_of_ones_own(vitprobe_command, tmp_path, name):
 def test_a_shell_writes_the_file_as_it_is(tmp_path):
     """The bytes that a pipe gets are the recipe's; a tab in a file of one's own is one."""
     own = tmp_path / "own.toml"
-    own.write_bytes('about = "a\ttab, é"\r\nlr = 0.5\n'.encode())
+    own.write_text('about = "a\ttab, é"\n\nlr = 0.5\n')
     for name in ("digits", str(own)):
         with open(tmp_path / "written.toml", "wb") as file:
             command = [sys.executable, "-m", "vitprobe", "recipes", name]
@@ -59,3 +59,11 @@ def test_an_unknown_one(vitprobe_command):
     ended = vitprobe_command("recipes", "diet")
     assert ended.code == 2
     assert "unknown recipe 'diet'; did you mean" in ended.err and "'deit'" in ended.err
+
+
+def test_what_a_terminal_would_obey_is_escaped_and_still_toml(vitprobe_command, tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_bytes('about = "\u202ea"  # \u2028lr = 9\r\nlr\t= 0.5\r\n'.encode())
+    printed = vitprobe_command("recipes", own).out
+    assert printed == 'about = "\\u202ea"  # \\u2028lr = 9\nlr\t= 0.5\n'
+    assert tomllib.loads(printed) == tomllib.loads(own.read_text())

@@ -1,7 +1,6 @@
 """`vitprobe recipes`: how `vitprobe train` can optimise and vary images."""
 
 import re
-import sys
 from typing import Annotated
 
 import typer
@@ -33,9 +32,8 @@ def command(
         text = held.find_recipe(name).text
     else:
         text = "\n".join([HEAD, *(_as_table(each.name, each.text) for each in held.recipes())])
-    if sys.stdout.isatty():  # a file gets every character as it is
-        text = "".join(f"{printable(line, None)}\n" for line in text.splitlines())
-    typer.echo(text, nl=False)
+    for line in text.removesuffix("\n").split("\n"):  # a file of the user's may hold anything
+        typer.echo("\t".join(printable(part, None) for part in line.removesuffix("\r").split("\t")))
 
 
 def _as_table(name: str, text: str) -> str:
