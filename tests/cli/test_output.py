@@ -177,6 +177,19 @@ def test_one_file_of_all(tmp_path):
     assert joint(pair) == "cka-vit-resnet20"
 
 
+def test_one_file_of_all_under_a_name(tmp_path):
+    """Two runs of other models under one name do not share what shows all results."""
+    found = set()
+    for other in ("resnet20", "resnet18"):
+        pair = [facts("vit", other), facts("vit", "vit")]
+        files = ResultFiles(
+            str(tmp_path), {".nc": netcdf}, name="mine", together={"-pairs.png": lambda _: b"y"}
+        )
+        files.settle(pair, ["seed1"])
+        found.add(files.save([result(run) for run in pair])[-1].name)
+    assert found == {f"mine-vit-{name}-seed1-pairs.png" for name in ("resnet20", "resnet18")}
+
+
 def test_netcdf_in_memory_is_the_file(tmp_path):
     data = xr.Dataset({"cka": ("layer", [0.5, float("nan")])}, {"layer": ["a", "é"]}, {"n": "x"})
     (tmp_path / "a.nc").write_bytes(netcdf(data))

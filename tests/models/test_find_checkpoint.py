@@ -45,3 +45,9 @@ def test_what_is_missing_is_said_with_near_names(tmp_path):
         find_checkpoint(tmp_path / "nowhere" / "a.pt")
     with pytest.raises(InputError, match="nor zzz.pth: check the path"):
         find_checkpoint(tmp_path / "zzz.pt")
+
+
+def test_a_word_for_weights_that_is_near(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no checkpoint digts; did you mean 'digits'"):
+        find_checkpoint("digts")

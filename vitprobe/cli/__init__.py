@@ -26,8 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # What says how OpenMP's threads wait for work; read when torch is loaded. GNU's (torch's on Linux)
-# spin, so that two trainings on the same cores hold each other up: docs/training.md.
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+# spin long, so that two trainings on the same cores hold each other up. Not at all costs a single
+# one a third more time, this little nothing: docs/training.md.
+WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
+SPINS = "3000"
 _COMMANDS = sorted(
     info.name.replace("_", "-")
     for info in pkgutil.iter_modules(__path__)
@@ -56,7 +58,7 @@ def _options_of_all(
 def main() -> None:
     """Run the command and end with its exit code: see `_ending`."""
     if not any(name in os.environ for name in WAITING):
-        os.environ[WAITING[0]] = "passive"
+        os.environ[WAITING[0]] = SPINS
     if sys.stdout is None:  # closed by the caller
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
     if completion.VARIABLE in os.environ:  # a shell asks what may follow

@@ -55,7 +55,14 @@ class Told(_told.Told):
             say(console, "", f"{sites} site{'' if sites == 1 else 's'}{more}")
             if selection.left_out:
                 say(console, "", f"left out: {counted(Counter(selection.left_out.values()))}")
-        self.tokens = list(dict.fromkeys(selection.tokens for _, selection in found))
+        labels = {}  # tokens -> models
+        for subject, selection in found:
+            labels.setdefault(selection.tokens, []).append(subject.label)
+        one = len(labels) == 1
+        self.tokens = [
+            tokens if one else f"{tokens} ({', '.join(dict.fromkeys(of))})"
+            for tokens, of in labels.items()
+        ]
 
     def data(self, inputs: Inputs) -> str:
         tokens = ", ".join(self.tokens)

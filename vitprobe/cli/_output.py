@@ -73,8 +73,9 @@ class ResultFiles:
         names = stems(runs, words)
         whole = joint(runs, words)
         if self.name is not None:
-            names = [self.name] if len(runs) == 1 else _under(self.name, runs, names)
-            whole = self.name
+            several = len(runs) > 1  # all of them under the name, what shows them together too
+            names = _under(self.name, runs, names) if several else [self.name]
+            whole = _under(self.name, runs[:1], [whole])[0] if several else self.name
         free = [self._free(name, run) for name, run in zip(names, runs, strict=True)]
         if free != names:
             whole = f"{whole}-{run_id({'runs': list(map(run_id, runs))})[:8]}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.files import expanded, regular_file
+from vitprobe.models.spec import WORDS
 
 OTHER = {".pt": ".pth", ".pth": ".pt"}
 
@@ -29,6 +30,6 @@ def find_checkpoint(path: str | Path) -> Path:
     names = []
     with suppress(OSError):  # a folder that may not be read
         names = sorted(entry.name for entry in os.scandir(path.parent) if entry.is_file())
-    near = did_you_mean(path.name, names) or ": check the path"
+    near = did_you_mean(path.name, names) or did_you_mean(path.name, WORDS) or ": check the path"
     neither = "" if other == path else f", nor {other.name}"
     raise InputError(f"no checkpoint {path}{neither}{near}")
