@@ -68,8 +68,8 @@ def test_every_alignment_is_copied(host, math, offset):
         array, values = array[:, offset:], values[:, offset:]
         gram, counted = run(host, array, math)
         copies.append(counted["copy"])
-        num_sms = (array.ctypes.data, array.strides[0])
-        wanted = [c for c in (16, 4, 2) if all(place % c == 0 for place in num_sms)][0]
+        places = (array.ctypes.data, array.strides[0])
+        wanted = [c for c in (16, 4, 2) if all(place % c == 0 for place in places)][0]
         assert counted["copy"] == max(wanted, size if size == 4 else 2)
         assert errors(gram, values)[0] < (2e-3 if math == "tf32" else 2e-6)
     assert min(copies) < 16

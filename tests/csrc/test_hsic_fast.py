@@ -139,9 +139,9 @@ def test_there_are_blocks_for_every_multiprocessor(host, la, lb, n):
 
 def test_one_buffer_is_fetched_once_and_stored_once(host):
     threads, fetches = range(host.THREADS), range(host.SPLIT_FETCHES)
-    num_sms = [host.split_fetch(thread, i) for i in fetches for thread in threads]
+    places = [host.split_fetch(thread, i) for i in fetches for thread in threads]
     quads = {(row, k) for row in range(host.SPLIT_TILE) for k in range(0, host.SPLIT_STEP, 4)}
-    assert len(num_sms) == len(quads) and set(num_sms) == quads
+    assert len(places) == len(quads) and set(places) == quads
     for k in range(host.SPLIT_STEP):
         stored = {host.split_quad(k, row) for row in range(0, host.SPLIT_TILE, 4)}
         assert stored == set(range(host.SPLIT_TILE // 4))
