@@ -1,7 +1,6 @@
 """csrc/cuda compiled with nvcc to PTX, its host code linked with stand-ins for torch and CUDA."""
 
 import hashlib
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

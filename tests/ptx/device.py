@@ -1,9 +1,10 @@
-"""A device that runs launches as they are made: memory, the modules' kernels, what is kept of each.
+"""A device that runs launches as they are made.
 
-Buffers lie in one arena with gaps between them; what the launcher gets as a pointer is an address in
-it. An input may not be written; workspace and results start as bytes that nothing wrote.
+Buffers lie in one arena with gaps between them; what the launcher gets as a pointer is an address
+in it. An input may not be written; workspace and results start as bytes that nothing wrote.
 """
 
+import ctypes
 import re
 import shutil
 import subprocess
@@ -65,9 +66,7 @@ class Device:
     def _filled(self, array, state):
         low, high = np.lib.array_utils.byte_bounds(array)
         address = self.buffer(high - low, state, low % 16)
-        source = np.ctypeslib.as_array(
-            (np.ctypeslib.ctypes.c_uint8 * (high - low)).from_address(low)
-        )
+        source = np.frombuffer(ctypes.string_at(low, high - low), np.uint8)
         self.memory.data[address - self.base :][: high - low] = source
         return address + array.ctypes.data - low
 

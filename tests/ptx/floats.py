@@ -1,7 +1,7 @@
 """Floating point as the PTX manual has it: one rounding, in the mode asked for.
 
-float32 arithmetic that numpy rounds once is left to it; the rest is computed in float64 with the sign
-of what is missing, and rounded from there. fma in float64 goes over x86's 80 bits.
+float32 arithmetic that numpy rounds once is left to it; the rest is computed in float64 with the
+sign of what is missing, and rounded from there. fma in float64 goes over x86's 80 bits.
 """
 
 import numpy as np

@@ -56,7 +56,7 @@ def _labels(kernel: Kernel, end: Instruction) -> list[str]:
 
 
 def _find_meets(all_blocks: list[Block]) -> None:
-    """Immediate post-dominators, by Cooper, Harvey and Kennedy's iteration on the reversed graph."""
+    """Immediate post-dominators: Cooper, Harvey and Kennedy's iteration on the reversed graph."""
     last = len(all_blocks)
     before: list[list[int]] = [[] for _ in range(last + 1)]
     for i, block in enumerate(all_blocks):

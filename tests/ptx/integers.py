@@ -1,4 +1,4 @@
-"""Integer instructions that numpy has no operator for. Arrays are unsigned unless told otherwise."""
+"""Integer instructions that numpy has no operator for; arrays are unsigned unless it is told."""
 
 import numpy as np
 

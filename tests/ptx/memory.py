@@ -20,7 +20,7 @@ class Memory:
     def __init__(self, size: int, state: int = NOWHERE):
         whole = -(-max(size, 1) // 16) * 16
         self.size = size
-        self.data = np.zeros(whole, np.uint8)
+        self.data = np.full(whole, 0xFF, np.uint8)  # read all the same: NaN in every float type
         self.state = np.full(whole, state, np.uint8)
         if size < whole:
             self.state[size:] = NOWHERE
@@ -57,13 +57,14 @@ class Memory:
         inside = (places >= 0) & (places < self.size)
         return np.where(inside, self.state.take(places, mode="clip"), np.uint8(NOWHERE))
 
-    def why_not(self, at: np.ndarray, size: int, write: bool) -> tuple[int, str]:
-        """The first of the accesses that is not allowed, and why."""
+    def why_not(self, at: np.ndarray, size: int, write: bool, poison=False):
+        """(the first of the accesses that is not allowed, why), or None. With `poison` what nothing
+        wrote may be read."""
         states = self.state_of(at, size)
-        if write:
-            bad = (states & 0xF0 != 0xF0) | (states == ON_ITS_WAY)
-        else:
-            bad = states & 0x0F != 0x0F
+        unread = (states & 0x0F != 0x0F) & ((states != EMPTY) | (not poison))
+        bad = (states & 0xF0 != 0xF0) | (states == ON_ITS_WAY) if write else unread
+        if not bad.any():
+            return None
         row, byte = np.argwhere(bad)[0]
         return int(row), {
             NOWHERE: "out of bounds",

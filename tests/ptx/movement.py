@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from ptx import warp
+from ptx import atomics, warp
 from ptx.fault import Unknown
 from ptx.text import SIZES
 from ptx.wave import WINDOWS
 
-NAMES = {"wp": warp, "W8": np.uint64}
+NAMES = {"at": atomics, "wp": warp, "W8": np.uint64}
 _SPACES = ("global", "shared", "local", "param", "const")
 _IGNORED = {"volatile", "weak", "relaxed", "acquire", "release", "cta", "gpu", "sys", "nc", "ca",
             "cg", "cs", "lu", "cv", "wb", "wt", "sync", "aligned", "L1::no_allocate",
@@ -114,7 +114,7 @@ def _atom(w, i):
     type_ = i.type
     args = ", ".join(w.read(value, type_) for value in values)
     own = w.fresh()
-    w.line(f"{own} = W.atomic({_space(i)!r}, {name!r}, {w.address(place)}, [{args}], {w.act}, "
+    w.line(f"{own} = at.atomic(W, {_space(i)!r}, {name!r}, {w.address(place)}, [{args}], {w.act}, "
            f"{w.index})")  # fmt: skip
     w.write(to, own, type_)
 
@@ -132,8 +132,8 @@ def _cp(w, i):
     elif set(words[2:]) <= {"ca", "cg", "shared", "global", "L2"} and len(i.operands) in (3, 4):
         to, source, size, *count = i.operands
         count = w.read(count[0], "u32") if count else w.constant(int(size), np.uint32)
-        w.line(f"W.copies.start({w.address(to)}, {w.address(source)}, {int(size)}, {count}, {w.act}, "
-               f"{w.index})")  # fmt: skip
+        args = f"{w.address(to)}, {w.address(source)}, {int(size)}, {count}"
+        w.line(f"W.copies.start({args}, {w.act}, {w.index})")
     else:
         raise Unknown(f"{i.place}: {'.'.join(i.op)}")
 
@@ -182,9 +182,8 @@ def _match(w, i):
     mode = next(word for word in i.op if word in ("any", "all"))
     _, value, members = i.operands
     own = w.fresh()
-    w.line(
-        f"{own} = wp.match(W, {mode!r}, {w.read(value, i.type)}, {w.read(members, 'u32')}, {w.context})"
-    )
+    args = f"{w.read(value, i.type)}, {w.read(members, 'u32')}"
+    w.line(f"{own} = wp.match(W, {mode!r}, {args}, {w.context})")
     to, predicate = _pair(i.operands[0])
     w.write(to, f"{own}[0]", "u32")
     w.write(predicate, f"{own}[1]", "pred")

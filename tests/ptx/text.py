@@ -1,4 +1,4 @@
-"""PTX as text -> kernels: parameters, variables, registers, and instructions with their CUDA lines."""
+"""PTX as text -> kernels: parameters, variables, registers, instructions and their CUDA lines."""
 
 import re
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ class Kernel:
 
 
 def entries(text: str) -> dict[str, str]:
-    """The text of each entry of a module by its name, each with the module's own lines before it."""
+    """The text of each entry of a module by its name, behind what the module declares."""
     starts = [match.start() for match in _ENTRY.finditer(text)]
     head, out = text[: starts[0]] if starts else "", {}
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):

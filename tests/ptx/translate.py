@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from ptx import arithmetic, conversions, flow, movement
+from ptx import arithmetic, comparisons, conversions, floating, flow, movement
 from ptx.fault import Unknown
 from ptx.text import SIZES, Instruction, Kernel
 
@@ -20,7 +20,9 @@ KINDS |= {name: np.dtype(f"u{SIZES[name]}").type for name in SIZES if name[0] in
           name not in ("b128", "bf16x2")}  # fmt: skip
 KINDS |= {f"s{bits}": np.dtype(f"i{bits // 8}").type for bits in (8, 16, 32, 64)}
 KINDS |= {"bf16": np.uint16, "f16x2": np.uint32, "bf16x2": np.uint32, "tf32": np.float32}
-FAMILIES = {**arithmetic.FAMILIES, **conversions.FAMILIES, **movement.FAMILIES}
+_FILES = (arithmetic, comparisons, conversions, floating, movement)
+FAMILIES = {name: family for file in _FILES for name, family in file.FAMILIES.items()}
+_NAMES = {name: value for file in _FILES for name, value in file.NAMES.items()}
 _SPECIAL = re.compile(r"%(tid|ntid|ctaid|nctaid)\.([xyz])$|%(laneid|warpid|lanemask_\w+)$")
 
 
@@ -57,8 +59,7 @@ class Writer:
         self.program, self.kernel, self.block = program, program.kernel, block
         self.masked = masked
         self.lines: list[str] = []
-        self.names = {"np": np, "where": np.where, **arithmetic.NAMES, **conversions.NAMES,
-                      **movement.NAMES}  # fmt: skip
+        self.names = {"np": np, "where": np.where, **_NAMES}
         self.known: set[str] = set()  # registers that are Python variables by now
         self.changed: dict[str, None] = {}
         self.mask, self.act = ("m", "a") if masked else ("None", "None")

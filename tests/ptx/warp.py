@@ -111,7 +111,11 @@ def reduce(wave, name, value, members, mask, act, index):
 
 
 def load_matrices(wave, address, count, transposed, mask, act, index):
-    """ldmatrix: `count` registers of each lane; lane 8 m + r gives the address of row r of matrix m."""
+    """ldmatrix: `count` registers of each lane; lane 8 m + r tells where row r of matrix m is.
+
+    Rows that nothing wrote may be fetched: whole matrices are, where fewer rows are there too.
+    They come as NaN, which mma carries to the elements that depend on them, and to nothing else.
+    """
     warps = wave.whole_warps(mask, index)
     lanes = np.arange(wave.lanes).reshape(-1, 32)
     lanes = (lanes if warps is None else lanes[warps]).reshape(-1, 32)
@@ -138,7 +142,7 @@ def load_matrices(wave, address, count, transposed, mask, act, index):
 def _read(wave, memory, at, size, lanes, index):
     values, written = memory.load(at, size)
     if not written:
-        wave.refuse(memory, at, size, False, lanes, index)
+        wave.refuse(memory, at, size, False, lanes, index, poison=True)
     wave.note("shared", at, size, lanes, races.READ, index)
     return values
 

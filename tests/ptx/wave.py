@@ -54,28 +54,27 @@ class Wave:
     def load(self, space, address, size, count, act, index):
         """`count` unsigned arrays over all lanes; zeros where a lane is not active."""
         out = []
-        for space, act, at in self.places(space, address, size * count, act, index):
-            memory = self.memory[space]
+        for where, own, at in self.places(space, address, size * count, act, index):
+            memory = self.memory[where]
             for i in range(count):
                 values, written = memory.load(at + i * size if i else at, size)
                 if not written:
-                    self.refuse(memory, at + i * size, size, False, act, index)
-                values = self.whole(values, act)
+                    self.refuse(memory, at + i * size, size, False, own, index)
+                values = self.whole(values, own)
                 if i < len(out):
                     out[i] = out[i] | values  # another space's lanes
                 else:
                     out.append(values)
-            self.note(space, at, size * count, act, races.READ, index)
+            self.note(where, at, size * count, own, races.READ, index)
         return out or [np.zeros(1, UNSIGNED[size])] * count
 
     def store(self, space, address, size, values, act, index):
-        for space, act, at in self.places(space, address, size * len(values), act, index):
-            memory = self.memory[space]
+        for where, own, at in self.places(space, address, size * len(values), act, index):
+            memory = self.memory[where]
             for i, value in enumerate(values):
-                own = self.chosen(value, act)
-                if not memory.store(at + i * size, size, own):
-                    self.refuse(memory, at + i * size, size, True, act, index)
-            self.note(space, at, size * len(values), act, races.WRITE, index)
+                if not memory.store(at + i * size, size, self.chosen(value, own)):
+                    self.refuse(memory, at + i * size, size, True, own, index)
+            self.note(where, at, size * len(values), own, races.WRITE, index)
 
     def places(self, space, address, size, act, index):
         """(space, active lanes, offsets in its memory): one, or several for generic addresses."""
@@ -214,7 +213,7 @@ class Wave:
     def special(self, name, axis):
         """A special register, over all lanes."""
         if name in ("tid", "ntid", "ctaid", "nctaid"):
-            sizes = self.block_size if "tid" in name and "c" not in name else self.grid
+            sizes = self.block_size if name in ("tid", "ntid") else self.grid
             place = "xyz".index(axis)
             if name.startswith("n"):
                 return np.array([sizes[place]], np.uint32)
@@ -250,10 +249,13 @@ class Wave:
 
     # ---- faults
 
-    def refuse(self, memory, at, size, write, act, index):
-        lane, why = memory.why_not(at, size, write)
-        space = next(name for name, own in self.memory.items() if own is memory)
-        self.fault(index, lane if act is None else act[lane], f"{space} memory: {why}")
+    def refuse(self, memory, at, size, write, act, index, poison=False):
+        """A fault, unless there is none (Memory.why_not)."""
+        found = memory.why_not(at, size, write, poison)
+        if found:
+            space = next(name for name, own in self.memory.items() if own is memory)
+            lane = found[0] if act is None else act[found[0]]
+            self.fault(index, lane, f"{space} memory: {found[1]}")
 
     def fault(self, index, lane, what):
         instruction = self.kernel.instructions[index]
