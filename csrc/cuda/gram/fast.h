@@ -53,14 +53,14 @@ template <class Math, class Tiles> struct GramSplit {
 // All blocks of one shape: passes over K, a bounded number of blocks at a time.
 template <class Math, class Tiles, class Grid>
 void gram_blocks(Grid& grid, const Matrix<typename Math::T>& x, int copy, const float* shift,
-                 const float* rest, const GramPlan& plan, float* partials, double* packed) {
+                 const float* mean, const GramPlan& plan, float* partials, double* packed) {
   for (int64_t pass = 0; pass < plan.passes; ++pass) {
     for (int64_t first = 0; first < plan.blocks; first += plan.per_launch) {
       const int64_t count =
           plan.blocks - first < plan.per_launch ? plan.blocks - first : plan.per_launch;
-      grid.launch_warps(
-          count * plan.splits,
-          GramSplit<Math, Tiles>{x, {x, shift, rest}, plan, copy, pass, first, count, partials});
+      grid.launch_warps(count * plan.splits,
+                        GramSplit<Math, Tiles>{
+                            x, {x.columns, shift, mean}, plan, copy, pass, first, count, partials});
       grid.launch(
           count * FoldBlock<Tiles>::kBlocksPerTile,
           GramFold<Tiles>{x.rows, first, plan.splits * Tiles::kGroups, pass > 0, partials, packed});
@@ -99,17 +99,17 @@ void gram_fast(Grid& grid, const Matrix<typename Math::T>& x, int64_t num_sms, f
   using T = typename Math::T;
   const int64_t stages = ceil_div(x.columns, kStageColumns<T>);
   const int copy = copy_bytes(x);
-  const auto run = [&](auto tiles, const float* shift, const float* rest) {
+  const auto run = [&](auto tiles, const float* shift, const float* mean) {
     using Tiles = decltype(tiles);
     static_assert(Tiles::kBlocksEach * Tiles::kGroups * Tiles::kSize <= kPartialsPerSm);
     const GramPlan plan = plan_gram(x.rows, stages, Tiles::kCorner, num_sms * Tiles::kBlocksEach);
-    gram_blocks<Math, Tiles>(grid, x, copy, shift, rest, plan, partials, packed);
+    gram_blocks<Math, Tiles>(grid, x, copy, shift, mean, plan, partials, packed);
   };
   if (x.rows > kMostRows) {
-    float *shift = shifts, *rest = shifts + x.columns;
-    grid.launch(ceil_div(x.columns, ColumnShift<T>::kColumns), ColumnShift<T>{x, shift, rest});
-    run(GramTiles<kMostRows, false>{}, shift, rest);
-    run(GramTiles<kMostRows, true>{}, shift, rest);
+    float *shift = shifts, *mean = shifts + x.columns;
+    grid.launch(ceil_div(x.columns, ColumnShift<T>::kColumns), ColumnShift<T>{x, shift, mean});
+    run(GramTiles<kMostRows, false>{}, shift, mean);
+    run(GramTiles<kMostRows, true>{}, shift, mean);
   } else {
     with_tiles(x.rows, [&](auto tiles) { run(tiles, nullptr, nullptr); });
   }
