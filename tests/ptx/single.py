@@ -11,11 +11,11 @@ _TEXT = """
 .visible .entry test(.param .u64 in, .param .u64 out)
 {{
   .reg .pred %p<10>;
-  .reg .b16 %h<20>;
+  .reg .b16 %h<40>;
   .reg .b32 %r<40>;
-  .reg .b64 %rd<20>;
-  .reg .f32 %f<20>;
-  .reg .f64 %fd<20>;
+  .reg .b64 %rd<40>;
+  .reg .f32 %f<40>;
+  .reg .f64 %fd<40>;
   .shared .align 16 .b8 room[{shared}];
   mov.u32 %r0, %tid.x;
   ld.param.u64 %rd0, [in];
