@@ -8,6 +8,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -27,11 +28,14 @@ class Module:
     def __init__(self, ptx: str, root=None):
         self.files = text.files(ptx, root)
         self.entries = text.entries(ptx)
+        self.lines = text.lines(ptx)
         self._programs: dict[str, Program] = {}
 
     def program(self, name: str) -> Program:
         if name not in self._programs:
-            self._programs[name] = Program(text.parse(self.entries[name], self.files))
+            self._programs[name] = Program(
+                text.parse(self.entries[name], self.files, self.lines[name])
+            )
         return self._programs[name]
 
 
@@ -42,6 +46,7 @@ class Device:
         self.used = -self.base % GAP + GAP
         self.accesses: list[races.Access] = []
         self.launches: list[tuple[str, Launch]] = []
+        self.entered: dict[str, Counter] = {}  # kernel -> block of its program -> warps
 
     def buffer(self, size: int, state: int, offset: int = 0) -> int:
         """Address of `size` new bytes, `offset` bytes behind a multiple of GAP."""
@@ -84,7 +89,7 @@ class Device:
         launch = Launch(grid, block, program.kernel.static_shared + dynamic, parameters)
         self.launches.append((name, launch))
         self.accesses.clear()
-        run(program, self, launch)
+        run(program, self, launch, self.entered.setdefault(name, Counter()))
         found = races.find_race(self.accesses, self.memory.size, launch.threads)
         if found:
             (first, one), (second, other) = found

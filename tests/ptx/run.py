@@ -4,6 +4,7 @@ Where lanes take different ways, each way is run by itself up to the branch's im
 post-dominator, where they meet: a stack of (block, where to stop, mask), as on the GPU.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +34,11 @@ class Launch:
         return int(np.prod(self.grid))
 
 
-def run(program: Program, device, launch: Launch) -> None:
-    """All blocks of a launch; changes the device's memory."""
+def run(program: Program, device, launch: Launch, entered: Counter) -> None:
+    """All blocks of a launch; changes the device's memory.
+
+    entered: how many warps came to each block of the program, added to.
+    """
     if launch.threads % 32 or launch.threads > program.kernel.most_threads:
         raise Fault(f"{program.kernel.name}: {launch.threads} threads in a block")
     at_once = max(1, WAVE // launch.threads)
@@ -42,10 +46,10 @@ def run(program: Program, device, launch: Launch) -> None:
         for first in range(0, launch.blocks, at_once):
             blocks = min(at_once, launch.blocks - first)
             wave = Wave(program.kernel, device, launch, first, blocks)
-            _run_wave(program, wave)
+            _run_wave(program, wave, entered)
 
 
-def _run_wave(program: Program, wave: Wave) -> None:
+def _run_wave(program: Program, wave: Wave, entered: Counter) -> None:
     registers = [np.zeros(1, kind) for kind in program.kinds]
     last = len(program.blocks)
     stack = [(0, last, None)]
@@ -54,6 +58,7 @@ def _run_wave(program: Program, wave: Wave) -> None:
         while number not in (stop, last):
             block = program.blocks[number]
             act = None if mask is None else np.flatnonzero(mask)
+            entered[number] += wave.lanes // 32 if act is None else len(np.unique(act // 32))
             chosen = program.function(number, mask is not None)(wave, registers, mask, act)
             ways = _ways(block, chosen, mask, wave)
             if len(ways) == 1:

@@ -40,6 +40,7 @@ class Instruction:
     guard: tuple[str, bool] | None
     place: str
     text: str
+    line: int  # of the module's text
 
     @property
     def type(self) -> str:
@@ -76,6 +77,13 @@ def entries(text: str) -> dict[str, str]:
     return {name: f"{shared}\n{own}" for name, own in out.items()}
 
 
+def lines(text: str) -> dict[str, int]:
+    """The line at which each entry begins."""
+    return {
+        match["name"]: text.count("\n", 0, match.start()) + 1 for match in _ENTRY.finditer(text)
+    }
+
+
 def files(text: str, root: Path | None = None) -> dict[int, str]:
     """Source files by their numbers in .loc; those below `root` relative to it."""
     out = {}
@@ -86,8 +94,8 @@ def files(text: str, root: Path | None = None) -> dict[int, str]:
     return out
 
 
-def parse(entry: str, sources: dict[int, str]) -> Kernel:
-    """The kernel of one of `entries`."""
+def parse(entry: str, sources: dict[int, str], first_line: int = 1) -> Kernel:
+    """The kernel of one of `entries`; first_line: of the module's text, where it begins."""
     head = _ENTRY.search(entry)
     kernel = Kernel(head["name"])
     for declared in filter(None, (word.strip() for word in head["parameters"].split(","))):
@@ -100,7 +108,9 @@ def parse(entry: str, sources: dict[int, str]) -> Kernel:
     for match in re.finditer(r"\.maxntid\s+([\d, ]+)", body[:opening]):
         sizes = [int(size) for size in match[1].split(",")]
         kernel.most_threads = sizes[0] * sizes[1] * sizes[2] if len(sizes) == 3 else sizes[0]
-    _Body(kernel, sources).read(body[opening + 1 : _closing(body, opening)])
+    before = entry[head.start() : head.end() + opening + 1]
+    reader = _Body(kernel, sources, first_line + before.count("\n"))
+    reader.read(body[opening + 1 : _closing(body, opening)])
     return kernel
 
 
@@ -142,15 +152,16 @@ def _declare(kernel: Kernel, text: str) -> bool:
 class _Body:
     """Reads the statements of one entry. A scope's own registers get names of their own."""
 
-    def __init__(self, kernel: Kernel, sources: dict[int, str]):
-        self.kernel, self.sources = kernel, sources
+    def __init__(self, kernel: Kernel, sources: dict[int, str], line: int):
+        self.kernel, self.sources, self.line = kernel, sources, line
         self.scopes: list[dict[str, str]] = [{}]
         self.place = "?"
 
     def read(self, text: str) -> None:
         waiting = ""
-        for line in _COMMENT.sub("", text).splitlines():
-            line = line.strip()
+        lines = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text).splitlines()
+        for number, line in enumerate(map(str.strip, lines), self.line):
+            self.line = number
             if match := _LOC.match(line):
                 if int(match[2]):  # line 0: of no line
                     self.place = f"{self.sources.get(int(match[1]), '?')}:{match[2]}"
@@ -219,7 +230,7 @@ class _Body:
         operands = [self.operand(word.strip()) for word in _SPLIT.split(rest) if word.strip()]
         plain = " ".join(text.split())
         self.kernel.instructions.append(
-            Instruction(op.split("."), operands, guard, self.place, plain)
+            Instruction(op.split("."), operands, guard, self.place, plain, self.line)
         )
 
     def operand(self, text: str) -> str:
