@@ -2,7 +2,6 @@
 
 import importlib.machinery
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from nvcc import NO_NVCC, find_nvcc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,12 +74,5 @@ def ctest(host_build) -> str:
 
 @pytest.fixture(scope="session")
 def nvcc() -> str:
-    """CUDA_HOME's compiler, else PATH's, else the one that the PyPI package brings."""
-    homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if name in os.environ]
-    packaged = sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/cu*"), reverse=True)
-    folders = [str(Path(home) / "bin") for home in homes]
-    folders += [os.environ.get("PATH", ""), *(str(home / "bin") for home in packaged)]
-    found = shutil.which("nvcc", path=os.pathsep.join(folders))
-    if found is None:
-        pytest.skip("no nvcc in CUDA_HOME, PATH or this environment's packages")
-    return found
+    """The compiler of the CUDA kernels."""
+    return find_nvcc() or pytest.skip(NO_NVCC)
