@@ -132,7 +132,7 @@ def architectures(nvcc):
 def cpu_extension():
     return cpp_extension.CppExtension(
         "vitprobe._C",
-        sources("csrc/*.cpp", "csrc/cpu/*.cpp"),
+        sources("csrc/*.cpp", "csrc/cpu/**/*.cpp"),
         include_dirs=[str(ROOT / "csrc")],
         define_macros=[("TORCH_TARGET_VERSION", TORCH_FLOOR)],
         extra_compile_args={"cxx": CXX_FLAGS},
@@ -144,7 +144,7 @@ def cuda_extension(cuda):
     cpp_extension.CUDA_HOME = cuda["home"]  # torch takes the folder above the nvcc on the PATH
     extension = cpp_extension.CUDAExtension(
         "vitprobe._C_cuda",
-        sources("csrc/cuda/*.cpp", "csrc/cuda/*.cu", "csrc/kernels/*.cu"),
+        sources("csrc/cuda/**/*.cpp", "csrc/cuda/**/*.cu"),
         include_dirs=[str(ROOT / "csrc")],
         define_macros=[("TORCH_TARGET_VERSION", TORCH_FLOOR), ("USE_CUDA", None)],
         library_dirs=cuda["libraries"],

@@ -13,19 +13,18 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/attention.h"
-#include "kernels/attention_mma.h"
-#include "kernels/attention_class_row.h"
-#include "kernels/host_grid.h"
-#include "kernels/host_warps.h"
+#include "cuda/attention/class_row.h"
+#include "cuda/attention/fast.h"
+#include "cuda/attention/simple.h"
+#include "host/host_grid.h"
+#include "host/host_warps.h"
 
 namespace vitprobe::kernels {
 
 namespace py = pybind11;
 
 // Four numbers of dimensions as they lie; None: no bias.
-template <typename T>
-Heads<T> heads_of(const py::object& x) {
+template <typename T> Heads<T> heads_of(const py::object& x) {
   if (x.is_none()) return {nullptr, {0, 0, 0, 0}};
   const auto array = py::cast<py::array>(x);
   if (array.ndim() != 4 || array.itemsize() != sizeof(T)) {
@@ -38,8 +37,7 @@ Heads<T> heads_of(const py::object& x) {
   return heads;
 }
 
-template <typename T>
-py::array_t<T> unwritten(const std::vector<int64_t>& shape) {
+template <typename T> py::array_t<T> unwritten(const std::vector<int64_t>& shape) {
   py::array_t<T> out(shape);
   std::fill_n(out.mutable_data(), out.size(), std::numeric_limits<T>::quiet_NaN());
   return out;
@@ -52,12 +50,11 @@ struct AttentionInputs {
   AttentionShape shape;
 
   AttentionInputs(const py::array& q_, const py::array& k_, py::object bias_, double scale,
-                  std::pair<int64_t, int64_t> grid, int64_t prefix,
-                  std::pair<double, double> patch)
+                  std::pair<int64_t, int64_t> grid, int64_t prefix, std::pair<double, double> patch)
       : q(q_), k(k_), bias(std::move(bias_)) {
     if (q.ndim() != 4 || k.ndim() != 4) throw std::invalid_argument("q and k have 4 dimensions");
-    shape = {q.shape(0), q.shape(1),  k.shape(1), q.shape(2), q.shape(3),   grid.first,
-             grid.second, prefix, scale,      patch.first, patch.second};
+    shape = {q.shape(0),  q.shape(1), k.shape(1), q.shape(2),  q.shape(3),  grid.first,
+             grid.second, prefix,     scale,      patch.first, patch.second};
     if (prefix + shape.patches() != shape.tokens) throw std::invalid_argument("another grid");
   }
 };
@@ -111,14 +108,14 @@ void add_attention(py::module_& m) {
                     std::pair<int64_t, int64_t>, int64_t, std::pair<double, double>>(),
            py::arg("q"), py::arg("k"), py::arg("bias"), py::arg("scale"), py::arg("grid"),
            py::arg("prefix"), py::arg("patch"));
-  m.def("attention", [](const AttentionInputs& in, const std::string& type,
-                        const std::vector<int>& order) {
-    if (type == "f32") return run_attention<float>(in, order);
-    if (type == "f64") return run_attention<double>(in, order);
-    if (type == "bf16") return run_attention<BF16>(in, order);
-    if (type == "f16") return run_attention<F16>(in, order);
-    throw std::invalid_argument("no such type");
-  });
+  m.def("attention",
+        [](const AttentionInputs& in, const std::string& type, const std::vector<int>& order) {
+          if (type == "f32") return run_attention<float>(in, order);
+          if (type == "f64") return run_attention<double>(in, order);
+          if (type == "bf16") return run_attention<BF16>(in, order);
+          if (type == "f16") return run_attention<F16>(in, order);
+          throw std::invalid_argument("no such type");
+        });
   m.def("attention_fast", [](const AttentionInputs& in, const std::string& type,
                              const std::vector<int>& order, bool eager) {
     if (type == "bf16") return run_attention_fast<MathBF16>(in, order, eager);

@@ -12,8 +12,8 @@
 #include <tuple>
 #include <vector>
 
-#include "kernels/gram_group.h"
-#include "kernels/host_warps.h"
+#include "cuda/gram/group.h"
+#include "host/host_warps.h"
 
 namespace vitprobe::kernels {
 
@@ -21,15 +21,15 @@ namespace py = pybind11;
 
 // x's rows lie as in the numpy array. Workspace and result start as NaN.
 template <class Math>
-py::dict run_gram_fast(const Matrix<typename Math::T>& x, int64_t places,
+py::dict run_gram_fast(const Matrix<typename Math::T>& x, int64_t num_sms,
                        const std::vector<int>& order, bool eager) {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  std::vector<float> partials(places * kPlaceSize, static_cast<float>(kNaN));
+  std::vector<float> partials(num_sms * kPartialsPerSm, static_cast<float>(kNaN));
   std::vector<float> shifts(gram_shifts(x.rows, x.columns), static_cast<float>(kNaN));
   py::array_t<double> packed(packed_size(x.rows, true));
   std::fill_n(packed.mutable_data(), packed.size(), kNaN);
   HostWarpGrid grid{{order}, {eager}};
-  gram_fast<Math>(grid, x, places, partials.data(), shifts.data(), packed.mutable_data());
+  gram_fast<Math>(grid, x, num_sms, partials.data(), shifts.data(), packed.mutable_data());
   py::dict out;
   out["packed"] = packed;
   out["copy"] = copy_bytes(x);
@@ -41,17 +41,17 @@ py::dict run_gram_fast(const Matrix<typename Math::T>& x, int64_t places,
 
 // The centred vectors (sites, m) of one group, or of several if they do not fit one.
 template <class Math>
-py::dict run_centered_grams(const std::vector<Matrix<typename Math::T>>& sites, int64_t places,
+py::dict run_centered_grams(const std::vector<Matrix<typename Math::T>>& sites, int64_t num_sms,
                             bool biased, const std::vector<int>& order, bool eager) {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   const int64_t n = sites[0].rows, count = static_cast<int64_t>(sites.size());
-  const GroupWorkspace sizes = group_workspace(n, count, places);
+  const GroupWorkspace sizes = group_workspace(n, count, num_sms);
   std::vector<float> partials(sizes.partials, static_cast<float>(kNaN));
   std::vector<double> packed(sizes.packed, kNaN), sums(sizes.sums, kNaN);
   py::array_t<float> vectors({count, packed_size(n, biased)});
   std::fill_n(vectors.mutable_data(), vectors.size(), static_cast<float>(kNaN));
   HostWarpGrid grid{{order}, {eager}};
-  centered_grams<Math>(grid, sites.data(), count, places, biased, partials.data(), packed.data(),
+  centered_grams<Math>(grid, sites.data(), count, num_sms, biased, partials.data(), packed.data(),
                        sums.data(), vectors.mutable_data());
   py::dict out;
   out["vectors"] = vectors;
@@ -62,8 +62,7 @@ py::dict run_centered_grams(const std::vector<Matrix<typename Math::T>>& sites, 
 }
 
 // run(Math{}) with the mathematics of a name.
-template <class Run>
-py::dict with_math_named(const std::string& math, const Run& run) {
+template <class Run> py::dict with_math_named(const std::string& math, const Run& run) {
   if (math == "bf16") return run(MathBF16{});
   if (math == "f16") return run(MathF16{});
   if (math == "tf32") return run(MathTF32{});
@@ -71,27 +70,26 @@ py::dict with_math_named(const std::string& math, const Run& run) {
   throw std::invalid_argument("no such mathematics");
 }
 
-// Slices before each site and behind the last, of the group of the first sites of n rows.
+// Splits before each site and behind the last, of the group of the first sites of n rows.
 inline std::vector<int64_t> take_group_of(int64_t n, const std::vector<int64_t>& columns,
                                           int64_t blocks) {
   std::vector<Matrix<float>> sites;
   for (const int64_t p : columns) sites.push_back({nullptr, n, p, p});
-  const GroupSlices slices =
-      take_group(sites.data(), static_cast<int64_t>(sites.size()), blocks).slices;
-  for (int slice = 0; slice < slices.first[slices.sites]; ++slice) {
-    const int site = slices.site_of(slice);
-    if (slice < slices.first[site] || slice >= slices.first[site + 1]) {
+  const GroupSplits splits =
+      take_group(sites.data(), static_cast<int64_t>(sites.size()), blocks).splits;
+  for (int split = 0; split < splits.first[splits.sites]; ++split) {
+    const int site = splits.site_of(split);
+    if (split < splits.first[site] || split >= splits.first[site + 1]) {
       throw std::logic_error("site_of names another site");
     }
   }
-  return {slices.first, slices.first + slices.sites + 1};
+  return {splits.first, splits.first + splits.sites + 1};
 }
 
 using Cells = std::vector<std::pair<int, int>>;
 
 // map(lane, r) of all lanes, register after register.
-template <class Map>
-Cells cells_of(const Map& map, int registers) {
+template <class Map> Cells cells_of(const Map& map, int registers) {
   Cells all;
   for (int r = 0; r < registers; ++r) {
     for (int lane = 0; lane < kLanes; ++lane) {
@@ -103,34 +101,33 @@ Cells cells_of(const Map& map, int registers) {
 }
 
 // (row, column) of every value of every thread of a group.
-template <class Tiles>
-std::vector<std::pair<int64_t, int64_t>> elements_of() {
+template <class Tiles> std::vector<std::pair<int64_t, int64_t>> elements_of() {
   std::vector<std::pair<int64_t, int64_t>> all;
   for (int e = 0; e < Tiles::kSize; ++e) {
-    const Pair at = Tiles::element(e / Tiles::kThreadsEach, e % Tiles::kThreadsEach);
+    const Coordinate at = Tiles::element(e / Tiles::kThreadsEach, e % Tiles::kThreadsEach);
     all.emplace_back(at.row, at.col);
   }
   return all;
 }
 
-inline py::dict plan_gram_of(int64_t n, int64_t stages, bool corner, int64_t places) {
-  const GramPlan plan = plan_gram(n, stages, corner, places);
+inline py::dict plan_gram_of(int64_t n, int64_t stages, bool corner, int64_t num_sms) {
+  const GramPlan plan = plan_gram(n, stages, corner, num_sms);
   std::vector<std::tuple<int64_t, int64_t, int>> blocks;
   for (int64_t b = 0; b < plan.blocks; ++b) {
     const BlockRows rows = block_rows(n, corner, b);
     blocks.emplace_back(rows.first, rows.second, rows.count);
   }
-  std::vector<std::pair<int64_t, int64_t>> slices;
+  std::vector<std::pair<int64_t, int64_t>> splits;
   for (int64_t pass = 0; pass < plan.passes; ++pass) {
-    for (int64_t slice = 0; slice < plan.slices; ++slice) {
-      const Range range = slice_stages(plan, pass, slice);
-      slices.emplace_back(range.begin, range.end);
+    for (int64_t split = 0; split < plan.splits; ++split) {
+      const Range range = split_stages(plan, pass, split);
+      splits.emplace_back(range.begin, range.end);
     }
   }
   py::dict out;
   out["blocks"] = blocks;
-  out["slices"] = slices;
-  out["at_once"] = plan.chunk * plan.slices;
+  out["splits"] = splits;
+  out["at_once"] = plan.per_launch * plan.splits;
   return out;
 }
 
@@ -140,8 +137,8 @@ inline void add_gram_fast(py::module_& m) {
   m.attr("GROUP_SITES") = kGroupSites;
   m.attr("WAVES") = kWaves;
   m.def("take_group", &take_group_of);
-  m.def("group_partials", [](int64_t n, int64_t count, int64_t places) {
-    return group_workspace(n, count, places).partials;
+  m.def("group_partials", [](int64_t n, int64_t count, int64_t num_sms) {
+    return group_workspace(n, count, num_sms).partials;
   });
   m.def("a_cells", [] { return cells_of(a_cell, 4); });
   m.def("b_cells", [] { return cells_of(b_cell, 2); });
@@ -170,10 +167,10 @@ inline void add_gram_fast(py::module_& m) {
   });
   m.def("plan_gram", &plan_gram_of);
   m.def("shared_bytes", [] {
-    return std::vector<size_t>{sizeof(GramSlice<MathBF16, GramTiles<64, false>>::Shared),
-                               sizeof(GramSlice<MathBF16, GramTiles<128, false>>::Shared),
-                               sizeof(GramSlice<MathBF16, GramTiles<256, false>>::Shared),
-                               sizeof(GramSlice<Math3xTF32, GramTiles<256, true>>::Shared)};
+    return std::vector<size_t>{sizeof(GramSplit<MathBF16, GramTiles<64, false>>::Shared),
+                               sizeof(GramSplit<MathBF16, GramTiles<128, false>>::Shared),
+                               sizeof(GramSplit<MathBF16, GramTiles<256, false>>::Shared),
+                               sizeof(GramSplit<Math3xTF32, GramTiles<256, true>>::Shared)};
   });
 }
 

@@ -11,19 +11,19 @@
 #include <string>
 #include <vector>
 
+#include "common/packed.h"
+#include "common/split.h"
+#include "common/tiles.h"
+#include "common/widen.h"
+#include "cuda/gram/center.h"
+#include "cuda/gram/simple.h"
+#include "cuda/hsic/fast.h"
+#include "cuda/hsic/simple.h"
+#include "cuda/hsic/split.h"
+#include "cuda/product.h"
 #include "host/attention.h"
 #include "host/gram_fast.h"
-#include "kernels/center.h"
-#include "kernels/gram.h"
-#include "kernels/host_grid.h"
-#include "kernels/hsic.h"
-#include "kernels/hsic_fast.h"
-#include "kernels/packed.h"
-#include "kernels/product.h"
-#include "kernels/slices.h"
-#include "kernels/split.h"
-#include "kernels/tiles.h"
-#include "kernels/widen.h"
+#include "host/host_grid.h"
 
 namespace py = pybind11;
 using namespace vitprobe;
@@ -32,12 +32,11 @@ using namespace vitprobe::kernels;
 using Order = std::vector<int>;  // in which the threads of a block run between two barriers
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-static std::pair<int64_t, int64_t> tuple(Pair pair) { return {pair.row, pair.col}; }
+static std::pair<int64_t, int64_t> tuple(Coordinate pair) { return {pair.row, pair.col}; }
 static std::pair<int64_t, int64_t> tuple(Range range) { return {range.begin, range.end}; }
 
 // A numpy matrix as it lies: rows of neighbouring elements, any distance between rows.
-template <typename T>
-static Matrix<T> matrix(const py::array& x) {
+template <typename T> static Matrix<T> matrix(const py::array& x) {
   constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
   if (x.ndim() != 2 || x.itemsize() != size || x.strides(1) != size) {
     throw std::invalid_argument("expected a matrix with dense rows of this element type");
@@ -46,8 +45,7 @@ static Matrix<T> matrix(const py::array& x) {
 }
 
 // A new vector in which no element may stay as it is.
-template <typename T>
-static py::array_t<T> poisoned(int64_t size) {
+template <typename T> static py::array_t<T> poisoned(int64_t size) {
   py::array_t<T> out(size);
   std::fill_n(out.mutable_data(), size, static_cast<T>(kNaN));
   return out;
@@ -65,8 +63,8 @@ static py::array run_gram(const py::array& array, const Order& order, int64_t li
   return out;
 }
 
-static py::array gram_of(const py::array& x, const std::string& type, bool wide,
-                         const Order& order, int64_t limit) {
+static py::array gram_of(const py::array& x, const std::string& type, bool wide, const Order& order,
+                         int64_t limit) {
   const auto run = [&](auto element) {
     using T = decltype(element);
     return wide ? run_gram<T, double>(x, order, limit) : run_gram<T, float>(x, order, limit);
@@ -115,8 +113,8 @@ static void run_hsic_accumulate_fast(py::array_t<double>& acc, const py::array& 
   const Matrix<float> left = matrix<float>(a), right = matrix<float>(b);
   if (left.columns != right.columns) throw std::invalid_argument("shapes do not match");
   const Accumulator into = accumulator(acc, left.rows, right.rows);
-  const SlicePlan plan = plan_slices(left.rows, right.rows, left.columns, same, limit);
-  if (plan.chunk < 1) throw std::invalid_argument("too many slices for the workspace");
+  const SplitPlan plan = plan_splits(left.rows, right.rows, left.columns, same, limit);
+  if (plan.per_launch < 1) throw std::invalid_argument("too many splits for the workspace");
   const std::unique_ptr<Quad[]> partials(new Quad[plan.partials() / 4]);  // aligned
   float* floats = partials[0].at;
   std::fill_n(floats, plan.partials(), static_cast<float>(kNaN));
@@ -124,15 +122,15 @@ static void run_hsic_accumulate_fast(py::array_t<double>& acc, const py::array& 
   hsic_accumulate_fast(grid, left, right, plan, floats, into);
 }
 
-static py::dict slices_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
-  const SlicePlan plan = plan_slices(rows, columns, k, lower, limit);
+static py::dict splits_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
+  const SplitPlan plan = plan_splits(rows, columns, k, lower, limit);
   std::vector<std::pair<int64_t, int64_t>> tiles;
   for (int64_t i = 0; i < plan.tiles; ++i) tiles.push_back(tuple(plan.tile(i)));
   py::dict out;
   out["tiles"] = tiles;
   out["length"] = plan.length;
-  out["slices"] = plan.slices;
-  out["chunk"] = plan.chunk;
+  out["splits"] = plan.splits;
+  out["per_launch"] = plan.per_launch;
   out["partials"] = plan.partials();
   return out;
 }
@@ -145,43 +143,43 @@ static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower, in
   out["tiles"] = tiles;
   out["runs"] = plan.runs;
   out["shares"] = plan.shares;
-  out["chunk"] = plan.chunk;
+  out["per_launch"] = plan.per_launch;
   out["partials"] = plan.partials();
   return out;
 }
 
-template <typename T>
-static py::array_t<float> widen_all(const py::array_t<uint16_t>& bits) {
+template <typename T> static py::array_t<float> widen_all(const py::array_t<uint16_t>& bits) {
   py::array_t<float> out(bits.size());
   for (py::ssize_t i = 0; i < bits.size(); ++i) out.mutable_at(i) = widen(T{bits.at(i)});
   return out;
 }
 
-static void add_slices(py::module_& m) {
-  m.attr("SLICE_TILE") = kSliceTile;
-  m.attr("SLICE_STEP") = kSliceStep;
-  m.attr("SLICE_FETCHES") = kFetches;
-  m.def("slice_quad", &slice_quad);
-  m.def("slice_fetch", [](int thread, int i) {
-    const SlicePlace place = slice_fetch(thread, i);
+static void add_splits(py::module_& m) {
+  m.attr("SPLIT_TILE") = kSplitTile;
+  m.attr("SPLIT_STEP") = kSplitStep;
+  m.attr("SPLIT_FETCHES") = kFetches;
+  m.def("split_quad", &split_quad);
+  m.def("split_fetch", [](int thread, int i) {
+    const SplitPlace place = split_fetch(thread, i);
     return std::pair{place.row, place.k};
   });
-  m.def("plan_slices", &slices_of, py::arg("rows"), py::arg("columns"), py::arg("k"),
-        py::arg("lower"), py::arg("limit") = kSlicePartials);
+  m.def("plan_splits", &splits_of, py::arg("rows"), py::arg("columns"), py::arg("k"),
+        py::arg("lower"), py::arg("limit") = kSplitPartials);
   m.def("hsic_accumulate_fast", &run_hsic_accumulate_fast, py::arg("acc"), py::arg("a"),
-        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kSlicePartials);
+        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kSplitPartials);
 }
 
 PYBIND11_MODULE(vitprobe_host, m) {
-  add_slices(m);
+  add_splits(m);
   m.attr("TILE") = kTile;
   m.attr("RUN") = kRun;
   m.attr("THREADS") = kThreads;
 
   m.def("packed_size", &packed_size);
   m.def("packed_index", &packed_index);
-  m.def("packed_pair", [](int64_t k, bool diagonal) { return tuple(packed_pair(k, diagonal)); });
-  m.def("run_count", &run_count);
+  m.def("packed_coordinate",
+        [](int64_t k, bool diagonal) { return tuple(packed_coordinate(k, diagonal)); });
+  m.def("ceil_div", &ceil_div);
   m.def("run_range", [](int64_t k, int64_t run, int64_t i) { return tuple(run_range(k, run, i)); });
   m.def("share_range", [](int64_t count, int64_t shares, int64_t i) {
     return tuple(share_range(count, shares, i));
@@ -204,20 +202,20 @@ PYBIND11_MODULE(vitprobe_host, m) {
   m.def("hsic_accumulate_f64", &run_hsic_accumulate<double>, py::arg("acc"), py::arg("a"),
         py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kPartials);
 
-  m.def("gram_fast", [](const py::array& x, const std::string& math, int64_t places,
+  m.def("gram_fast", [](const py::array& x, const std::string& math, int64_t num_sms,
                         const Order& order, bool eager) {
     return with_math_named(math, [&](auto chosen) {
       using Math = decltype(chosen);
-      return run_gram_fast<Math>(matrix<typename Math::T>(x), places, order, eager);
+      return run_gram_fast<Math>(matrix<typename Math::T>(x), num_sms, order, eager);
     });
   });
   m.def("centered_grams", [](const std::vector<py::array>& xs, const std::string& math,
-                             int64_t places, bool biased, const Order& order, bool eager) {
+                             int64_t num_sms, bool biased, const Order& order, bool eager) {
     return with_math_named(math, [&](auto chosen) {
       using Math = decltype(chosen);
       std::vector<Matrix<typename Math::T>> sites;
       for (const py::array& x : xs) sites.push_back(matrix<typename Math::T>(x));
-      return run_centered_grams<Math>(sites, places, biased, order, eager);
+      return run_centered_grams<Math>(sites, num_sms, biased, order, eager);
     });
   });
   add_attention(m);

@@ -10,16 +10,16 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/attention.h"
-#include "kernels/attention_mma.h"
-#include "kernels/attention_class_row.h"
-#include "kernels/center.h"
-#include "kernels/gram.h"
-#include "kernels/gram_group.h"
-#include "kernels/host_grid.h"
-#include "kernels/host_warps.h"
-#include "kernels/hsic.h"
-#include "kernels/hsic_fast.h"
+#include "cuda/attention/simple.h"
+#include "cuda/attention/fast.h"
+#include "cuda/attention/class_row.h"
+#include "cuda/gram/center.h"
+#include "cuda/gram/simple.h"
+#include "cuda/gram/group.h"
+#include "host/host_grid.h"
+#include "host/host_warps.h"
+#include "cuda/hsic/simple.h"
+#include "cuda/hsic/fast.h"
 
 using namespace vitprobe;
 using namespace vitprobe::kernels;
@@ -90,7 +90,8 @@ static void test_gram(int64_t n, int64_t p, int64_t gap) {
   }
 }
 
-// The fast kernel on numbers that its sums hold exactly; x starts `offset` elements into its buffer.
+// The fast kernel on numbers that its sums hold exactly; x starts `offset` elements into its
+// buffer.
 template <class Math>
 static void test_gram_fast(int64_t n, int64_t p, int64_t gap, int64_t offset, bool eager) {
   using T = typename Math::T;
@@ -100,12 +101,12 @@ static void test_gram_fast(int64_t n, int64_t p, int64_t gap, int64_t offset, bo
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t c = 0; c < p; ++c) x[offset + i * stride + c] = narrow(value(i, c), T{});
   }
-  const int64_t places = 3;
-  auto partials = buffer<float>(places * kPlaceSize);
+  const int64_t num_sms = 3;
+  auto partials = buffer<float>(num_sms * kPartialsPerSm);
   auto shifts = buffer<float>(gram_shifts(n, p));
   auto packed = buffer<double>(packed_size(n, true));
   HostWarpGrid grid{{forward_grid().order}, {eager}};
-  gram_fast<Math>(grid, Matrix<T>{x.get() + offset, n, p, stride}, places, partials.get(),
+  gram_fast<Math>(grid, Matrix<T>{x.get() + offset, n, p, stride}, num_sms, partials.get(),
                   shifts.get(), packed.get());
 
   // Differences of rows keep neither shift nor rest.
@@ -121,9 +122,9 @@ static void test_gram_fast(int64_t n, int64_t p, int64_t gap, int64_t offset, bo
   }
 }
 
-// Several sites at once, on numbers that the sums hold exactly; every one ends where its buffer does.
-template <class Math>
-static void test_centered_grams(int64_t n, bool eager) {
+// Several sites at once, on numbers that the sums hold exactly; every one ends where its buffer
+// does.
+template <class Math> static void test_centered_grams(int64_t n, bool eager) {
   using T = typename Math::T;
   std::vector<std::unique_ptr<T[]>> data;
   std::vector<Matrix<T>> sites;
@@ -134,13 +135,13 @@ static void test_centered_grams(int64_t n, bool eager) {
     }
     sites.push_back({data.back().get(), n, p, p});
   }
-  const int64_t places = 2, count = static_cast<int64_t>(sites.size());
-  const GroupWorkspace sizes = group_workspace(n, count, places);
+  const int64_t num_sms = 2, count = static_cast<int64_t>(sites.size());
+  const GroupWorkspace sizes = group_workspace(n, count, num_sms);
   auto partials = buffer<float>(sizes.partials);
   auto packed = buffer<double>(sizes.packed), sums = buffer<double>(sizes.sums);
   auto out = buffer<float>(count * packed_size(n, true));
   HostWarpGrid grid{{forward_grid().order}, {eager}};
-  centered_grams<Math>(grid, sites.data(), count, places, true, partials.get(), packed.get(),
+  centered_grams<Math>(grid, sites.data(), count, num_sms, true, partials.get(), packed.get(),
                        sums.get(), out.get());
   for (int64_t s = 0; s < count; ++s) {  // the trace is the sum of squares about the mean
     const int64_t p = sites[s].columns;
@@ -186,7 +187,7 @@ static void test_hsic_fast(int64_t la, int64_t lb, int64_t m, int64_t gap, bool 
   std::fill_n(acc.get(), la * lb, 3.0);
   const Matrix<float> left{a.get(), la, m, stride};
   const Matrix<float> right = same ? left : Matrix<float>{b.get(), lb, m, stride};
-  const SlicePlan plan = plan_slices(la, lb, m, same);
+  const SplitPlan plan = plan_splits(la, lb, m, same);
   auto partials = std::make_unique<Quad[]>(plan.partials() / 4);
   HostGrid grid = forward_grid();
   hsic_accumulate_fast(grid, left, right, plan, partials[0].at,

@@ -16,9 +16,9 @@ EXAMPLES = st.one_of(st.integers(4, 70), st.integers(4, 300))
 FEATURES = st.one_of(st.integers(1, 80), st.integers(100, 700))
 
 
-def run(host, x, math, places=3, order=None, eager=False):
+def run(host, x, math, num_sms=3, order=None, eager=False):
     """The Gram matrix (n, n), not yet centred, and what the host counted."""
-    counted = host.gram_fast(x, math, places, order or orders(host)[0], eager)
+    counted = host.gram_fast(x, math, num_sms, order or orders(host)[0], eager)
     assert counted["conflicts"] == 0 and counted["misaligned"] == 0 and counted["loads"] > 0
     n = len(x)
     rows, columns = np.tril_indices(n)
@@ -41,16 +41,16 @@ def errors(gram, values):
     p=FEATURES,
     gap=st.integers(0, 9),
     math=st.sampled_from(list(MATHS)),
-    places=st.integers(1, 20),
+    num_sms=st.integers(1, 20),
     ratio=st.sampled_from([0.0, 1.0, 2.0, 6.0]),
     eager=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_every_shape_alignment_and_number_of_multiprocessors(
-    host, n, p, gap, math, places, ratio, eager, seed
+    host, n, p, gap, math, num_sms, ratio, eager, seed
 ):
     array, values = stored(activations(n, p, seed, ratio, gap), MATHS[math])
-    gram, _ = run(host, array, math, places, eager=eager)
+    gram, _ = run(host, array, math, num_sms, eager=eager)
     limit = 2e-3 if math == "tf32" else 1e-5 if math == "f16" and ratio > 1 else 2e-6
     expected = centred64(gram64(values), True)
     assert relative_error(centred64(gram, True), expected) < limit
@@ -144,8 +144,8 @@ def test_several_passes_over_k(host):
     """More stages than the blocks of one launch may sum in fp32."""
     p = 2 * host.RUN_STAGES * 32 + 40
     array, values = stored(activations(12, p, 3), "f32")
-    assert len(host.plan_gram(12, -(-p // 32), False, 2)["slices"]) == 4
-    mine, single = errors(run(host, array, "f32", places=1)[0], values)
+    assert len(host.plan_gram(12, -(-p // 32), False, 2)["splits"]) == 4
+    mine, single = errors(run(host, array, "f32", num_sms=1)[0], values)
     assert mine <= 2 * single
 
 

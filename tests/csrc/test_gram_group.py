@@ -12,9 +12,9 @@ EXAMPLES = st.one_of(st.integers(4, 70), st.integers(4, 256))
 FEATURES = st.one_of(st.integers(1, 80), st.integers(100, 700))
 
 
-def run(host, arrays, math, places=3, biased=False, order=None, eager=False):
+def run(host, arrays, math, num_sms=3, biased=False, order=None, eager=False):
     """The vectors (sites, m), and how many launches they took."""
-    done = host.centered_grams(arrays, math, places, biased, order or orders(host)[0], eager)
+    done = host.centered_grams(arrays, math, num_sms, biased, order or orders(host)[0], eager)
     assert done["conflicts"] == 0 and done["misaligned"] == 0
     return done["vectors"], done["launches"]
 
@@ -42,14 +42,14 @@ def sites_of(n, features, kind, seed, ratio=1.0):
     n=EXAMPLES,
     features=st.lists(FEATURES, min_size=1, max_size=7),
     math=st.sampled_from(list(MATHS)),
-    places=st.integers(1, 20),
+    num_sms=st.integers(1, 20),
     biased=st.booleans(),
     eager=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_every_site_has_its_own_vector(host, n, features, math, places, biased, eager, seed):
+def test_every_site_has_its_own_vector(host, n, features, math, num_sms, biased, eager, seed):
     arrays, values = sites_of(n, features, MATHS[math], seed)
-    vectors, launches = run(host, arrays, math, places, biased, eager=eager)
+    vectors, launches = run(host, arrays, math, num_sms, biased, eager=eager)
     assert launches == 4  # whatever the number of sites
     for vector, exact in zip(vectors, values, strict=True):
         expect_vector(vector, exact, biased, 2e-3 if math == "tf32" else 2e-6)
@@ -61,22 +61,22 @@ def test_every_site_has_its_own_vector(host, n, features, math, places, biased, 
     features=st.lists(st.integers(1, 10**6), min_size=2, max_size=300),
     blocks=st.integers(1, 300),
 )
-def test_slices_of_a_group(host, n, features, blocks):
-    """As many sites as a launch takes; slices that no fp32 sum is too long for, few enough to fit
-    the workspace. (`take_group` checks that each slice finds its site.)"""
+def test_splits_of_a_group(host, n, features, blocks):
+    """As many sites as a launch takes; splits that no fp32 sum is too long for, few enough to fit
+    the workspace. (`take_group` checks that each split finds its site.)"""
     first = host.take_group(n, features, blocks)
-    slices, stages = np.diff(first), -(-np.array(features) // 32)
-    count = len(slices)
+    splits, stages = np.diff(first), -(-np.array(features) // 32)
+    count = len(splits)
     assert 1 <= count <= min(len(features), host.GROUP_SITES) and first[0] == 0
-    assert (slices >= 1).all() and (slices <= stages[:count]).all()
-    assert (-(-stages[:count] // slices) <= host.RUN_STAGES).all()
+    assert (splits >= 1).all() and (splits <= stages[:count]).all()
+    assert (-(-stages[:count] // splits) <= host.RUN_STAGES).all()
     if count > 1:
         assert first[-1] <= count + host.WAVES * blocks
     if count < min(len(features), host.GROUP_SITES):
         assert stages[: count + 1].sum() > host.WAVES * blocks * host.RUN_STAGES
-    # No slice is much longer than an even share of the work.
+    # No split is much longer than an even share of the work.
     share = -(-stages[:count].sum() // (host.WAVES * blocks))
-    longest = -(-stages[:count] // slices).max()
+    longest = -(-stages[:count] // splits).max()
     assert longest <= max(share, 2) or count == 1
 
 
@@ -92,7 +92,7 @@ def test_more_sites_than_one_launch_takes(host):
 def test_a_site_too_large_for_company_goes_alone(host):
     large = 2 * host.WAVES * 2 * host.RUN_STAGES * 32  # on one place of two blocks
     arrays, values = sites_of(8, [40, large, 50], "f32", 0)
-    vectors, launches = run(host, arrays, "f32", places=1)
+    vectors, launches = run(host, arrays, "f32", num_sms=1)
     assert launches > 8
     for vector, exact in zip(vectors, values, strict=True):
         expect_vector(vector, exact)

@@ -115,53 +115,53 @@ def test_non_finite_input_reaches_its_row_and_column_only(host, bad):
 )
 def test_plan_covers_the_result_in_bounded_workspace(host, rows, columns, k, lower):
     columns = rows if lower else columns
-    plan = host.plan_slices(rows, columns, k, lower)
-    across, down = (math.ceil(size / host.SLICE_TILE) for size in (columns, rows))
+    plan = host.plan_splits(rows, columns, k, lower)
+    across, down = (math.ceil(size / host.SPLIT_TILE) for size in (columns, rows))
     wanted = [(i, j) for i in range(down) for j in range(i + 1 if lower else across)]
     assert plan["tiles"] == wanted
-    assert plan["length"] <= 1024 and plan["length"] % host.SLICE_STEP == 0
-    assert plan["slices"] == math.ceil(k / plan["length"])
-    assert 0 <= plan["chunk"] <= len(wanted)
-    assert (plan["chunk"] == 0) == (plan["slices"] > 512)  # else the simple kernel runs
-    assert plan["partials"] == plan["chunk"] * plan["slices"] * host.SLICE_TILE**2
+    assert plan["length"] <= 1024 and plan["length"] % host.SPLIT_STEP == 0
+    assert plan["splits"] == math.ceil(k / plan["length"])
+    assert 0 <= plan["per_launch"] <= len(wanted)
+    assert (plan["per_launch"] == 0) == (plan["splits"] > 512)  # else the simple kernel runs
+    assert plan["partials"] == plan["per_launch"] * plan["splits"] * host.SPLIT_TILE**2
     assert plan["partials"] * 4 <= 32 * 2**20
-    if lower:  # the same slices as of two matrices: the same bits
-        assert plan["length"] == host.plan_slices(rows, columns, k, False)["length"]
+    if lower:  # the same splits as of two matrices: the same bits
+        assert plan["length"] == host.plan_splits(rows, columns, k, False)["length"]
 
 
 @pytest.mark.parametrize(("la", "lb"), [(330, 330), (67, 263), (1000, 1000), (1, 1)])
 @pytest.mark.parametrize("n", [128, 256])
 def test_there_are_blocks_for_every_multiprocessor(host, la, lb, n):
-    plan = host.plan_slices(la, lb, n * (n - 1) // 2, la == lb)
+    plan = host.plan_splits(la, lb, n * (n - 1) // 2, la == lb)
     shortest = plan["length"] == 128
-    assert shortest or plan["chunk"] * plan["slices"] >= 200
+    assert shortest or plan["per_launch"] * plan["splits"] >= 200
 
 
 def test_one_buffer_is_fetched_once_and_stored_once(host):
-    threads, fetches = range(host.THREADS), range(host.SLICE_FETCHES)
-    places = [host.slice_fetch(thread, i) for i in fetches for thread in threads]
-    quads = {(row, k) for row in range(host.SLICE_TILE) for k in range(0, host.SLICE_STEP, 4)}
+    threads, fetches = range(host.THREADS), range(host.SPLIT_FETCHES)
+    places = [host.split_fetch(thread, i) for i in fetches for thread in threads]
+    quads = {(row, k) for row in range(host.SPLIT_TILE) for k in range(0, host.SPLIT_STEP, 4)}
     assert len(places) == len(quads) and set(places) == quads
-    for k in range(host.SLICE_STEP):
-        stored = {host.slice_quad(k, row) for row in range(0, host.SLICE_TILE, 4)}
-        assert stored == set(range(host.SLICE_TILE // 4))
+    for k in range(host.SPLIT_STEP):
+        stored = {host.split_quad(k, row) for row in range(0, host.SPLIT_TILE, 4)}
+        assert stored == set(range(host.SPLIT_TILE // 4))
 
 
 def word(host, k, row):
-    return (k * host.SLICE_TILE // 4 + host.slice_quad(k, row)) * 4 + row % 4
+    return (k * host.SPLIT_TILE // 4 + host.split_quad(k, row)) * 4 + row % 4
 
 
 def test_no_bank_conflicts(host):
     """32 banks of 4 bytes; 16-byte reads go a quarter of a warp at a time."""
     for warp in range(0, host.THREADS, 32):
-        for i in range(host.SLICE_FETCHES):
+        for i in range(host.SPLIT_FETCHES):
             for e in range(4):
-                places = [host.slice_fetch(thread, i) for thread in range(warp, warp + 32)]
+                places = [host.split_fetch(thread, i) for thread in range(warp, warp + 32)]
                 banks = {word(host, k + e, row) % 32 for row, k in places}
                 assert len(banks) == 32
         for first in range(warp, warp + 32, 8):
             for half in (0, 64):
-                for k in range(host.SLICE_STEP):
+                for k in range(host.SPLIT_STEP):
                     for side in (lambda t: t // 16, lambda t: t % 16):
                         rows = {4 * side(thread) + half for thread in range(first, first + 8)}
                         starts = {word(host, k, row) for row in rows}  # one word is broadcast

@@ -156,7 +156,7 @@ def test_more_tiles_than_the_workspace_holds(host):
     rows = 3000
     x = activations(rows, 3, seed=2)
     plan = host.plan_product(rows, rows, 3, True)
-    assert plan["chunk"] < len(plan["tiles"])  # several launches
+    assert plan["per_launch"] < len(plan["tiles"])  # several launches
     out = host.gram(x, "f32", True, orders(host)[0])
     assert relative_error(out, packed(gram64(x.astype(np.float64)), True)) < 1e-6
 

@@ -82,15 +82,15 @@ def test_a_block_covers_its_elements_once(host, rows, corner):
         assert all(column < rows for _, column in elements)
 
 
-@given(n=st.integers(4, 1300), places=st.integers(1, 300))
-def test_blocks_cover_the_lower_triangle_once(host, n, places):
+@given(n=st.integers(4, 1300), num_sms=st.integers(1, 300))
+def test_blocks_cover_the_lower_triangle_once(host, n, num_sms):
     covered = np.zeros((-(-n // 128), -(-n // 128)), dtype=int)  # panels of 128
-    for first, second, count in host.plan_gram(n, 10, False, places)["blocks"]:
+    for first, second, count in host.plan_gram(n, 10, False, num_sms)["blocks"]:
         assert second == first + 128 and count == min(256, n - first)
         a = first // 128
         for i in range(a, min(a + 2, len(covered))):
             covered[i, a : i + 1] += 1
-    for first, second, count in host.plan_gram(n, 10, True, places)["blocks"]:
+    for first, second, count in host.plan_gram(n, 10, True, num_sms)["blocks"]:
         assert first < second and count == max(128, min(256, 128 + n - second))
         if second < n:
             covered[second // 128, first // 128] += 1
@@ -101,18 +101,18 @@ def test_blocks_cover_the_lower_triangle_once(host, n, places):
     n=st.integers(4, 3000),
     stages=st.integers(1, 300_000),
     corner=st.booleans(),
-    places=st.integers(1, 300),
+    num_sms=st.integers(1, 300),
 )
-def test_slices_cover_k_once_and_are_short(host, n, stages, corner, places):
-    plan = host.plan_gram(n, stages, corner, places)
+def test_splits_cover_k_once_and_are_short(host, n, stages, corner, num_sms):
+    plan = host.plan_gram(n, stages, corner, num_sms)
     if not plan["blocks"]:
         assert corner and n <= 256
         return
-    begins = [begin for begin, _ in plan["slices"]]
-    ends = [end for _, end in plan["slices"]]
+    begins = [begin for begin, _ in plan["splits"]]
+    ends = [end for _, end in plan["splits"]]
     assert begins == [0, *ends[:-1]] and ends[-1] == stages
-    assert max(end - begin for begin, end in plan["slices"]) <= host.RUN_STAGES
-    assert plan["at_once"] <= max(places, 1)
+    assert max(end - begin for begin, end in plan["splits"]) <= host.RUN_STAGES
+    assert plan["at_once"] <= max(num_sms, 1)
 
 
 def test_shared_memory_fits_every_gpu(host):

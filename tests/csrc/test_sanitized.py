@@ -20,7 +20,8 @@ def run_sanitized(tmp_path):
         pytest.skip("no g++, by which the kernels are built for several instruction sets")
 
     def run(csrc: Path) -> subprocess.CompletedProcess:
-        kernels = sorted([*csrc.glob("cpu/panels_*.cpp"), *csrc.glob("cpu/attention_*.cpp")])
+        sets = ("base", "avx2", "avx512")
+        kernels = [csrc / "cpu" / op / f"{s}.cpp" for op in ("product", "attention") for s in sets]
         assert len(kernels) == 6
         sources = [PROGRAM / "cpu_kernels.cpp", *kernels]
         folders = (f"-I{PROGRAM}", f"-I{csrc}")
@@ -42,7 +43,7 @@ def test_no_element_too_far_and_no_undefined_behaviour(run_sanitized):
 @pytest.mark.slow
 def test_a_vector_read_past_the_end_is_found(run_sanitized, tmp_path):
     shutil.copytree(CSRC, tmp_path / "csrc")
-    header = tmp_path / "csrc" / "kernels" / "vectors.h"
+    header = tmp_path / "csrc" / "cpu" / "vector" / "vectors.h"
     rest = "\n  return load(buffer)"
     right, wrong = f"count * sizeof(In));{rest}", f"sizeof buffer);{rest}"
     text = header.read_text()

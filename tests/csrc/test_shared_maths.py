@@ -18,12 +18,12 @@ def test_packed_triangle_is_covered_once_in_row_order(host, n, diagonal):
     pairs = [(i, j) for i in range(n) for j in range(i + 1 if diagonal else i)]
     assert host.packed_size(n, diagonal) == len(pairs)
     assert [host.packed_index(i, j, diagonal) for i, j in pairs] == list(range(len(pairs)))
-    assert [host.packed_pair(k, diagonal) for k in range(len(pairs))] == pairs
+    assert [host.packed_coordinate(k, diagonal) for k in range(len(pairs))] == pairs
 
 
 @given(k=st.one_of(HUGE, NEAR_POWERS), diagonal=st.booleans())
 def test_packed_pair_is_the_exact_inverse_far_out(host, k, diagonal):
-    row, column = host.packed_pair(k, diagonal)
+    row, column = host.packed_coordinate(k, diagonal)
     assert 0 <= column <= (row if diagonal else row - 1)
     rows = row if diagonal else row - 1
     assert rows * (rows + 1) // 2 + column == k  # Python's integers do not overflow
@@ -36,9 +36,9 @@ def test_packed_pair_is_the_exact_inverse_far_out(host, k, diagonal):
 def test_packed_pair_at_the_ends_of_a_far_row(host, row, diagonal):
     last = row if diagonal else row - 1
     first_index = host.packed_index(row, 0, diagonal)
-    assert host.packed_pair(first_index, diagonal) == (row, 0)
-    assert host.packed_pair(first_index + last, diagonal) == (row, last)
-    assert host.packed_pair(first_index + last + 1, diagonal) == (row + 1, 0)
+    assert host.packed_coordinate(first_index, diagonal) == (row, 0)
+    assert host.packed_coordinate(first_index + last, diagonal) == (row, last)
+    assert host.packed_coordinate(first_index + last + 1, diagonal) == (row + 1, 0)
 
 
 @given(n=st.integers(1, 3000), tile=st.integers(1, 300))
@@ -55,7 +55,7 @@ def test_lower_tiles_cover_the_lower_triangle_once(host, n, tile):
 @given(total=st.one_of(st.integers(0, 20_000), st.integers(0, 2**40)), data=st.data())
 def test_runs_cover_k_once_in_order(host, total, data):
     length = data.draw(st.integers(max(1, total // 500), total + 2048), label="length")
-    ranges = [host.run_range(total, length, i) for i in range(host.run_count(total, length))]
+    ranges = [host.run_range(total, length, i) for i in range(host.ceil_div(total, length))]
     assert [begin for begin, _ in ranges] == [0, *(end for _, end in ranges)][: len(ranges)]
     assert (ranges[-1][1] if ranges else 0) == total
     assert all(0 < end - begin <= length for begin, end in ranges)
@@ -85,9 +85,9 @@ def test_product_plan_covers_the_result_in_bounded_workspace(host, rows, columns
     assert plan["tiles"] == wanted
     assert plan["runs"] == math.ceil(k / host.RUN)
     assert 1 <= plan["shares"] <= plan["runs"]
-    assert 1 <= plan["chunk"] <= len(wanted)
-    assert plan["partials"] == plan["chunk"] * plan["shares"] * host.TILE**2
-    assert plan["shares"] * plan["chunk"] <= limit
+    assert 1 <= plan["per_launch"] <= len(wanted)
+    assert plan["partials"] == plan["per_launch"] * plan["shares"] * host.TILE**2
+    assert plan["shares"] * plan["per_launch"] <= limit
 
 
 def test_runs_are_short_enough_for_fp32(host):

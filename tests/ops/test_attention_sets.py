@@ -18,7 +18,7 @@ SETS = ["base", "avx2", "avx512"]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]  # in the order of Element
 
 CALL = """
-#include "kernels/attention_rows.h"
+#include "cpu/attention/rows.h"
 namespace vitprobe {
 namespace base { extern const AttentionRows kAttention; }
 #if VP_X86_TARGETS
@@ -80,8 +80,8 @@ EXP = """
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
 #endif
 #define VP_ISA here
-#include "kernels/vectors.h"
-#include "kernels/vector_exp.h"
+#include "cpu/vector/vectors.h"
+#include "cpu/vector/exp.h"
 using namespace vitprobe::here;
 
 template <class T>
@@ -116,7 +116,9 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def library(compiled):
-    return compiled("attention", CALL, *map(str, sorted((CSRC / "cpu").glob("attention_*.cpp"))))
+    sets = ("base", "avx2", "avx512")
+    sources = [str(CSRC / "cpu" / "attention" / f"{name}.cpp") for name in sets]
+    return compiled("attention", CALL, *sources)
 
 
 def attention(library, which, q, k, scale, grid, prefix, bias, shares):

@@ -14,7 +14,7 @@ COMPILER = os.environ.get("CXX", "c++")
 SETS = ["base", "avx2", "avx512"]
 
 CALL = """
-#include "kernels/panel_product.h"
+#include "cpu/product/panels.h"
 namespace vitprobe {
 namespace base { extern const PanelProduct kProduct; }
 #if VP_X86_TARGETS
@@ -43,7 +43,7 @@ extern "C" void product(int set, int element, const void* a, int64_t rows, const
                         int64_t columns, int64_t k, int64_t stride, int symmetric, double* tiles) {
   const Element type = static_cast<Element>(element);
   product_of(set)->share({a, rows, k, stride, type}, {b, columns, k, stride, type}, symmetric,
-                         symmetric, {0, run_count(k, kSlab)}, tiles);
+                         symmetric, {0, ceil_div(k, kSlab)}, tiles);
 }
 """
 
@@ -54,7 +54,7 @@ def library(tmp_path_factory):
         pytest.skip("needs the sources and a C++ compiler")
     folder = tmp_path_factory.mktemp("panels")
     (folder / "call.cpp").write_text(CALL)
-    sources = [str(path) for path in sorted((CSRC / "cpu").glob("panels_*.cpp"))]
+    sources = [str(path) for path in sorted((CSRC / "cpu" / "product").glob("*.cpp"))]
     flags = ["-std=c++20", "-O1", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
     target = str(folder / "panels.so")
     command = [COMPILER, *flags, f"-I{CSRC}", "call.cpp", *sources, "-o", target]

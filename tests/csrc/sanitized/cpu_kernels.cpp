@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/attention_rows.h"
-#include "kernels/center_pack.h"
-#include "kernels/panel_product.h"
+#include "cpu/attention/rows.h"
+#include "cpu/gram/center_pack.h"
+#include "cpu/product/panels.h"
 
 namespace vitprobe {
 
@@ -23,9 +23,9 @@ static const PanelProduct* chosen_product;  // instead of the best: each in its 
 #else
 #define VP_EACH(use) use(base)
 #endif
-#define VP_DECLARE(isa) \
-  namespace isa {       \
-  extern const PanelProduct kProduct;   \
+#define VP_DECLARE(isa)                  \
+  namespace isa {                        \
+  extern const PanelProduct kProduct;    \
   extern const AttentionRows kAttention; \
   }
 VP_EACH(VP_DECLARE)
@@ -35,7 +35,7 @@ static const PanelProduct& this_product() { return *chosen_product; }
 }  // namespace vitprobe
 
 #define panel_product this_product
-#include "cpu/shares.h"
+#include "cpu/product/shares.h"
 #undef panel_product
 
 using namespace vitprobe;
@@ -188,7 +188,8 @@ static void test_attention_of(const AttentionRows& kernel, int64_t rows, int64_t
         if (j < prefix) continue;
         near += std::exp(score);
         const int64_t key = j - prefix;
-        far += std::exp(score) * std::hypot(i / columns - key / columns, i % columns - key % columns);
+        far +=
+            std::exp(score) * std::hypot(i / columns - key / columns, i % columns - key % columns);
       }
       expected_mass += near / all;
       expected += far / all;

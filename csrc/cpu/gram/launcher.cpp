@@ -1,0 +1,78 @@
+// gram, center_pack and centered_gram on the CPU.
+#include "cpu/gram/center_pack.h"
+#include "cpu/product/shares.h"
+
+namespace vitprobe {
+namespace {
+
+ScalarType result_type(ScalarType input) {
+  return input == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+// packed[] = lower triangle, with diagonal, of X X^T, X less its column mean.
+template <class Out> void packed_gram(const Rows& x, Out* packed) {
+  const RowSet rows = {x.data, x.n, x.p, x.stride, element_of(x.type)};
+  product(rows, rows, true, true, [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
+    std::copy(sums, sums + columns, packed + packed_index(i, j, true));
+  });
+}
+
+Tensor gram(const Tensor& x) {
+  const Rows rows = rows_of(x);
+  Tensor out = torch::stable::new_empty(x, {packed_size(rows.n, true)}, result_type(rows.type));
+  if (rows.type == ScalarType::Double) {
+    packed_gram(rows, out.mutable_data_ptr<double>());
+  } else {
+    packed_gram(rows, out.mutable_data_ptr<float>());
+  }
+  return out;
+}
+
+Tensor center_pack_cpu(const Tensor& gram, bool biased) {
+  const Tensor packed = torch::stable::contiguous(gram);
+  const int64_t n = examples_of_packed(packed.numel());
+  Tensor out = torch::stable::new_empty(gram, {packed_size(n, biased)});
+  if (gram.scalar_type() == ScalarType::Double) {
+    center_pack(packed.const_data_ptr<double>(), n, biased, out.mutable_data_ptr<double>());
+  } else {
+    center_pack(packed.const_data_ptr<float>(), n, biased, out.mutable_data_ptr<float>());
+  }
+  return out;
+}
+
+// out[] = the centred vector; the Gram matrix stays in fp64 until it is centred.
+void centered_gram_into(const Rows& x, bool biased, void* out) {
+  const std::unique_ptr<double[]> packed(new double[packed_size(x.n, true)]);
+  packed_gram(x, packed.get());
+  if (x.type == ScalarType::Double) {
+    center_pack(packed.get(), x.n, biased, static_cast<double*>(out));
+  } else {
+    center_pack(packed.get(), x.n, biased, static_cast<float*>(out));
+  }
+}
+
+Tensor centered_gram(const Tensor& x, bool biased) {
+  const Rows rows = rows_of(x);
+  Tensor out = torch::stable::new_empty(x, {packed_size(rows.n, biased)}, result_type(rows.type));
+  centered_gram_into(rows, biased, out.mutable_data_ptr());
+  return out;
+}
+
+Tensor centered_grams(const std::vector<Tensor>& xs, bool biased) {
+  const std::vector<Rows> all = rows_of_all(xs);
+  const auto count = static_cast<int64_t>(all.size());
+  Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)},
+                                        result_type(all[0].type));
+  for (int64_t i = 0; i < count; ++i) centered_gram_into(all[i], biased, row_of(out, i));
+  return out;
+}
+
+}  // namespace
+}  // namespace vitprobe
+
+STABLE_TORCH_LIBRARY_IMPL(vitprobe, CPU, m) {
+  m.impl("gram", TORCH_BOX(&vitprobe::gram));
+  m.impl("center_pack", TORCH_BOX(&vitprobe::center_pack_cpu));
+  m.impl("centered_gram", TORCH_BOX(&vitprobe::centered_gram));
+  m.impl("centered_grams", TORCH_BOX(&vitprobe::centered_grams));
+}

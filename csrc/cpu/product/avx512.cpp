@@ -1,0 +1,14 @@
+// panels.h for x86-64 processors with AVX-512: 32 registers of 64 bytes.
+#include <new>
+#include <utility>
+
+#include "cpu/product/panels.h"
+
+#if VP_X86_TARGETS
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2")
+#define VP_ISA avx512
+#define VP_VECTOR 64
+#define VP_ROWS 8
+#define VP_VECTORS 3
+#include "cpu/product/panel_kernels.h"
+#endif

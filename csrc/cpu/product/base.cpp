@@ -1,0 +1,39 @@
+// panels.h for any processor, with 16-byte vectors (SSE2, NEON); and the choice among all.
+#include <new>
+#include <utility>
+
+#include "cpu/product/panels.h"
+
+#define VP_ISA base
+#define VP_VECTOR 16
+#define VP_ROWS 4
+#if defined(__aarch64__)
+#define VP_VECTORS 4
+#else
+#define VP_VECTORS 2
+#endif
+#include "cpu/product/panel_kernels.h"
+
+namespace vitprobe {
+
+#if VP_X86_TARGETS
+namespace avx2 {
+extern const PanelProduct kProduct;
+}
+namespace avx512 {
+extern const PanelProduct kProduct;
+}
+
+static const PanelProduct& choose() {
+  return best_of(base::kProduct, avx2::kProduct, avx512::kProduct);
+}
+#else
+static const PanelProduct& choose() { return base::kProduct; }
+#endif
+
+const PanelProduct& panel_product() {
+  static const PanelProduct& best = choose();
+  return best;
+}
+
+}  // namespace vitprobe

@@ -1,0 +1,25 @@
+// One kernel, compiled for several instruction sets: which of them this processor runs best.
+#pragma once
+
+// Whether the compiler can be told another instruction set in the middle of a file.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define VP_X86_TARGETS 1
+#else
+#define VP_X86_TARGETS 0
+#endif
+
+namespace vitprobe {
+
+#if VP_X86_TARGETS
+template <class Kernel>
+const Kernel& best_of(const Kernel& base, const Kernel& avx2, const Kernel& avx512) {
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("bmi2");
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (has_avx2 && has_avx512) return avx512;
+  return has_avx2 ? avx2 : base;
+}
+#endif
+
+}  // namespace vitprobe

@@ -1,0 +1,31 @@
+// Attention statistics on the matrix unit, on the GPU: what is computed and how is told in
+// fast.h; here it becomes kernels for bf16 and f16, for four ranges of D, with distances
+// looked up and computed.
+//
+// Alone:  nvcc -arch=sm_90a -Xptxas -v -c csrc/cuda/attention/fast.cu
+#include "cuda/attention/fast.h"
+
+#include "cuda/device/device_warps.cuh"
+#include "cuda/launch.h"
+
+namespace vitprobe::kernels {
+
+template <class Math>
+static cudaError_t launch(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
+                          const AnyHeads& bias, double* partials, float* out, cudaStream_t stream) {
+  using T = typename Math::T;
+  WarpGrid grid{{stream}};
+  attention_fast<Math>(grid, shape, typed<T>(q), typed<T>(k), typed<float>(bias), partials, out);
+  return grid.error;
+}
+
+cudaError_t launch_attention_fast(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
+                                  Type type, const AnyHeads& bias, double* partials, float* out,
+                                  cudaStream_t stream) {
+  if (!fits_matrix_unit(shape, q, k)) return cudaErrorInvalidValue;
+  if (type == Type::bf16) return launch<MathBF16>(shape, q, k, bias, partials, out, stream);
+  if (type == Type::f16) return launch<MathF16>(shape, q, k, bias, partials, out, stream);
+  return cudaErrorInvalidValue;
+}
+
+}  // namespace vitprobe::kernels

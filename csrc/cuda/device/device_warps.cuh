@@ -1,0 +1,74 @@
+// Runs bodies that work by warps (warps.h) on the GPU, in order, on one stream. Their shared
+// memory is dynamic: it may exceed 48 KiB.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <climits>
+
+#include "cuda/device/async_copy.h"
+#include "cuda/device/device_grid.cuh"
+#include "cuda/device/warps.h"
+
+namespace vitprobe::kernels {
+
+struct DeviceWarps : DeviceBlock {
+  template <class Phase> __device__ void each_warp(const Phase& phase) const {
+    // Every lane knows its warp; told by lane 0, the compiler knows that they agree.
+    phase(__shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kLanes, 0));
+    __syncthreads();
+  }
+  template <class Phase> __device__ void each_lane(int, const Phase& phase) const {
+    phase(static_cast<int>(threadIdx.x));
+  }
+  __device__ void sync_warp() const { __syncwarp(); }
+
+  template <class Out, class Row>
+  __device__ void ldmatrix(int, const Out& out, const Row& row) const {
+    kernels::ldmatrix(out(threadIdx.x), row(static_cast<int>(threadIdx.x) % kLanes));
+  }
+  template <typename T, class D, class A, class B>
+  __device__ void mma(int, const D& d, const A& a, const B& b) const {
+    kernels::mma<T>(d(threadIdx.x), a(threadIdx.x), b(threadIdx.x));
+  }
+  template <class Value> __device__ void swap(int, int mask, const Value& value) const {
+    float& own = value(threadIdx.x);
+    own = __shfl_xor_sync(0xffffffffu, own, mask);
+  }
+  template <class Predicate> __device__ bool any(int, const Predicate& predicate) const {
+    return __any_sync(0xffffffffu, predicate(static_cast<int>(threadIdx.x)));
+  }
+
+  template <int kBytes> __device__ void copy(int, void* to, const void* from, int bytes) const {
+    async_copy<kBytes>(to, from, bytes);
+  }
+  __device__ void commit(int) const { commit_copies(); }
+  template <int kGroups> __device__ void wait(int) const { wait_copies<kGroups>(); }
+};
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads, Body::kBlocksEach) run_warps(const Body body) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  body(DeviceWarps{}, *reinterpret_cast<typename Body::Shared*>(shared),
+       static_cast<int64_t>(blockIdx.x));
+}
+
+struct WarpGrid : DeviceGrid {
+  template <class Body> void launch_warps(int64_t blocks, const Body& body) {
+    constexpr int bytes = sizeof(typename Body::Shared);
+    if (error == cudaSuccess && blocks > INT_MAX) error = cudaErrorInvalidConfiguration;
+    if (error == cudaSuccess) {
+      error =
+          cudaFuncSetAttribute(run_warps<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    }
+    if (error == cudaSuccess) {  // else the driver may leave room for one block only
+      error = cudaFuncSetAttribute(run_warps<Body>, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                   cudaSharedmemCarveoutMaxShared);
+    }
+    if (error != cudaSuccess) return;
+    run_warps<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(body);
+    error = cudaGetLastError();
+  }
+};
+
+}  // namespace vitprobe::kernels

@@ -1,0 +1,88 @@
+// The Gram matrix of one layer's activations, packed.
+//
+//   x: (n, p)   float, double, BF16 or F16; row-major, any row stride, any alignment
+//   out:        lower triangle with diagonal, n(n+1)/2 floats or doubles (common/packed.h):
+//               out[i(i+1)/2 + j] = sum_c (x_ic - mean_c)(x_jc - mean_c),  j <= i
+//
+// CKA does not change when one vector is subtracted from every row; subtracting the column mean
+// removes the cancellation that large means cause in fp32 sums. The mean is taken relative to
+// the first row, so that a constant column gives exact zeros whatever its value and n.
+//
+// Three bodies in order: ColumnMean, Product (cuda/product.h), PackLower. Memory floor: one read of
+// x; here x is read once for the mean and once for every tile of its row.
+#pragma once
+
+#include <cstdint>
+
+#include "common/host_device.h"
+#include "common/packed.h"
+#include "common/widen.h"
+#include "cuda/device/thread_block.h"
+#include "cuda/product.h"
+
+namespace vitprobe::kernels {
+
+// Block `index`: the means of 32 columns from 32 index on; 8 threads share a column's rows.
+template <typename T> struct ColumnMean {
+  using Run = Widened<T>;
+  static constexpr int kColumns = 32, kLanes = kThreads / kColumns;
+  struct Shared {
+    Run sums[kLanes][kColumns];
+  };
+
+  Matrix<T> x;
+  Run* mean;  // (p,)
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    block.each_thread([&](int thread) {
+      const int lane = thread / kColumns, own = thread % kColumns;
+      const int64_t column = index * kColumns + own;
+      if (column >= x.columns) return;
+      const Run pivot = widen(x.data[column]);
+      Run sum = 0;
+      for (int64_t i = lane; i < x.rows; i += kLanes) {
+        sum += widen(x.data[i * x.stride + column]) - pivot;
+      }
+      shared.sums[lane][own] = sum;
+    });
+    block.each_thread([&](int thread) {
+      const int64_t column = index * kColumns + thread;
+      if (thread >= kColumns || column >= x.columns) return;
+      Run sum = 0;
+      for (int lane = 0; lane < kLanes; ++lane) sum += shared.sums[lane][thread];
+      mean[column] = widen(x.data[column]) + sum / static_cast<Run>(x.rows);
+    });
+  }
+};
+
+// The second body of run_product: tiles -> packed lower triangle.
+template <typename Out> struct PackLower {
+  struct Shared {};
+
+  ProductPlan plan;
+  const double* partials;
+  int64_t n;
+  Out* out;
+  int64_t first_tile;
+
+  template <class Block> VP_DEVICE void operator()(Block block, Shared&, int64_t index) const {
+    block.each_thread([&](int thread) {
+      const Gathered k = gather(plan, partials, first_tile, index * kThreads + thread);
+      if (k.row < n && k.column <= k.row) {
+        out[packed_index(k.row, k.column, true)] = static_cast<Out>(k.value);
+      }
+    });
+  }
+};
+
+// plan: plan_product(n, n, p, true). Workspace: mean (p,), partials (plan.partials(),).
+template <class Grid, typename T, typename Out>
+void gram(Grid& grid, const Matrix<T>& x, const ProductPlan& plan, Widened<T>* mean,
+          double* partials, Out* out) {
+  grid.launch(ceil_div(x.columns, ColumnMean<T>::kColumns), ColumnMean<T>{x, mean});
+  run_product(grid, Product<T>{x, x, mean, plan, 0, partials},
+              PackLower<Out>{plan, partials, x.rows, out, 0});
+}
+
+}  // namespace vitprobe::kernels

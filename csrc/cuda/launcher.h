@@ -1,0 +1,76 @@
+// What the CUDA launchers share: the device and stream to launch on, types, workspace.
+// Workspace comes from torch's allocator and goes back to it as soon as the kernels are queued:
+// the allocator hands it out again in the order of the same stream.
+#pragma once
+
+#ifndef USE_CUDA
+#define USE_CUDA  // torch's stable headers declare their CUDA functions only then
+#endif
+
+#include <cuda_runtime_api.h>
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/macros.h>
+#include <torch/headeronly/util/shim_utils.h>
+
+#include "cuda/launch.h"
+#include "ops.h"
+
+namespace vitprobe {
+
+// Makes x's device the current one while it lives; stream() is torch's current stream there.
+class OnDeviceOf {
+ public:
+  explicit OnDeviceOf(const Tensor& x) : index_(x.get_device_index()), guard_(index_) {}
+
+  cudaStream_t stream() const {
+    void* stream = nullptr;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(index_, &stream));
+    return static_cast<cudaStream_t>(stream);
+  }
+
+ private:
+  torch::stable::accelerator::DeviceIndex index_;
+  torch::stable::accelerator::DeviceGuard guard_;
+};
+
+inline kernels::Type kernel_type(ScalarType type) {
+  switch (type) {
+    case ScalarType::Float: return kernels::Type::f32;
+    case ScalarType::Double: return kernels::Type::f64;
+    case ScalarType::BFloat16: return kernels::Type::bf16;
+    case ScalarType::Half: return kernels::Type::f16;
+    default: STD_TORCH_CHECK(false, "float32, float64, bfloat16 or float16 expected");
+  }
+}
+
+// float64 for float64, else float32: what sums of such elements and results are stored in.
+inline ScalarType wide_type(ScalarType type) {
+  return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+inline Tensor workspace(const Tensor& like, int64_t size, ScalarType type = ScalarType::Double) {
+  return torch::stable::new_empty(like, {size}, type);
+}
+
+// Of the current device.
+inline int sm_count() {
+  int device = 0, count = 0;
+  STD_CUDA_CHECK(cudaGetDevice(&device));
+  STD_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+  return count;
+}
+
+inline double* doubles(const Tensor& x) { return static_cast<double*>(x.mutable_data_ptr()); }
+
+inline void check_launch(cudaError_t error) { STD_CUDA_CHECK(error); }
+
+// out[] = the packed Gram matrix, centred and packed again (cuda/gram/center.h).
+inline void center_into(const Tensor& packed, int64_t n, bool biased, void* out,
+                        ScalarType out_type, cudaStream_t stream) {
+  const Tensor sums = workspace(packed, n);
+  check_launch(kernels::launch_center_pack(packed.const_data_ptr(),
+                                           kernel_type(packed.scalar_type()), n, biased,
+                                           doubles(sums), out, kernel_type(out_type), stream));
+}
+
+}  // namespace vitprobe
