@@ -1,7 +1,8 @@
-"""The process in which candidates are tried: one after another, each result a line as it is there.
+"""The processes in which candidates are tried, each result a line on stdout as it is there.
 
-A fault (illegal access, abort, endless loop) ends or holds up this process, not the user's; the
-last line says whose it was.
+A fault (illegal access, abort, endless loop) ends or holds up one of these, not the user's process;
+its last line says whose fault it was. A server loads torch once and makes a child for each request
+by forking, before anything has touched the GPU.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import math
 import os
 import signal
 import statistics
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -27,15 +30,34 @@ SECONDS = 0.25  # for the rounds of one case, of all candidates together
 _POISON = [2**power for power in range(7, 23)]  # numbers in a block of memory
 
 
+def serve() -> None:
+    """A child for each line of stdin, one after another; {"ended": exit code} behind its lines."""
+    for request in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                answer(json.loads(request))
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        tell(ended=os.waitstatus_to_exitcode(status))
+
+
 def answer(request: dict) -> None:
     """Try what is asked (`run.py` makes the request), and print the results.
 
-    Lines: {"device": its name}; {"trying": [question, candidate]} before each call of it;
+    Lines: {"process": its number}; {"device": its name};
+    {"trying": [question, candidate]} before each call of it, null behind the last;
     {"checked": [question, candidate], "error", "why"}; {"timed": question, "size", "seconds"};
     {"answered": question}; {"failed": why} where nothing can be tried; {"lost": why} where a
     candidate left the device unusable; {"no_memory": true} behind a result for want of memory.
     """
     signal.alarm(math.ceil(request["seconds"]) + 1)  # whoever asked may have been killed
+    tell(process=os.getpid())
     device = torch.device(request["device"])
     if device.type == "cuda":
         if why := why_no_cuda():

@@ -1,4 +1,4 @@
-"""Asks which candidates are right and how fast, in child processes: a fault there costs one."""
+"""Asks which candidates are right and how fast, in other processes: a fault there costs one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from vitprobe.ops.proof.question import Answers, Question, Result
 
-_CHILD = (
-    "import json, sys; request = json.load(sys.stdin); sys.path[:] = request['path']; "
-    "from vitprobe.ops.proof.child import answer; answer(request)"
+_SERVER = (
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
+    "from vitprobe.ops.proof.child import serve; serve()"
 )
-_LAST_WORDS = 4096  # characters of what a child printed that is no result
+_LAST_WORDS = 300  # characters of what a process printed that is no result
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Proof:
     why: str = ""
     lasting: bool = True
 
+    def end(self, why: str) -> None:
+        """Nothing can be tried (any more)."""
+        self.why, self.lasting = why, False
+
 
 def prove(
     questions: Sequence[Question],
@@ -51,7 +56,7 @@ def prove(
 ) -> Proof:
     """Try the candidates of all questions on the device.
 
-    One child takes them one after another. When it dies, hangs or loses the device, the candidate
+    A child takes them one after another. When it dies, hangs or loses the device, the candidate
     that it was at is out, and a new child goes on with the rest. Nothing here touches the device,
     so that it may be called while a stream is captured.
 
@@ -61,107 +66,137 @@ def prove(
     proof = Proof({each.name: {c: Result() for c in each.candidates} for each in questions})
     end = time.monotonic() + limits.total
     left = list(questions)
-    while left and not proof.why:
-        child = _Child(left, proof, device, products, end, limits)
-        answered = child.run(name)
-        left = left[answered:]
-        if not child.blamed and left:
-            break
-    if left:
-        why = proof.why or "not tried: the time for all was over; `vitprobe tune` takes longer"
-        for question in left:
-            for result in proof.answers[question.name].values():
-                result.why = result.why or why
-                result.seconds.clear()
+    try:
+        with _Server() as server:
+            while left and not proof.why:
+                child = _Child(left, proof, server, end, limits.candidate)
+                left = left[child.run(device, name, products) :]
+                if not child.blamed:
+                    break
+    except OSError as error:
+        proof.end(f"no process to try it in: {error.strerror or error}")
+    why = proof.why or "not tried: the time for all was over; `vitprobe tune` takes longer"
+    for question in left:
+        for result in proof.answers[question.name].values():
+            result.why = result.why or why
+            result.seconds.clear()
     return proof
 
 
+class _Server:
+    """A process that has loaded torch, and makes the children: one is there at once then.
+
+    words: the last line that was printed and told nothing. child: the number of the one that works.
+    """
+
+    def __enter__(self) -> _Server:
+        self.words, self.child, self._lines, self._rest = "", 0, [], b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+        self.ask(sys.path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill_child()
+        self._process.kill()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+    def kill_child(self) -> None:
+        if self.child:
+            with suppress(ProcessLookupError):
+                os.kill(self.child, signal.SIGKILL)
+
+    def ask(self, request: object) -> None:
+        with suppress(BrokenPipeError):  # what it printed says why
+            self._process.stdin.write(f"{json.dumps(request)}\n".encode())
+
+    def line(self, until: float) -> dict | None:
+        """What is said next, or None when that time is over; {"gone": True} where the server has
+        ended."""
+        while True:
+            while self._lines:
+                text = self._lines.pop(0)
+                with suppress(ValueError):
+                    line = json.loads(text)
+                    if isinstance(line, dict):
+                        return line
+                self.words = text.decode(errors="replace").strip()[-_LAST_WORDS:] or self.words
+            wait = max(until - time.monotonic(), 0.0)
+            if not select.select([self._process.stdout], [], [], wait)[0]:
+                return None
+            data = self._process.stdout.read(65536)
+            if not data:
+                return {"gone": True}
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            self._lines = list(filter(None, lines))
+
+
 class _Child:
-    """One child process. blamed: whether a candidate was its end."""
+    """One child. blamed: whether a candidate was its end."""
 
     def __init__(
         self,
         questions: Sequence[Question],
         proof: Proof,
-        device: str,
-        products: str,
+        server: _Server,
         end: float,
-        limits: Limits,
+        limit: float,
     ):
-        self.questions, self.proof, self.end, self.limits = questions, proof, end, limits
+        self._questions, self._proof, self._server = questions, proof, server
+        self._end, self._limit = end, limit
         self.blamed = False
+        self._answered = 0
         self._trying: tuple[int, str] | None = None
-        self._answered, self._words, self._rest = 0, "", b""
-        self._request = {
-            "path": sys.path,
-            "device": device,
-            "products": products,
-            "seconds": max(end - time.monotonic(), 0.0),
-            "questions": [self._asked(question) for question in questions],
-        }
+
+    def run(self, device: str, name: str, products: str) -> int:
+        """The number of questions that were answered, from the first on.
+
+        Ends with the child, or when the time for all is over.
+        """
+        self._server.ask(
+            {
+                "device": device,
+                "products": products,
+                "seconds": max(self._end - time.monotonic(), 0.0),
+                "questions": [self._asked(question) for question in self._questions],
+            }
+        )
+        self._server.words, since = "", time.monotonic()
+        while True:
+            until, tried = self._end, self._trying is not None and not self.blamed
+            if tried:
+                until = min(until, since + self._limit)
+            line = self._server.line(until)
+            since = time.monotonic()
+            if line is None and tried and until < self._end:
+                self._blame(f"no answer in {self._limit:g} s")
+                self._server.kill_child()
+            elif line is None:
+                return self._answered
+            elif "gone" in line or "ended" in line:
+                self._server.child = 0
+                self._ended(line.get("ended"))
+                return self._answered
+            else:
+                self._take(line, name)
 
     def _asked(self, question: Question) -> dict:
-        results = self.proof.answers[question.name]
+        results = self._proof.answers[question.name]
         candidates = {n: spec for n, spec in question.candidates.items() if not results[n].why}
         return asdict(question) | {"candidates": candidates}
 
-    def run(self, name: str) -> int:
-        """The number of questions that were answered, from the first on."""
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-        except OSError as error:
-            self._nothing(f"no process to try it in: {error.strerror or error}")
-            return 0
-        try:
-            self._read(process, name)
-        finally:
-            process.kill()
-            process.stdout.close()
-            code = process.wait()
-        if self._answered < len(self.questions) and not self.blamed and not self.proof.why:
-            self._ended(code)
-        return self._answered
-
-    def _read(self, process: subprocess.Popen, name: str) -> None:
-        """Until all is answered, the child is gone, or a limit is over."""
-        try:
-            process.stdin.write(json.dumps(self._request).encode())
-            process.stdin.close()
-        except BrokenPipeError:  # it says why
-            pass
-        since = time.monotonic()
-        while self._answered < len(self.questions) and not self.blamed and not self.proof.why:
-            until = self.end
-            if self._trying is not None:
-                until = min(until, since + self.limits.candidate)
-            wait = until - time.monotonic()
-            if wait <= 0 or not select.select([process.stdout], [], [], wait)[0]:
-                if self._trying is not None and until < self.end:
-                    self._blame(f"no answer in {self.limits.candidate:g} s")
-                return
-            data = os.read(process.stdout.fileno(), 65536)
-            if not data:
-                return
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in filter(None, lines):
-                if self._take(line, name):
-                    since = time.monotonic()
-
-    def _take(self, text: bytes, name: str) -> bool:
-        """Whether the line is the child's; else it is something's last words."""
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict):
-            self._words = text.decode(errors="replace").strip()[-_LAST_WORDS:] or self._words
-            return False
-        if "trying" in line:
+    def _take(self, line: dict, name: str) -> None:
+        """One of the lines that `child.answer` describes."""
+        if "process" in line:
+            self._server.child = line["process"]
+        elif "trying" in line:
             self._trying = None if line["trying"] is None else tuple(line["trying"])
         elif "checked" in line:
             result = self._result(*line["checked"])
@@ -173,38 +208,35 @@ class _Child:
         elif "answered" in line:
             self._answered = line["answered"] + 1
         elif "no_memory" in line:
-            self.proof.lasting = False
+            self._proof.lasting = False
         elif "lost" in line:  # its result has come before; another child goes on
             self.blamed = True
         elif "failed" in line:
-            self._nothing(line["failed"])
+            self._proof.end(line["failed"])
         elif "device" in line and name not in ("", line["device"]):
-            self._nothing(f"a new process finds {line['device']} in the place of {name}")
-        return True
+            self._proof.end(f"a new process finds {line['device']} in the place of {name}")
 
-    def _ended(self, code: int) -> None:
-        """The child's end, which nothing that it said explains."""
-        if time.monotonic() >= self.end:
+    def _ended(self, code: int | None) -> None:
+        """The child's end (None: the server's), where nothing that it said explains it."""
+        if self._answered == len(self._questions) or self.blamed or self._proof.why:
             return
-        how = f"it ended with exit code {code}"
-        if code < 0:
+        how = "it cannot be started" if code is None else f"it ended with exit code {code}"
+        if code is not None and code < 0:
             how = f"it was ended by {_signal_name(-code)}"
-        if self._trying is not None:
+        if self._trying is not None and code is not None:
             self._blame(how)
         else:
-            self._nothing("; ".join(filter(None, [f"the process for trying: {how}", self._words])))
+            words = f"the process for trying: {how}", self._server.words
+            self._proof.end("; ".join(filter(None, words)))
 
     def _blame(self, why: str) -> None:
         result = self._result(*self._trying)
-        result.why = "; ".join(filter(None, [why, self._words]))
+        result.why = "; ".join(filter(None, [why, self._server.words]))
         result.seconds.clear()
         self.blamed = True
 
-    def _nothing(self, why: str) -> None:
-        self.proof.why, self.proof.lasting = why, False
-
     def _result(self, number: int, candidate: str) -> Result:
-        return self.proof.answers[self.questions[number].name][candidate]
+        return self._proof.answers[self._questions[number].name][candidate]
 
 
 def _signal_name(number: int) -> str:
