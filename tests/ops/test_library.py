@@ -1,6 +1,7 @@
 """Where there are no kernels the reference runs, and says so once."""
 
 import warnings
+from functools import cache
 
 import pytest
 import torch
@@ -81,7 +82,7 @@ def test_torch_of_another_cuda(forgotten):
 
 def test_a_gpu_without_an_image_takes_the_reference_with_one_warning_each(forgotten):
     why = "Tesla T4, sm_75; built for 8.0+PTX;9.0a: no kernel image is available"
-    forgotten.setattr(library, "why_no_cuda", lambda: "")
+    forgotten.setattr(library, "why_no_cuda", cache(lambda: ""))
     forgotten.setattr(library, "why_no_image", lambda index: why if index == 0 else "")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

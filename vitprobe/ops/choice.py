@@ -164,17 +164,15 @@ def _products() -> str:
 
 def _answers_of(index: int) -> Answers:
     with _one_at_a_time:
-        key = (index, _products())
-        if key not in _answers:
-            _learn(index, again=tune_mode() == "force")
-        return _answers[key]
+        found = _answers.get((index, _products()))
+        return _learn(index, again=tune_mode() == "force") if found is None else found
 
 
 def _learn(index: int, *, again: bool, limits: Limits | None = None) -> Answers:
     here = machine(index)
     proof = tuned(here, questions(), cache_folder(), again=again, limits=limits)
     warn_of_the_reference(here.name, proof)
-    _answers[index, here.products] = proof.answers
+    _answers[index, _products()] = proof.answers
     _picked.clear()
     return proof.answers
 
