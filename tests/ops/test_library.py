@@ -1,5 +1,6 @@
 """Where there are no kernels the reference runs, and says so once."""
 
+import ctypes
 import warnings
 from functools import cache
 
@@ -95,6 +96,12 @@ def test_a_gpu_without_an_image_takes_the_reference_with_one_warning_each(forgot
 
 def test_there_is_no_image_for_a_gpu_that_is_not_there():
     assert library.why_no_image(torch.cuda.device_count()) == "there is no such GPU"
+
+
+@pytest.mark.skipif(bool(library.why_no_cuda()), reason="no CUDA kernels are built")
+def test_the_library_can_be_asked_for_an_image():
+    """Its other symbols are hidden."""
+    assert hasattr(ctypes.CDLL(str(library.library_file("_C_cuda"))), "vitprobe_why_no_image")
 
 
 def test_torch_without_cuda(forgotten):

@@ -24,7 +24,7 @@ void check_type(const Rows& x) {
 
 // out[] = the centred vector of x.
 void centered_gram_into(const Rows& x, bool biased, bool tf32, void* out, cudaStream_t stream) {
-  const int64_t num_sms = sm_count();
+  const int64_t num_sms = sm_count(x.owner);
   const Tensor partials = workspace(x.owner, num_sms * kernels::kPartialsPerSm, ScalarType::Float);
   const Tensor shifts = workspace(x.owner, kernels::gram_shifts(x.n, x.p), ScalarType::Float);
   const Tensor packed = workspace(x.owner, packed_size(x.n, true));
@@ -48,7 +48,7 @@ Tensor centered_grams_fast(const std::vector<Tensor>& xs, bool biased, bool tf32
   check_type(all[0]);
   const OnDeviceOf device(xs[0]);
   const auto count = static_cast<int64_t>(all.size());
-  const int64_t n = all[0].n, num_sms = sm_count();
+  const int64_t n = all[0].n, num_sms = sm_count(xs[0]);
   Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(n, biased)}, ScalarType::Float);
   if (n > kernels::kMostRows) {  // enough work each
     for (int64_t i = 0; i < count; ++i) {
