@@ -5,52 +5,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_gpu import FOUND, made_gpu
 
 from vitprobe import ops
 from vitprobe.errors import VitprobeWarning
 from vitprobe.ops import choice, sizes
 from vitprobe.ops.candidates import CANDIDATES
-from vitprobe.ops.proof.question import Question, Result
-from vitprobe.ops.proof.run import Limits, Proof
-from vitprobe.ops.proof.tune import Machine
+from vitprobe.ops.proof.question import Result
+from vitprobe.ops.proof.run import Proof
 from vitprobe.ops.variants import KERNELS
 
 GPU = torch.device("cuda", 0)
-#: As a GPU may answer: which of the made candidates each name is.
-FOUND = {"reference": "slow", "simple": "right", "fast": "aborts"}
 
 
 @pytest.fixture
 def gpu(monkeypatch, tmp_path):
-    """A GPU whose kernels are made candidates on the CPU; a function says which."""
-    for kernels in KERNELS.values():
-        monkeypatch.delenv(kernels.environment, raising=False)
-    monkeypatch.delenv("VITPROBE_TUNE", raising=False)
-    monkeypatch.setattr(choice, "has_kernels", lambda device: True)
-    monkeypatch.setattr(choice, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(choice, "_answers", {})
-    monkeypatch.setattr(choice, "_picked", {})
-    here = Machine("cpu", "a stand-in", {"device": "a stand-in"})
-    monkeypatch.setattr(choice, "machine", lambda index: here)
-    tried = []
-
-    def tuned(*args, limits=None, **how):
-        tried.append(how)
-        return choice_tuned(*args, limits=limits or Limits(20.0, 60.0), **how)
-
-    choice_tuned = choice.tuned
-    monkeypatch.setattr(choice, "tuned", tuned)
-
-    def kernels(**found):
-        specs = {name: f"made_candidates:{made}" for name, made in found.items()}
-        asked = (
-            Question("centered_gram", "f32", "made_candidates:cases", specs),
-            Question("centered_gram", "bf16", "made_candidates:cases", specs),
-        )
-        monkeypatch.setattr(choice, "questions", lambda: asked)
-        return tried
-
-    return kernels
+    """A GPU that is made up: a function says what its candidates are."""
+    return lambda **found: made_gpu(monkeypatch, tmp_path, **found)
 
 
 def kernel(kind="f32", size=sizes.SMALL, operator="centered_gram", device=GPU):

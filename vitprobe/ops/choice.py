@@ -55,7 +55,7 @@ def kernel_for(operator: str, device: torch.device, kind: str, size: str) -> str
     May try the kernels, in another process (so also while a stream is captured), and say so.
 
     Raises:
-        ValueError: an environment variable says what it cannot.
+        InputError: an environment variable says what it cannot.
     """
     forced = forced_kernel(operator, kind) if device.type == "cuda" else None
     if forced == REFERENCE or not has_kernels(device):

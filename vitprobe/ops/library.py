@@ -152,7 +152,7 @@ def kernel_status() -> dict:
     `vitprobe.ops.chosen_kernels`).
 
     Raises:
-        ValueError: an environment variable says what it cannot.
+        InputError: an environment variable says what it cannot.
     """
     version = driver_version()
     unforced = SIMPLE if tune_mode() == "0" else "proved"

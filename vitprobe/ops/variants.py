@@ -48,14 +48,14 @@ def forced_kernel(operator: str, kind: str) -> str | None:
     type has none, the simple one.
 
     Raises:
-        ValueError: the environment variable names no kernel.
+        InputError: the environment variable names no kernel.
     """
     kernels = KERNELS[operator]
     name = os.environ.get(kernels.environment)
     if not name:
         return None
     if name not in CHOICES:
-        raise ValueError(f"{kernels.environment} is {_either(CHOICES)}, not {name!r}")
+        raise _wrong(kernels.environment, CHOICES, name)
     return name if name in kernels.of(kind) else SIMPLE
 
 
@@ -63,13 +63,16 @@ def tune_mode() -> str:
     """What VITPROBE_TUNE says: "0", "1" or "force".
 
     Raises:
-        ValueError: it says anything else.
+        InputError: it says anything else.
     """
     mode = os.environ.get(TUNE) or "1"
     if mode not in MODES:
-        raise ValueError(f"{TUNE} is {_either(MODES)}, not {mode!r}")
+        raise _wrong(TUNE, MODES, mode)
     return mode
 
 
-def _either(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+def _wrong(variable: str, choices: tuple[str, ...], found: str) -> ValueError:
+    # Not above: bench/gpu.py reads this file alone, before the package is built.
+    from vitprobe.errors import InputError
+
+    return InputError(f"{variable} is {', '.join(choices[:-1])} or {choices[-1]}, not {found!r}")
