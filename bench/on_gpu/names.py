@@ -14,7 +14,7 @@ def kernel_sets() -> dict[str, dict[str, str]]:
     From the file that names the kernels, read by its path: importing the package would load the
     library that is about to be built.
     """
-    variants = runpy.run_path(str(ROOT / "vitprobe" / "ops" / "variants.py"))["CUDA_KERNELS"]
+    variants = runpy.run_path(str(ROOT / "vitprobe" / "ops" / "variants.py"))["KERNELS"]
     simple = {v.environment: "simple" for v in variants.values()}
-    fast = {v.environment: "fast" if "fast" in v.names else "simple" for v in variants.values()}
+    fast = simple | {v.environment: "fast" for v in variants.values() if "fast" in v.names}
     return {"simple": simple} if fast == simple else {"simple": simple, "fast": fast}

@@ -7,7 +7,7 @@ import torch
 
 from vitprobe import ops
 from vitprobe.ops.library import why_no_cuda
-from vitprobe.ops.variants import CUDA_KERNELS
+from vitprobe.ops.variants import KERNELS
 
 
 def _hsic(x, y, biased):
@@ -72,7 +72,7 @@ def cuda_kernels():
     assert why_no_cuda() == ""
 
 
-@pytest.fixture(scope="module", params=CUDA_KERNELS["centered_gram"].names)
+@pytest.fixture(scope="module", params=KERNELS["centered_gram"].names)
 def gram_kernel(request, cuda_kernels):
     """Every test runs once with each kernel of centered_gram."""
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +80,7 @@ def gram_kernel(request, cuda_kernels):
         yield request.param
 
 
-@pytest.fixture(scope="module", params=CUDA_KERNELS["attention_statistics"].names)
+@pytest.fixture(scope="module", params=KERNELS["attention_statistics"].names)
 def attention_kernel(request, cuda_kernels):
     """Every test runs once with each kernel of attention_statistics."""
     with pytest.MonkeyPatch.context() as patch:

@@ -21,7 +21,7 @@ from on_cuda import (
 )
 
 from vitprobe import ops
-from vitprobe.ops import reference
+from vitprobe.ops import reference, tolerance
 
 pytestmark = MARKS
 few = settings(max_examples=40, deadline=None)
@@ -63,7 +63,9 @@ def test_tf32_has_the_error_of_its_inputs(gram_kernel):
     expected = reference.centered_gram(exact(x))
     single = error(ops.centered_gram(x), expected)
     tf32 = error(ops.centered_gram(x, precision="tf32"), expected)
-    assert tf32 == single if gram_kernel == "simple" else 10 * single < tf32 < 1e-3
+    assert (
+        tf32 == single if gram_kernel == "simple" else 10 * single < tf32 < tolerance.limit("tf32")
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -74,7 +76,7 @@ def test_blocks_and_slices_of_every_kind(n, p, dtype):
         pytest.skip("takes float64 gigabytes")
     x = activations(n, p, dtype, ratio=0.5)
     expected = reference.centered_gram(x.double()).cpu()
-    assert error(ops.centered_gram(x), expected) < 2e-6
+    assert error(ops.centered_gram(x), expected) < limit(dtype)
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -48,7 +48,7 @@ void centered_grams_into(const std::vector<Rows>& all, bool biased, bool tf32,
   STD_TORCH_CHECK(all[0].type != ScalarType::Double, "float64 has no fast kernel");
   const OnDeviceOf device(all[0].owner);
   const auto count = static_cast<int64_t>(all.size());
-  const int64_t n = all[0].n, num_sms = sm_count();
+  const int64_t n = all[0].n, num_sms = sm_count(all[0].owner);
   std::vector<AnyMatrix> sites;
   int64_t columns = 0;
   for (const Rows& x : all) {
