@@ -12,6 +12,7 @@
 #include <cstring>
 #include <deque>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "cuda/device/mma.h"
@@ -114,7 +115,7 @@ struct HostWarps : HostBlock {
   }
 
   template <class Value> void swap(int warp, int mask, const Value& value) const {
-    float values[kLanes];
+    std::decay_t<decltype(value(0))> values[kLanes];
     for (int lane = 0; lane < kLanes; ++lane) values[lane] = value(warp * kLanes + lane);
     for (int lane = 0; lane < kLanes; ++lane) value(warp * kLanes + lane) = values[lane ^ mask];
   }

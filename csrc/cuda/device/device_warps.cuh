@@ -32,7 +32,7 @@ struct DeviceWarps : DeviceBlock {
     kernels::mma<T>(d(threadIdx.x), a(threadIdx.x), b(threadIdx.x));
   }
   template <class Value> __device__ void swap(int, int mask, const Value& value) const {
-    float& own = value(threadIdx.x);
+    auto& own = value(threadIdx.x);
     own = __shfl_xor_sync(0xffffffffu, own, mask);
   }
   template <class Predicate> __device__ bool any(int, const Predicate& predicate) const {
