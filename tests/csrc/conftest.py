@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,14 +73,31 @@ def ctest(host_build) -> str:
     return run(program("ctest"), "--test-dir", host_build, "--output-on-failure")
 
 
-@pytest.fixture(scope="session")
-def nvcc() -> str:
+def find_nvcc() -> str | None:
     """CUDA_HOME's compiler, else PATH's, else the one that the PyPI package brings."""
     homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if name in os.environ]
     packaged = sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/cu*"), reverse=True)
     folders = [str(Path(home) / "bin") for home in homes]
     folders += [os.environ.get("PATH", ""), *(str(home / "bin") for home in packaged)]
-    found = shutil.which("nvcc", path=os.pathsep.join(folders))
-    if found is None:
+    return shutil.which("nvcc", path=os.pathsep.join(folders))
+
+
+@pytest.fixture(scope="session")
+def nvcc() -> str:
+    """The CUDA compiler; skips where there is none."""
+    if (found := find_nvcc()) is None:
         pytest.skip("no nvcc in CUDA_HOME, PATH or this environment's packages")
     return found
+
+
+@pytest.fixture(scope="session")
+def device_build(cmake_build) -> Path:
+    """The folder with `device_test`: with the kernels, for one architecture, where there is an nvcc
+    that knows it; else the host's side alone."""
+    nvcc = find_nvcc()
+    known = nvcc and "sm_90" in run(nvcc, "--list-gpu-code").split()
+    if not known:
+        return cmake_build("device_test", "-DVITPROBE_KERNELS_CUDA=OFF")
+    here = "native" if torch.cuda.is_available() else "90a-real"
+    options = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={here}"]
+    return cmake_build("device_test", *options)

@@ -79,7 +79,7 @@ void add_groups(std::vector<Case>& all) {
     for (const int64_t n : {64, 128, 256}) {
       std::vector<Shape> large(48, {n, 8192, 0});
       all.push_back({"group " + math.name + ", n = " + std::to_string(n),
-                     {Op::group, math.kind, math.tf32},
+                     {Op::gram_fast, math.kind, math.tf32},
                      {{n, 8, 0}, {n, 71, 1}, {n, 200, 0}},
                      large,
                      {},
@@ -95,12 +95,14 @@ void add_centres(std::vector<Case>& all) {
     Kind kind;
     bool wide;
   };
-  for (const auto& [name, kind, wide] : {Types{"f64 -> f64", Kind::f64, true},
-                                         Types{"f64 -> f32", Kind::f64, false},
-                                         Types{"f32 -> f32", Kind::f32, false}}) {
-    for (const bool biased : {false, true}) {
-      const int64_t n = biased ? 100 : 256, size = n * (n + 1) / 2;
-      all.push_back({std::string("center ") + (biased ? "biased " : "unbiased ") + name,
+  for (const auto& [name, kind, wide] :
+       {Types{"f64 -> f64", Kind::f64, true}, Types{"f64 -> f32", Kind::f64, false},
+        Types{"f32 -> f32", Kind::f32, false}}) {
+    for (const int64_t n : {100, 256, 300}) {
+      const int64_t size = n * (n + 1) / 2;
+      const bool biased = n != 256;
+      all.push_back({std::string("center ") + (biased ? "biased " : "unbiased ") + name +
+                         ", n = " + std::to_string(n),
                      {Op::center, kind, false, biased, wide, n},
                      {{1, size, 0}},
                      {{1, size, 0}},
@@ -124,8 +126,17 @@ void add_products(std::vector<Case>& all) {
 }
 
 AttentionShape square(int64_t images, int64_t heads, int64_t side, int64_t depth) {
-  return {images, heads, heads,  1 + side * side, depth, side, side, 1,
-          1.0 / std::sqrt(static_cast<double>(depth)), 16.0, 16.0};
+  return {images,
+          heads,
+          heads,
+          1 + side * side,
+          depth,
+          side,
+          side,
+          1,
+          1.0 / std::sqrt(static_cast<double>(depth)),
+          16.0,
+          16.0};
 }
 
 std::vector<Shape> inputs_of(const AttentionShape& s, bool biased) {
@@ -142,8 +153,8 @@ void add_attentions(std::vector<Case>& all) {
     // Scores are below 4 here; each is a sum of D products in fp32.
     const double limit = math.kind == Kind::f64 ? 1e-12 : 5e-6;
     const bool timed = large.tokens > 0;
-    all.push_back({name + " " + math.name + ", T = " + std::to_string(s.tokens) + ", D = " +
-                       std::to_string(s.depth) + (biased ? ", bias" : ""),
+    all.push_back({name + " " + math.name + ", T = " + std::to_string(s.tokens) +
+                       ", D = " + std::to_string(s.depth) + (biased ? ", bias" : ""),
                    problem, inputs_of(s, biased),
                    timed ? inputs_of(large, biased) : std::vector<Shape>{}, large, 0.0, limit});
   };

@@ -59,9 +59,8 @@ Type type_of(Kind kind) {
 struct Call {
   std::vector<Memory> memory;
   std::vector<AnyMatrix> x;
-  Kind kind = Kind::f32;  // of the result
-  int64_t size = 0;
-  Memory out{0};
+  Kind kind = Kind::f32;    // of the result
+  Memory out{0}, norms{0};  // norms: of gram_fast, behind the vectors
   std::function<cudaError_t()> launch;
 
   template <typename T> T* workspace(int64_t count) {
@@ -70,7 +69,6 @@ struct Call {
   }
   void result(Kind of, int64_t count) {
     kind = of;
-    size = count;
     out = Memory(count * size_of(of));
   }
 };
@@ -89,47 +87,41 @@ AnyHeads heads(const void* data, const Strides& by) {
   return {data, {by.of[0], by.of[1], by.of[2], by.of[3]}};
 }
 
-void prepare_gram(Call& call, const Problem& problem) {
+void prepare_simple_gram(Call& call, const Problem& problem) {
   const AnyMatrix x = call.x[0];
-  const Type type = type_of(problem.kind);
-  const int64_t size = packed_size(x.rows, true);
-  if (problem.op == Op::gram_simple) {
-    const ProductPlan plan = plan_product(x.rows, x.rows, x.columns, true);
-    void* mean = call.workspace<double>(x.columns);
-    auto* partials = call.workspace<double>(plan.partials());
-    const bool wide = problem.wide || problem.kind == Kind::f64;
-    call.result(wide ? Kind::f64 : Kind::f32, size);
-    const Type to = type_of(call.kind);
-    call.launch = [=, out = call.out] {
-      return launch_gram(x, type, plan, mean, partials, out.as<void>(), to, nullptr);
-    };
-  } else {
-    auto* partials = call.workspace<float>(problem.num_sms * kPartialsPerSm);
-    auto* shifts = call.workspace<float>(gram_shifts(x.rows, x.columns));
-    call.result(Kind::f64, size);
-    call.launch = [=, out = call.out, tf32 = problem.tf32, sms = problem.num_sms] {
-      return launch_gram_fast(x, type, tf32, sms, partials, shifts, out.as<double>(), nullptr);
-    };
-  }
+  const ProductPlan plan = plan_product(x.rows, x.rows, x.columns, true);
+  void* mean = call.workspace<double>(x.columns);
+  auto* partials = call.workspace<double>(plan.partials());
+  const bool wide = problem.wide || problem.kind == Kind::f64;
+  call.result(wide ? Kind::f64 : Kind::f32, packed_size(x.rows, true));
+  call.launch = [=, type = type_of(problem.kind), to = type_of(call.kind), out = call.out] {
+    return launch_gram(x, type, plan, mean, partials, out.as<void>(), to, nullptr);
+  };
 }
 
-void prepare_group(Call& call, const Problem& problem) {
+void prepare_fast_grams(Call& call, const Problem& problem) {
   const auto count = static_cast<int64_t>(call.x.size());
-  const int64_t n = call.x[0].rows;
-  const GroupWorkspace sizes = group_workspace(n, count, problem.num_sms);
-  auto* partials = call.workspace<float>(sizes.partials);
-  auto* packed = call.workspace<double>(sizes.packed);
-  auto* sums = call.workspace<double>(sizes.sums);
-  call.result(Kind::f32, count * packed_size(n, true));
-  call.launch = [=, x = call.x, out = call.out, type = type_of(problem.kind), tf32 = problem.tf32,
-                 sms = problem.num_sms] {
-    return launch_centered_grams(x.data(), count, type, tf32, sms, true, partials, packed, sums,
-                                 out.as<float>(), nullptr);
+  const int64_t n = call.x[0].rows, length = packed_size(n, true);
+  int64_t columns = 0;
+  for (const AnyMatrix& x : call.x) columns = std::max(columns, x.columns);
+  const GroupSizes sizes = group_sizes(n, count, columns, problem.num_sms);
+  GroupWorkspace work{};
+  work.partials = call.workspace<float>(sizes.partials);
+  work.shifts = call.workspace<float>(sizes.shifts);
+  work.packed = call.workspace<double>(sizes.packed);
+  work.sums = call.workspace<double>(sizes.sums);
+  work.squares = call.workspace<double>(sizes.squares);
+  call.norms = Memory(count * size_of(Kind::f64));
+  call.result(Kind::f32, count * length);
+  call.launch = [=, x = call.x, vectors = call.out, norms = call.norms,
+                 type = type_of(problem.kind), tf32 = problem.tf32, sms = problem.num_sms] {
+    return launch_centered_grams(x.data(), count, type, tf32, sms, true, work,
+                                 {vectors.as<float>(), length, norms.as<double>()}, nullptr);
   };
 }
 
 void prepare_center(Call& call, const Problem& problem) {
-  auto* sums = call.workspace<double>(problem.n);
+  auto* sums = call.workspace<double>(center_sums(problem.n));
   call.result(problem.wide ? Kind::f64 : Kind::f32, packed_size(problem.n, problem.biased));
   const Type to = type_of(call.kind);
   call.launch = [=, x = call.x[0], out = call.out, from = type_of(problem.kind), n = problem.n,
@@ -147,9 +139,7 @@ void prepare_product(Call& call, const Problem& problem) {
   if (problem.op == Op::hsic_fast) {
     const SplitPlan plan = plan_splits(a.rows, b.rows, a.columns, same);
     auto* partials = call.workspace<float>(plan.partials());
-    call.launch = [=] {
-      return launch_hsic_accumulate_fast(a, b, plan, partials, acc, nullptr);
-    };
+    call.launch = [=] { return launch_hsic_accumulate_fast(a, b, plan, partials, acc, nullptr); };
   } else {
     const ProductPlan plan = plan_product(a.rows, b.rows, a.columns, same);
     auto* partials = call.workspace<double>(plan.partials());
@@ -181,9 +171,8 @@ void prepare_attention(Call& call, const Problem& problem) {
 void prepare(Call& call, const Problem& problem) {
   for (size_t i = 0; i < problem.x.size(); ++i) bring(call, problem.x[i], kind_of(problem, i));
   switch (problem.op) {
-    case Op::gram_simple:
-    case Op::gram_fast: return prepare_gram(call, problem);
-    case Op::group: return prepare_group(call, problem);
+    case Op::gram_simple: return prepare_simple_gram(call, problem);
+    case Op::gram_fast: return prepare_fast_grams(call, problem);
     case Op::center: return prepare_center(call, problem);
     case Op::hsic_simple:
     case Op::hsic_fast: return prepare_product(call, problem);
@@ -191,13 +180,13 @@ void prepare(Call& call, const Problem& problem) {
   }
 }
 
-Values read(const Call& call) {
-  std::vector<unsigned char> bytes(call.out.bytes());
-  check(cudaMemcpy(bytes.data(), call.out.as<void>(), bytes.size(), cudaMemcpyDeviceToHost));
+Values read(const Memory& memory, Kind kind) {
+  std::vector<unsigned char> bytes(memory.bytes());
+  check(cudaMemcpy(bytes.data(), memory.as<void>(), bytes.size(), cudaMemcpyDeviceToHost));
   const auto* wide = reinterpret_cast<const double*>(bytes.data());
   const auto* single = reinterpret_cast<const float*>(bytes.data());
-  Values out(call.size);
-  for (int64_t i = 0; i < call.size; ++i) out[i] = call.kind == Kind::f64 ? wide[i] : single[i];
+  Values out(bytes.size() / size_of(kind));
+  for (size_t i = 0; i < out.size(); ++i) out[i] = kind == Kind::f64 ? wide[i] : single[i];
   return out;
 }
 
@@ -247,8 +236,9 @@ Found on_device(const Problem& problem, bool timed) {
     prepare(call, problem);
     check(call.launch());
     check(cudaDeviceSynchronize());
-    found.values = read(call);
-    if (problem.op == Op::gram_fast) found.values = centred(found.values, problem.x[0].rows);
+    found.values = read(call.out, call.kind);
+    const Values norms = read(call.norms, Kind::f64);
+    found.values.insert(found.values.end(), norms.begin(), norms.end());
     found.bytes = static_cast<double>(call.out.bytes());
     for (size_t i = 0; i < problem.x.size(); ++i) {
       const View& x = problem.x[i];

@@ -27,9 +27,8 @@ Values with_inputs(const Problem& problem, int queries, int64_t size, const Run&
   const AttentionShape& shape = problem.shape;
   const Heads<T> q = heads<T>(problem.x[0], strides_of(shape, false));
   const Heads<T> k = heads<T>(problem.x[1], strides_of(shape, true));
-  const Heads<Wide> bias = problem.x.size() > 2
-                               ? heads<Wide>(problem.x[2], bias_strides(shape))
-                               : Heads<Wide>{nullptr, {0, 0, 0, 0}};
+  const Heads<Wide> bias = problem.x.size() > 2 ? heads<Wide>(problem.x[2], bias_strides(shape))
+                                                : Heads<Wide>{nullptr, {0, 0, 0, 0}};
   std::vector<double> partials(attention_partials(shape, queries),
                                std::numeric_limits<double>::quiet_NaN());
   std::vector<Wide> out(size, std::numeric_limits<Wide>::quiet_NaN());

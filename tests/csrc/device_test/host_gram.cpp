@@ -1,4 +1,5 @@
 // Gram matrices, their centring and products by the device's bodies, on the host.
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -47,41 +48,35 @@ template <typename T, typename Out> Values simple(const View& view) {
 }
 
 template <class Math> Values fast(const Problem& problem) {
-  const Matrix<typename Math::T> x = matrix<typename Math::T>(problem.x[0]);
-  const auto nan = static_cast<float>(kNaN);
-  std::vector<float> partials(problem.num_sms * kPartialsPerSm, nan);
-  std::vector<float> shifts(gram_shifts(x.rows, x.columns), nan);
-  Values packed(packed_size(x.rows, true), kNaN);
-  HostWarpGrid grid{{in_order()}, {false}};
-  gram_fast<Math>(grid, x, problem.num_sms, partials.data(), shifts.data(), packed.data());
-  return centred(packed, x.rows);
-}
-
-template <class Math> Values group(const Problem& problem) {
   std::vector<Matrix<typename Math::T>> sites;
-  for (const View& x : problem.x) sites.push_back(matrix<typename Math::T>(x));
+  int64_t columns = 0;
+  for (const View& x : problem.x) {
+    sites.push_back(matrix<typename Math::T>(x));
+    columns = std::max(columns, x.columns);
+  }
   const auto count = static_cast<int64_t>(sites.size());
-  const int64_t n = sites[0].rows;
-  const GroupWorkspace sizes = group_workspace(n, count, problem.num_sms);
-  std::vector<float> partials(sizes.partials, static_cast<float>(kNaN));
-  std::vector<float> out(count * packed_size(n, true), static_cast<float>(kNaN));
-  Values packed(sizes.packed, kNaN), sums(sizes.sums, kNaN);
+  const int64_t n = sites[0].rows, length = packed_size(n, true);
+  const GroupSizes sizes = group_sizes(n, count, columns, problem.num_sms);
+  const auto nan = static_cast<float>(kNaN);
+  std::vector<float> partials(sizes.partials, nan), shifts(sizes.shifts, nan);
+  std::vector<float> vectors(count * length, nan);
+  Values packed(sizes.packed, kNaN), sums(sizes.sums, kNaN), squares(sizes.squares, kNaN);
+  Values norms(count, kNaN);
   HostWarpGrid grid{{in_order()}, {false}};
-  centered_grams<Math>(grid, sites.data(), count, problem.num_sms, true, partials.data(),
-                       packed.data(), sums.data(), out.data());
-  return doubles(out);
-}
-
-template <class Math> Values with_math(const Problem& problem) {
-  return problem.op == Op::group ? group<Math>(problem) : fast<Math>(problem);
+  centered_grams<Math>(grid, sites.data(), count, problem.num_sms, true,
+                       {partials.data(), shifts.data(), packed.data(), sums.data(), squares.data()},
+                       {vectors.data(), length, norms.data()});
+  Values out = doubles(vectors);
+  out.insert(out.end(), norms.begin(), norms.end());
+  return out;
 }
 
 template <typename In, typename Out> Values center(const Problem& problem) {
-  std::vector<double> sums(problem.n, kNaN);
+  std::vector<double> sums(center_sums(problem.n), kNaN);
   std::vector<Out> out(packed_size(problem.n, problem.biased), static_cast<Out>(kNaN));
-  HostGrid grid{in_order()};
+  HostWarpGrid grid{{in_order()}, {false}};
   center_pack(grid, static_cast<const In*>(problem.x[0].data), 1, problem.n, problem.biased,
-              sums.data(), out.data());
+              sums.data(), out.data(), 0);
   return doubles(out);
 }
 
@@ -102,8 +97,7 @@ Values fast_product(const Problem& problem) {
   const std::unique_ptr<Quad[]> partials(new Quad[plan.partials() / 4]);  // aligned
   Values out(a.rows * b.rows, 0.0);
   HostGrid grid{in_order()};
-  hsic_accumulate_fast(grid, a, b, plan, partials[0].at,
-                       {out.data(), a.rows, b.rows, b.rows, 1});
+  hsic_accumulate_fast(grid, a, b, plan, partials[0].at, {out.data(), a.rows, b.rows, b.rows, 1});
   return out;
 }
 
@@ -118,10 +112,9 @@ Values on_host(const Problem& problem) {
       if (problem.kind == Kind::f16) return simple<F16, float>(x);
       return simple<float, float>(x);
     case Op::gram_fast:
-    case Op::group:
-      if (problem.kind == Kind::bf16) return with_math<MathBF16>(problem);
-      if (problem.kind == Kind::f16) return with_math<MathF16>(problem);
-      return problem.tf32 ? with_math<MathTF32>(problem) : with_math<Math3xTF32>(problem);
+      if (problem.kind == Kind::bf16) return fast<MathBF16>(problem);
+      if (problem.kind == Kind::f16) return fast<MathF16>(problem);
+      return problem.tf32 ? fast<MathTF32>(problem) : fast<Math3xTF32>(problem);
     case Op::center:
       if (problem.kind == Kind::f32) return center<float, float>(problem);
       return problem.wide ? center<double, double>(problem) : center<double, float>(problem);

@@ -57,21 +57,21 @@ Found by_simple(const Problem& fast) {
   simple.wide = true;
   if (fast.op == Op::hsic_fast) simple.op = Op::hsic_simple;
   if (fast.op == Op::attention_fast) simple.op = Op::attention_simple;
-  if (fast.op != Op::gram_fast && fast.op != Op::group) return on_device(simple, false);
+  if (fast.op != Op::gram_fast) return on_device(simple, false);
   simple.op = Op::gram_simple;
   Found all;
   for (const View& x : fast.x) {
     simple.x = {x};
     const Found one = on_device(simple, false);
     if (!one.failure.empty()) return one;
-    const Values vector = centred(one.values, x.rows);
-    all.values.insert(all.values.end(), vector.begin(), vector.end());
+    all.values.insert(all.values.end(), one.values.begin(), one.values.end());
   }
+  all.values = centred(fast, all.values);
   return all;
 }
 
 bool is_fast(Op op) {
-  return op == Op::gram_fast || op == Op::group || op == Op::hsic_fast || op == Op::attention_fast;
+  return op == Op::gram_fast || op == Op::hsic_fast || op == Op::attention_fast;
 }
 
 void fail(Verdict& verdict, const std::string& why) {

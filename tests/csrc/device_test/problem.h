@@ -1,4 +1,5 @@
-// device_test: one problem for one operator's kernel, what must come out of it, and who computes it.
+// device_test: one problem for one operator's kernel, what must come out of it, and who computes
+// it.
 //
 //   cases.cpp           which problems
 //   numbers.h           their inputs
@@ -24,8 +25,8 @@ inline int size_of(Kind kind) { return kind == Kind::f64 ? 8 : kind == Kind::f32
 
 enum class Op {
   gram_simple,       // x                 -> packed lower triangle, wide: in f64
-  gram_fast,         // x                 -> packed, then centred (biased) by reference.cpp
-  group,             // x of each site    -> (sites, n(n+1)/2), centred, biased
+  gram_fast,         // x of each site    -> (sites, n(n+1)/2), centred, biased; then the norm of
+                     //                      every site's first example
   center,            // a packed triangle -> centred; biased or not, wide or not
   hsic_simple,       // a, b, or a alone  -> a b^T or a a^T
   hsic_fast,         //
@@ -47,7 +48,7 @@ struct Problem {
   bool wide = false;   // results in f64
   int64_t n = 0;       // center
   int64_t num_sms = 3;
-  AttentionShape shape{};      // attention; q and k lie as (images, tokens, heads, depth)
+  AttentionShape shape{};    // attention; q and k lie as (images, tokens, heads, depth)
   std::vector<View> x = {};  // as Op says
 };
 
@@ -75,12 +76,12 @@ Values reference(const Problem& problem);
 Values on_host(const Problem& problem);
 Values attention_on_host(const Problem& problem);
 
-// The biased centring of a packed triangle: what is compared of Gram matrices that may differ by
-// what centring removes.
-Values centred(const Values& packed, int64_t n);
+// gram_fast's result, from each site's packed Gram matrix in turn.
+Values centred(const Problem& problem, const Values& packed);
 
-// Frobenius-relative; of attention the largest difference, distances in parts of the grid's
-// diagonal, entropies of log T. NaN where anything is not finite.
+// Frobenius-relative, of gram_fast the vectors' or the norms', whichever is larger; of attention
+// the largest difference, distances in parts of the grid's diagonal, entropies of log T. NaN where
+// anything is not finite.
 double error(const Problem& problem, const Values& found, const Values& expected);
 
 struct Shape {
@@ -105,7 +106,7 @@ std::vector<Case> cases();
 struct Found {
   Values values = {};
   double microseconds = 0.0;
-  double bytes = 0.0;   // read once and written once
+  double bytes = 0.0;        // read once and written once
   std::string failure = "";  // "" or the runtime's words
 };
 
