@@ -2,6 +2,7 @@
 //
 //   device_test                  on the GPU: right? the same as on the host? how fast?
 //   device_test --host           the host's side alone, beside float64
+//   device_test --small          small inputs only, no times: under compute-sanitizer
 //   device_test --list
 //   device_test --only SUBSTRING of the names
 //   device_test --spoil          one number of every result is made wrong: every case must fail
@@ -21,7 +22,7 @@ namespace {
 constexpr int kSkipped = 77, kMisused = 78;
 
 struct Options {
-  bool host = false, list = false, spoil = false;
+  bool host = false, small = false, list = false, spoil = false;
   std::string only;
 };
 
@@ -121,7 +122,7 @@ Verdict run(const Case& test, const Options& options) {
   } else if (test.same_bits) {
     fail(verdict, "(other bits)");
   }
-  if (!test.large.empty()) time_it(verdict, test, options.spoil);
+  if (!options.small && !test.large.empty()) time_it(verdict, test, options.spoil);
   return verdict;
 }
 
@@ -130,6 +131,8 @@ bool parse(int count, char** words, Options& options) {
     const std::string word = words[i];
     if (word == "--host") {
       options.host = true;
+    } else if (word == "--small") {
+      options.small = true;
     } else if (word == "--list") {
       options.list = true;
     } else if (word == "--spoil") {
@@ -137,7 +140,8 @@ bool parse(int count, char** words, Options& options) {
     } else if (word == "--only" && i + 1 < count) {
       options.only = words[++i];
     } else {
-      std::fprintf(stderr, "device_test: unknown: %s: --host --list --spoil --only SUBSTRING\n",
+      std::fprintf(stderr,
+                   "device_test: unknown: %s: --host --small --list --spoil --only SUBSTRING\n",
                    word.c_str());
       return false;
     }
