@@ -105,7 +105,7 @@ using Cells = std::vector<std::pair<int, int>>;
 template <class Map> Cells cells_of(const Map& map, int registers) {
   Cells all;
   for (int r = 0; r < registers; ++r) {
-    for (int lane = 0; lane < kLanes; ++lane) {
+    for (int lane = 0; lane < kWarpSize; ++lane) {
       const Cell at = map(lane, r);
       all.emplace_back(at.row, at.at);
     }

@@ -17,8 +17,10 @@ struct HostBlock {
 
   template <typename T> class PerThread {
    public:
-    explicit PerThread(const HostBlock&) : values_(kThreads) {}
+    PerThread() : values_(kThreads) {}
+    explicit PerThread(const HostBlock&) : PerThread() {}
     T& operator[](int thread) { return values_[thread]; }
+    const T& operator[](int thread) const { return values_[thread]; }
 
    private:
     std::vector<T> values_;

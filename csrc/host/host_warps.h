@@ -67,65 +67,78 @@ struct HostWarps : HostBlock {
 
   template <class Phase> void each_warp(const Phase& phase) const {
     for (const int thread : order) {
-      if (thread % kLanes == 0) phase(thread / kLanes);
+      if (thread % kWarpSize == 0) phase(thread / kWarpSize);
     }
   }
   template <class Phase> void each_lane(int warp, const Phase& phase) const {
-    const int flip = order.front() % kLanes;
-    for (int lane = 0; lane < kLanes; ++lane) phase(warp * kLanes + (lane ^ flip));
+    const int flip = order.front() % kWarpSize;
+    for (int lane = 0; lane < kWarpSize; ++lane) phase(warp * kWarpSize + (lane ^ flip));
   }
   void sync_warp() const {}
 
-  template <class Out, class Row> void ldmatrix(int warp, const Out& out, const Row& row) const {
-    for (int matrix = 0; matrix < 4; ++matrix) {
-      const unsigned char* rows[8];
-      int banks = 0;
-      for (int i = 0; i < 8; ++i) {
-        rows[i] = static_cast<const unsigned char*>(row(matrix * 8 + i));
-        const auto address = reinterpret_cast<uintptr_t>(rows[i]);
-        state.misaligned += address % kUnit != 0;
-        banks |= 1 << address / kUnit % 8;
+  template <class Row>
+  void ldmatrix(int warp, PerThread<OperandFragment>& out, const Row& row) const {
+    load_matrices(warp, row, [&](int lane, int matrix, const unsigned char (*rows)[kUnit]) {
+      std::memcpy(&out[warp * kWarpSize + lane].at[matrix], rows[lane / 4] + lane % 4 * 4, 4);
+    });
+  }
+  template <class Row>
+  void ldmatrix_transposed(int warp, PerThread<OperandFragment>& out, const Row& row) const {
+    load_matrices(warp, row, [&](int lane, int matrix, const unsigned char (*rows)[kUnit]) {
+      unsigned char* own =
+          reinterpret_cast<unsigned char*>(&out[warp * kWarpSize + lane].at[matrix]);
+      for (int half = 0; half < 2; ++half) {
+        std::memcpy(own + 2 * half, rows[lane % 4 * 2 + half] + lane / 4 * 2, 2);
       }
-      state.loads += 1;
-      state.conflicts += banks != 0xff;
-      for (int lane = 0; lane < kLanes; ++lane) {
-        std::memcpy(&out(warp * kLanes + lane)[matrix], rows[lane / 4] + lane % 4 * 4, 4);
-      }
-    }
+    });
   }
 
-  template <typename T, class D, class A, class B>
-  void mma(int warp, const D& d, const A& a, const B& b) const {
+  template <typename T>
+  void mma(int warp, PerThread<AccumulatorFragment>& d, const PerThread<AccumulatorFragment>& c,
+           const PerThread<OperandFragment>& a, const PerThread<OperandFragment>& b,
+           int which) const {
     constexpr int kElements = 4 / sizeof(T), kDepth = kStepBytes / sizeof(T);
     double left[16][kDepth], right[8][kDepth];
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const int thread = warp * kLanes + lane;
-      for (int r = 0; r < 4; ++r) unpack<T, kElements>(a(thread)[r], a_cell(lane, r), left);
-      for (int r = 0; r < 2; ++r) unpack<T, kElements>(b(thread)[r], b_cell(lane, r), right);
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      const int thread = warp * kWarpSize + lane;
+      for (int r = 0; r < 4; ++r) unpack<T, kElements>(a[thread].at[r], a_cell(lane, r), left);
+      for (int r = 0; r < 2; ++r) {
+        unpack<T, kElements>(b[thread].at[2 * which + r], b_cell(lane, r), right);
+      }
     }
-    for (int lane = 0; lane < kLanes; ++lane) {
-      float* own = d(warp * kLanes + lane);
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      const int thread = warp * kWarpSize + lane;
       for (int r = 0; r < 4; ++r) {
         const Cell at = c_cell(lane, r);
-        double addends[kDepth + 1] = {own[r]};
+        double addends[kDepth + 1] = {c[thread].at[r]};
         for (int k = 0; k < kDepth; ++k) addends[k + 1] = left[at.row][k] * right[at.at][k];
-        own[r] = cut_sum(addends, kDepth + 1);
+        d[thread].at[r] = cut_sum(addends, kDepth + 1);
       }
     }
   }
 
   template <class Value> void swap(int warp, int mask, const Value& value) const {
-    std::decay_t<decltype(value(0))> values[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) values[lane] = value(warp * kLanes + lane);
-    for (int lane = 0; lane < kLanes; ++lane) value(warp * kLanes + lane) = values[lane ^ mask];
+    spread(warp, value, [mask](int lane) { return lane ^ mask; });
+  }
+
+  template <class Value, class Source>
+  void spread(int warp, const Value& value, const Source& source) const {
+    std::decay_t<decltype(value(0))> values[kWarpSize];
+    for (int lane = 0; lane < kWarpSize; ++lane) values[lane] = value(warp * kWarpSize + lane);
+    for (int lane = 0; lane < kWarpSize; ++lane) {
+      value(warp * kWarpSize + lane) = values[source(lane)];
+    }
   }
 
   template <class Predicate> bool any(int warp, const Predicate& predicate) const {
     bool some = false;
-    for (int lane = 0; lane < kLanes; ++lane) some |= predicate(warp * kLanes + lane);
+    for (int lane = 0; lane < kWarpSize; ++lane) some |= predicate(warp * kWarpSize + lane);
     return some;
   }
 
+  void copy_if(bool wanted, int thread, void* to, const void* from) const {
+    if (wanted) copy<16>(thread, to, from, 16);
+  }
   template <int kBytes> void copy(int thread, void* to, const void* from, int bytes) const {
     state.misaligned += reinterpret_cast<uintptr_t>(to) % kBytes != 0;
     state.misaligned += reinterpret_cast<uintptr_t>(from) % kBytes != 0;
@@ -146,6 +159,25 @@ struct HostWarps : HostBlock {
   }
 
  private:
+  // take(lane, matrix, rows): what a lane takes of eight rows of one unit.
+  template <class Row, class Take>
+  void load_matrices(int warp, const Row& row, const Take& take) const {
+    for (int matrix = 0; matrix < 4; ++matrix) {
+      unsigned char rows[8][kUnit];
+      int banks = 0;
+      for (int i = 0; i < 8; ++i) {
+        const void* from = row(warp * kWarpSize + matrix * 8 + i);
+        const auto address = reinterpret_cast<uintptr_t>(from);
+        std::memcpy(rows[i], from, kUnit);
+        state.misaligned += address % kUnit != 0;
+        banks |= 1 << address / kUnit % 8;
+      }
+      state.loads += 1;
+      state.conflicts += banks != 0xff;
+      for (int lane = 0; lane < kWarpSize; ++lane) take(lane, matrix, rows);
+    }
+  }
+
   template <typename T, int kElements, int kDepth>
   static void unpack(uint32_t bits, Cell at, double (*rows)[kDepth]) {
     for (int e = 0; e < kElements; ++e) {

@@ -43,13 +43,11 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
     double sums[kGroups * kStatistics];
   };
   struct Own {
-    uint32_t q[kMs][steps][4];
     typename Far::Query place[kMs][2];  // of rows l/4 and l/4 + 8 of 16
     Running<float> sums[kMs][2];
   };
   struct Products {
     float z[kMs][kNs][4];
-    uint32_t k[4];
   };
 
   AttentionShape shape;
@@ -68,7 +66,8 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
     const int queries = static_cast<int>(shape.patches()) - query0;
     const T* keys = k.at(image, shape.key_head(head), 0);
     const int key_blocks = static_cast<int>(ceil_div(shape.tokens, kStageKeys));
-    typename Block::template PerThread<Own> own(block);
+    typename Block::template PerThread<Own> own;
+    typename Block::template PerThread<OperandFragment> rows[kMs][steps];  // of q
 
     // Behind the last stage an empty group is committed: the newest but one is always waited for.
     const auto load = [&](int key_block, int thread) {
@@ -81,7 +80,7 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
     block.each_thread([&](int thread) {
       for (int key_block = 0; key_block < kKeyStages - 1; ++key_block) load(key_block, thread);
       Far::fill(shared.table, grid, thread);
-      begin(own[thread], image, head, query0, queries, thread);
+      begin(own[thread], rows, image, head, query0, queries, thread);
       block.template wait<kKeyStages - 2>(thread);
     });
     for (int key_block = 0; key_block < key_blocks; ++key_block) {
@@ -93,8 +92,8 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
           for (int half = 0; half < kStageKeys; half += kChunk) {
             const int key0 = key_block * kStageKeys + half;
             if (key0 >= shape.tokens) break;
-            multiply(block, shared, own, key_block % kKeyStages, half, key0, image, head, query0,
-                     warp);
+            multiply(block, shared, own, rows, key_block % kKeyStages, half, key0, image, head,
+                     query0, warp);
           }
         }
         block.each_lane(warp, [&](int thread) { block.template wait<kKeyStages - 2>(thread); });
@@ -111,31 +110,32 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
 
  private:
   VP_HD static constexpr int row_of(int thread, int m) {
-    return thread / kLanes * kMs * 16 + m * 16;
+    return thread / kWarpSize * kMs * 16 + m * 16;
   }
 
   // q by words of two halves, as cuda/device/mma.h's map has them; zeros outside.
-  VP_DEVICE void begin(Own& own, int64_t image, int64_t head, int query0, int queries,
-                       int thread) const {
+  template <class Operands>
+  VP_DEVICE void begin(Own& own, Operands (&rows)[kMs][steps], int64_t image, int64_t head,
+                       int query0, int queries, int thread) const {
     VP_UNROLL
     for (int m = 0; m < kMs; ++m) {
       VP_UNROLL
       for (int s = 0; s < steps; ++s) {
         VP_UNROLL
         for (int r = 0; r < 4; ++r) {
-          const Cell at = a_cell(thread % kLanes, r);
+          const Cell at = a_cell(thread % kWarpSize, r);
           const int row = row_of(thread, m) + at.row;
           const int depth = (s * kStepBytes + at.at) / static_cast<int>(sizeof(T));
-          own.q[m][s][r] = 0;
+          rows[m][s][thread].at[r] = 0;
           if (row < queries && depth < shape.depth) {
             const T* from = q.at(image, head, shape.prefix + query0 + row) + depth;
-            own.q[m][s][r] = *reinterpret_cast<const uint32_t*>(from);
+            rows[m][s][thread].at[r] = *reinterpret_cast<const uint32_t*>(from);
           }
         }
       }
       VP_UNROLL
       for (int h = 0; h < 2; ++h) {
-        const int row = row_of(thread, m) + c_cell(thread % kLanes, 2 * h).row;
+        const int row = row_of(thread, m) + c_cell(thread % kWarpSize, 2 * h).row;
         own.place[m][h] = Far::query(grid, row < queries ? query0 + row : 0);
         own.sums[m][h] = Running<float>::none();
       }
@@ -143,34 +143,40 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
   }
 
   // One chunk of keys, `first` of its stage and key0 of all, of a warp's queries.
-  template <class Block, class Owns>
-  VP_DEVICE void multiply(Block block, Shared& shared, Owns& own, int slot, int first, int key0,
+  template <class Block, class Owns, class Operands>
+  VP_DEVICE void multiply(Block block, Shared& shared, Owns& own,
+                          const Operands (&rows)[kMs][steps], int slot, int first, int key0,
                           int64_t image, int64_t head, int query0, int warp) const {
     KeyStage<T, steps, Far>& stage = shared.stage[slot];
-    typename Block::template PerThread<Products> products(block);
+    typename Block::template PerThread<AccumulatorFragment> z[kMs][kNs];
+    Operands key;
     block.each_lane(warp, [&](int thread) {
       VP_UNROLL
-      for (int i = 0; i < kMs * kNs * 4; ++i) products[thread].z[i / 8][i / 4 % kNs][i % 4] = 0;
+      for (int i = 0; i < kMs * kNs; ++i) z[i / kNs][i % kNs][thread] = {{0, 0, 0, 0}};
     });
     VP_UNROLL
     for (int s = 0; s < steps; ++s) {
       VP_UNROLL
       for (int n = 0; n < kNs; n += 2) {
-        block.ldmatrix(
-            warp, [&](int thread) { return products[thread].k; },
-            [&](int lane) {
-              const Cell at = b_source(lane);
-              return stage.at(first + n * 8 + at.row, 2 * s + at.at);
-            });
+        block.ldmatrix(warp, key, [&](int thread) {
+          const Cell at = b_source(thread % kWarpSize);
+          return stage.at(first + n * 8 + at.row, 2 * s + at.at);
+        });
         VP_UNROLL
         for (int i = 0; i < 2 * kMs; ++i) {
-          block.template mma<T>(
-              warp, [&](int thread) { return products[thread].z[i / 2][n + i % 2]; },
-              [&](int thread) { return own[thread].q[i / 2][s]; },
-              [&](int thread) { return products[thread].k + i % 2 * 2; });
+          auto& own_z = z[i / 2][n + i % 2];
+          block.template mma<T>(warp, own_z, own_z, rows[i / 2][s], key, i % 2);
         }
       }
     }
+    typename Block::template PerThread<Products> products;
+    block.each_lane(warp, [&](int thread) {
+      VP_UNROLL
+      for (int i = 0; i < kMs * kNs * 4; ++i) {
+        products[thread].z[i / 4 / kNs][i / 4 % kNs][i % 4] =
+            z[i / 4 / kNs][i / 4 % kNs][thread].at[i % 4];
+      }
+    });
     const bool inner = !biased && key0 >= shape.prefix && key0 + kChunk <= shape.tokens;
     block.each_lane(warp, [&](int thread) {
       const typename Far::Key* places = stage.places + first;
@@ -186,7 +192,7 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
   }
 
   VP_HD static constexpr int column_of(int thread, int i) {  // of a lane's four keys
-    return i / 2 * 8 + c_cell(thread % kLanes, i % 2).at;
+    return i / 2 * 8 + c_cell(thread % kWarpSize, i % 2).at;
   }
 
   VP_DEVICE void move(Running<float>& sums, const float (&z)[2 * kNs]) const {
@@ -227,7 +233,7 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
     VP_UNROLL
     for (int row = 0; row < kMs * 2; ++row) {
       const int m = row / 2, h = row % 2;
-      const int64_t token = token0 + row_of(thread, m) + c_cell(thread % kLanes, 2 * h).row;
+      const int64_t token = token0 + row_of(thread, m) + c_cell(thread % kWarpSize, 2 * h).row;
       float z[2 * kNs];
       VP_UNROLL
       for (int i = 0; i < 2 * kNs; ++i) {
@@ -252,7 +258,7 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
   // The four lanes of a query merge what they have; the first of them writes it.
   template <class Block, class Owns>
   VP_DEVICE void finish(Block block, Shared& shared, Owns& own, int warp) const {
-    typename Block::template PerThread<Running<float>> sent(block);
+    typename Block::template PerThread<Running<float>> sent;
     VP_UNROLL
     for (int row = 0; row < kMs * 2; ++row) {
       const int m = row / 2, h = row % 2;
@@ -268,7 +274,7 @@ template <class Math, int steps, class Far, bool biased> struct AttentionTile {
                         [&](int thread) { own[thread].sums[m][h].merge(sent[thread], unit); });
       }
       block.each_lane(warp, [&](int thread) {
-        const Cell at = c_cell(thread % kLanes, 2 * h);
+        const Cell at = c_cell(thread % kWarpSize, 2 * h);
         if (at.at == 0) shared.values.put(row_of(thread, m) + at.row, own[thread].sums[m][h]);
       });
     }

@@ -11,8 +11,8 @@
 #include "cuda/attention/distance.h"
 #include "cuda/attention/parts.h"
 #include "cuda/device/mma.h"
+#include "cuda/device/shared_rows.h"
 #include "cuda/device/warps.h"
-#include "cuda/gram/stage.h"
 
 namespace vitprobe::kernels {
 
@@ -23,7 +23,7 @@ template <typename T, int steps, class Far> struct KeyStage {
   static constexpr int kPanels = (kUnits + kRowUnits - 1) / kRowUnits;
   static_assert(kStageKeys * kUnits % kThreads == 0);
 
-  Stage<kStageKeys> panel[kPanels];
+  SharedRows<kStageKeys> panel[kPanels];
   typename Far::Key places[kStageKeys];
 
   VP_DEVICE unsigned char* at(int row, int unit) {

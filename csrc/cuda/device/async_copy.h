@@ -2,6 +2,7 @@
 //
 //   async_copy<N>   N = 4 or 16 bytes, both ends aligned to N; of these the first `bytes` are
 //                   read (0 .. N), the rest of the place is filled with zeros
+//   async_copy_if   all of 16 bytes, or nothing
 //   commit_copies   all copies of this thread since the last commit are one group
 //   wait_copies<G>  until all groups of this thread but the newest G are there; other threads see
 //                   them after the next barrier
@@ -16,6 +17,18 @@
 #include "cuda/device/mma.h"
 
 namespace vitprobe::kernels {
+
+// Without a branch, which would be one for each copy.
+__device__ inline void async_copy_if(bool wanted, void* to, const void* from) {
+  asm volatile(
+      "{\n\t"
+      ".reg .pred wanted;\n\t"
+      "setp.ne.b32 wanted, %0, 0;\n\t"
+      "@wanted cp.async.cg.shared.global [%1], [%2], 16;\n\t"
+      "}" ::"r"(static_cast<int>(wanted)),
+      "r"(shared_address(to)), "l"(from)
+      : "memory");
+}
 
 template <int kBytes> __device__ inline void async_copy(void* to, const void* from, int bytes) {
   static_assert(kBytes == 4 || kBytes == 16);

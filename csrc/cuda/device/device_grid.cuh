@@ -14,8 +14,10 @@ namespace vitprobe::kernels {
 struct DeviceBlock {
   template <typename T> struct PerThread {
     T value;
+    __device__ PerThread() {}
     __device__ explicit PerThread(DeviceBlock) {}
     __device__ T& operator[](int) { return value; }
+    __device__ const T& operator[](int) const { return value; }
   };
 
   template <class Phase> __device__ void each_thread(const Phase& phase) const {

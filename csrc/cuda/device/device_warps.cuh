@@ -13,9 +13,12 @@
 namespace vitprobe::kernels {
 
 struct DeviceWarps : DeviceBlock {
+  // Every lane knows its warp; told by lane 0, the compiler knows that they agree.
+  int own_warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kWarpSize, 0);
+
   template <class Phase> __device__ void each_warp(const Phase& phase) const {
-    // Every lane knows its warp; told by lane 0, the compiler knows that they agree.
-    phase(__shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kLanes, 0));
+    __builtin_assume(own_warp >= 0 && own_warp < kWarps);
+    phase(own_warp);
     __syncthreads();
   }
   template <class Phase> __device__ void each_lane(int, const Phase& phase) const {
@@ -23,22 +26,36 @@ struct DeviceWarps : DeviceBlock {
   }
   __device__ void sync_warp() const { __syncwarp(); }
 
-  template <class Out, class Row>
-  __device__ void ldmatrix(int, const Out& out, const Row& row) const {
-    kernels::ldmatrix(out(threadIdx.x), row(static_cast<int>(threadIdx.x) % kLanes));
+  template <class Row>
+  __device__ void ldmatrix(int, PerThread<OperandFragment>& out, const Row& row) const {
+    kernels::ldmatrix(out[0], row(static_cast<int>(threadIdx.x)));
   }
-  template <typename T, class D, class A, class B>
-  __device__ void mma(int, const D& d, const A& a, const B& b) const {
-    kernels::mma<T>(d(threadIdx.x), a(threadIdx.x), b(threadIdx.x));
+  template <class Row>
+  __device__ void ldmatrix_transposed(int, PerThread<OperandFragment>& out, const Row& row) const {
+    kernels::ldmatrix_transposed(out[0], row(static_cast<int>(threadIdx.x)));
+  }
+  template <typename T>
+  __device__ void mma(int, PerThread<AccumulatorFragment>& d,
+                      const PerThread<AccumulatorFragment>& c, const PerThread<OperandFragment>& a,
+                      const PerThread<OperandFragment>& b, int which) const {
+    kernels::mma<T>(d[0], c[0], a[0], b[0].at[2 * which], b[0].at[2 * which + 1]);
   }
   template <class Value> __device__ void swap(int, int mask, const Value& value) const {
-    auto& own = value(threadIdx.x);
+    auto& own = value(static_cast<int>(threadIdx.x));
     own = __shfl_xor_sync(0xffffffffu, own, mask);
+  }
+  template <class Value, class Source>
+  __device__ void spread(int, const Value& value, const Source& source) const {
+    auto& own = value(static_cast<int>(threadIdx.x));
+    own = __shfl_sync(0xffffffffu, own, source(static_cast<int>(threadIdx.x) % kWarpSize));
   }
   template <class Predicate> __device__ bool any(int, const Predicate& predicate) const {
     return __any_sync(0xffffffffu, predicate(static_cast<int>(threadIdx.x)));
   }
 
+  __device__ void copy_if(bool wanted, int, void* to, const void* from) const {
+    async_copy_if(wanted, to, from);
+  }
   template <int kBytes> __device__ void copy(int, void* to, const void* from, int bytes) const {
     async_copy<kBytes>(to, from, bytes);
   }

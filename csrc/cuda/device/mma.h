@@ -10,21 +10,22 @@
 //   C   register r of lane l   row l/4 + 8 (r/2)   column 2 (l%4) + r%2
 //
 // ldmatrix fills four registers of every lane from four 8 x 16-byte matrices in shared memory;
-// lane l gives the address of row l%8 of matrix l/8. Shared memory holds rows of 128 bytes, eight
-// units of 16; unit u of row i lies at place u ^ (i%8), so that the same unit of eight rows
-// is in eight different groups of banks.
+// lane l gives the address of row l%8 of matrix l/8. Transposed, a lane of halves gets the column
+// l/4 of rows 2 (l%4) and 2 (l%4) + 1 of each, instead of two columns of row l/4. Shared memory
+// holds rows of 128 bytes, eight units of 16 (shared_rows.h).
 //
 // On the GPU these are the PTX instructions; on the host, what the PTX manual says they do.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "common/host_device.h"
 #include "common/widen.h"
 
 namespace vitprobe::kernels {
 
-constexpr int kLanes = 32;
+constexpr int kWarpSize = 32;
 constexpr int kUnit = 16;                     // bytes: one row of one matrix of ldmatrix
 constexpr int kStepBytes = 2 * kUnit;         // of a row: what one mma contracts
 constexpr int kRowBytes = 128;                // of a row, in shared memory
@@ -48,23 +49,32 @@ VP_HD inline Cell c_cell(int lane, int r) {
 VP_HD inline Cell a_source(int lane) { return {lane % 16, lane / 16}; }
 VP_HD inline Cell b_source(int lane) { return {lane % 8 + 8 * (lane / 16), lane / 8 % 2}; }
 
-// Byte of a unit in shared memory.
-VP_HD inline int swizzled(int row, int unit) {
-  return row * kRowBytes + (unit ^ (row % 8)) * kUnit;
+// A lane's registers of an A, or of two Bs (the second one's are 2 and 3).
+struct OperandFragment {
+  uint32_t at[4];
+};
+// A lane's registers of a C or D.
+struct AccumulatorFragment {
+  float at[4];
+};
+
+// A C of equal numbers. A compiler that knows them to be equal keeps one, and makes four copies of
+// it for every mma; it does not know what rounding does not change.
+VP_HD inline AccumulatorFragment four_times(float value) {
+#if defined(__CUDA_ARCH__)
+  return {{value, __fadd_rz(value, 0.0f), __fadd_ru(value, 0.0f), __fadd_rn(value, 0.0f)}};
+#else
+  return {{value, value, value, value}};
+#endif
 }
 
-VP_HD inline uint32_t bits_of_float(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-// A float rounded to TF32 (10 bits of fraction, ties away from zero), in a float's bits.
+// A float rounded to TF32 (10 bits of fraction, ties away from zero), in the upper 19 of a float's
+// bits; what a GPU leaves in the others is not part of the number.
 VP_HD inline uint32_t round_tf32(uint32_t bits) {
 #if defined(__CUDA_ARCH__)
   uint32_t rounded;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(float_of_bits(bits)));
-  return rounded & 0xffffe000u;
+  return rounded;
 #else
   const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
   if (finite) return (bits + 0x1000u) & 0xffffe000u;
@@ -74,32 +84,25 @@ VP_HD inline uint32_t round_tf32(uint32_t bits) {
 
 // How rows of T are multiplied. A number goes in as kParts numbers; kTerms products of parts are
 // summed, small ones first; a chain of kChain steps is one sum on the matrix unit
-// (cuda/gram/fast.h). f16 has longer products than bf16, of which more is truncated: its chains are
-// shorter.
-struct HalfMath {
+// (cuda/gram/split.h). f16 has longer products than bf16, of which more is truncated: its chains
+// are shorter. `stored` is what shared memory keeps of a float that is multiplied.
+struct OnePart {
   static constexpr int kParts = 1, kTerms = 1;
   VP_HD static constexpr int left(int) { return 0; }
   VP_HD static constexpr int right(int) { return 0; }
-  VP_HD static void into_parts(uint32_t (&)[kParts][4]) {}
 };
-struct MathBF16 : HalfMath {
+struct MathBF16 : OnePart {
   using T = BF16;
   static constexpr int kChain = 2;
 };
-struct MathF16 : HalfMath {
+struct MathF16 : OnePart {
   using T = F16;
   static constexpr int kChain = 1;
 };
-
-struct MathTF32 {
+struct MathTF32 : OnePart {
   using T = float;
-  static constexpr int kParts = 1, kTerms = 1, kChain = 2;
-  VP_HD static constexpr int left(int) { return 0; }
-  VP_HD static constexpr int right(int) { return 0; }
-  VP_HD static void into_parts(uint32_t (&part)[kParts][4]) {
-    VP_UNROLL
-    for (int r = 0; r < 4; ++r) part[0][r] = round_tf32(part[0][r]);
-  }
+  static constexpr int kChain = 2;
+  VP_HD static float stored(float value) { return float_of_bits(round_tf32(bits_of_float(value))); }
 };
 
 // x = high + low to 2^-22, high and low TF32: (low, high) + (high, low) + (high, high).
@@ -108,33 +111,38 @@ struct Math3xTF32 {
   static constexpr int kParts = 2, kTerms = 3, kChain = 1;
   VP_HD static constexpr int left(int term) { return term == 0 ? 1 : 0; }
   VP_HD static constexpr int right(int term) { return term == 1 ? 1 : 0; }
-  VP_HD static void into_parts(uint32_t (&part)[kParts][4]) {
+  VP_HD static float stored(float value) { return value; }
+  // high: what was read of x.
+  VP_HD static void split(OperandFragment& high, OperandFragment& low) {
     VP_UNROLL
     for (int r = 0; r < 4; ++r) {
-      const uint32_t whole = part[0][r], high = round_tf32(whole);
-      part[0][r] = high;
-      part[1][r] = round_tf32(bits_of_float(float_of_bits(whole) - float_of_bits(high)));
+      const float whole = float_of_bits(high.at[r]);
+      high.at[r] = round_tf32(high.at[r]) & 0xffffe000u;
+      low.at[r] = round_tf32(bits_of_float(whole - float_of_bits(high.at[r])));
     }
   }
 };
 
 #if defined(__CUDACC__)
 
-#define VP_MMA(SHAPE_AND_TYPES)                                                                    \
-  asm("mma.sync.aligned." SHAPE_AND_TYPES " {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};" \
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                             \
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
+#define VP_MMA(SHAPE_AND_TYPES)                                                                 \
+  asm("mma.sync.aligned." SHAPE_AND_TYPES                                                       \
+      " {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"                              \
+      : "=f"(d.at[0]), "=f"(d.at[1]), "=f"(d.at[2]), "=f"(d.at[3])                              \
+      : "r"(a.at[0]), "r"(a.at[1]), "r"(a.at[2]), "r"(a.at[3]), "r"(b0), "r"(b1), "f"(c.at[0]), \
+        "f"(c.at[1]), "f"(c.at[2]), "f"(c.at[3]))
 
-template <typename T> __device__ inline void mma(float* d, const uint32_t* a, const uint32_t* b);
-
-template <> __device__ inline void mma<BF16>(float* d, const uint32_t* a, const uint32_t* b) {
-  VP_MMA("m16n8k16.row.col.f32.bf16.bf16.f32");
-}
-template <> __device__ inline void mma<F16>(float* d, const uint32_t* a, const uint32_t* b) {
-  VP_MMA("m16n8k16.row.col.f32.f16.f16.f32");
-}
-template <> __device__ inline void mma<float>(float* d, const uint32_t* a, const uint32_t* b) {
-  VP_MMA("m16n8k8.row.col.f32.tf32.tf32.f32");
+// D = C + A B, b0 and b1 the registers of B.
+template <typename T>
+__device__ inline void mma(AccumulatorFragment& d, const AccumulatorFragment& c,
+                           const OperandFragment& a, uint32_t b0, uint32_t b1) {
+  if constexpr (std::is_same_v<T, BF16>) {
+    VP_MMA("m16n8k16.row.col.f32.bf16.bf16.f32");
+  } else if constexpr (std::is_same_v<T, F16>) {
+    VP_MMA("m16n8k16.row.col.f32.f16.f16.f32");
+  } else {
+    VP_MMA("m16n8k8.row.col.f32.tf32.tf32.f32");
+  }
 }
 #undef VP_MMA
 
@@ -142,12 +150,17 @@ __device__ inline uint32_t shared_address(const void* shared) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 }
 
-__device__ inline void ldmatrix(uint32_t* out, const void* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(shared_address(row))
-               : "memory");
+#define VP_LDMATRIX(TRANSPOSED)                                                              \
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4" TRANSPOSED ".shared.b16 {%0,%1,%2,%3}, [%4];" \
+               : "=r"(out.at[0]), "=r"(out.at[1]), "=r"(out.at[2]), "=r"(out.at[3])          \
+               : "r"(shared_address(row))                                                    \
+               : "memory")
+
+__device__ inline void ldmatrix(OperandFragment& out, const void* row) { VP_LDMATRIX(""); }
+__device__ inline void ldmatrix_transposed(OperandFragment& out, const void* row) {
+  VP_LDMATRIX(".trans");
 }
+#undef VP_LDMATRIX
 
 #endif
 

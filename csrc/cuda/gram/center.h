@@ -47,7 +47,7 @@ template <class Block, class Value>
 VP_DEVICE inline void add_lanes(Block block, int warp, const Value& value) {
   typename Block::template PerThread<double> other(block);
   VP_UNROLL
-  for (int mask = kLanes / 2; mask > 0; mask /= 2) {
+  for (int mask = kWarpSize / 2; mask > 0; mask /= 2) {
     block.each_lane(warp, [&](int thread) { other[thread] = value(thread); });
     block.swap(warp, mask, [&](int thread) -> double& { return other[thread]; });
     block.each_lane(warp, [&](int thread) { value(thread) += other[thread]; });
@@ -56,8 +56,8 @@ VP_DEVICE inline void add_lanes(Block block, int warp, const Value& value) {
 
 // One tile of a site's Gram matrix, as its block reads it: what lies below the diagonal.
 template <typename In> struct CenterTile {
-  static constexpr int kRows = 4;                        // that a warp takes at a time
-  static constexpr int kColumns = kCenterTile / kLanes;  // of a lane
+  static constexpr int kRows = 4;                           // that a warp takes at a time
+  static constexpr int kColumns = kCenterTile / kWarpSize;  // of a lane
   struct Sums {
     double row[kCenterTile], column[kWarps][kCenterTile];  // of a warp's rows
   };
@@ -89,15 +89,15 @@ template <typename In> struct CenterTile {
     for (int first = warp * kRows; first < kCenterTile; first += kWarps * kRows) {
       if (row0 + first >= n) break;
       block.each_lane(warp, [&](int thread) {
-        const int lane = thread % kLanes;
+        const int lane = thread % kWarpSize;
         VP_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const int count = width(first + r);
           const In* from = gram + packed_size(row0 + first + r, true) + column0 + lane;
           VP_UNROLL
           for (int c = 0; c < kColumns; ++c) {
-            const bool held = lane + c * kLanes < count;
-            own[thread].value[r][c] = held ? static_cast<double>(from[c * kLanes]) : 0.0;
+            const bool held = lane + c * kWarpSize < count;
+            own[thread].value[r][c] = held ? static_cast<double>(from[c * kWarpSize]) : 0.0;
           }
         }
       });
@@ -129,7 +129,7 @@ template <typename In> struct CenterTile {
         add_lanes(block, warp, [&](int thread) -> double& { return own[thread].row[r]; });
       }
       block.each_lane(warp, [&](int thread) {
-        if (thread % kLanes != 0) return;
+        if (thread % kWarpSize != 0) return;
         VP_UNROLL
         for (int r = 0; r < kRows; ++r) sums.row[first + r] = own[thread].row[r];
       });
@@ -137,7 +137,7 @@ template <typename In> struct CenterTile {
     block.each_lane(warp, [&](int thread) {
       VP_UNROLL
       for (int c = 0; c < kColumns; ++c) {
-        sums.column[warp][thread % kLanes + c * kLanes] = own[thread].column[c];
+        sums.column[warp][thread % kWarpSize + c * kWarpSize] = own[thread].column[c];
       }
     });
   }
@@ -238,7 +238,7 @@ template <typename In, typename Out> struct Center {
     block.each_warp([&](int warp) {
       add_lanes(block, warp, [&](int thread) -> double& { return total[thread]; });
       block.each_lane(warp, [&](int thread) {
-        if (thread % kLanes == 0) shared.totals[warp] = total[thread];
+        if (thread % kWarpSize == 0) shared.totals[warp] = total[thread];
       });
       if (!gives_norm) return;
       block.each_lane(warp, [&](int thread) {
@@ -249,7 +249,7 @@ template <typename In, typename Out> struct Center {
       });
       add_lanes(block, warp, [&](int thread) -> double& { return squares[thread]; });
       block.each_lane(warp, [&](int thread) {
-        if (thread % kLanes == 0) shared.squares[warp] = squares[thread];
+        if (thread % kWarpSize == 0) shared.squares[warp] = squares[thread];
       });
     });
     Out* to = out + site * stride;
@@ -294,7 +294,7 @@ template <typename In, typename Out> struct Center {
 
   VP_DEVICE void write(const Shared& shared, const Tile& tile, const typename Tile::Own& mine,
                        int first, double mean, Out* to, int thread) const {
-    const int lane = thread % kLanes;
+    const int lane = thread % kWarpSize;
     VP_UNROLL
     for (int r = 0; r < Tile::kRows; ++r) {
       const double shift = mean - shared.row[first + r];
@@ -302,8 +302,8 @@ template <typename In, typename Out> struct Center {
       Out* own = to + packed_size(tile.row0 + first + r, biased) + tile.column0 + lane;
       VP_UNROLL
       for (int c = 0; c < Tile::kColumns; ++c) {
-        const double centred = mine.value[r][c] + (shift - shared.column[lane + c * kLanes]);
-        if (lane + c * kLanes < count) own[c * kLanes] = static_cast<Out>(kRoot2 * centred);
+        const double centred = mine.value[r][c] + (shift - shared.column[lane + c * kWarpSize]);
+        if (lane + c * kWarpSize < count) own[c * kWarpSize] = static_cast<Out>(kRoot2 * centred);
       }
     }
   }

@@ -54,7 +54,7 @@ template <class Math, class Tiles> struct GramSplit {
 // where the parts of the first example's sum of squares go. Returns how many those are.
 template <class Math, class Tiles, class Grid>
 int64_t gram_blocks(Grid& grid, const Matrix<typename Math::T>& x, int copy, const float* shift,
-                    const float* rest, const GramPlan& plan, float* partials, double* packed,
+                    const float* mean, const GramPlan& plan, float* partials, double* packed,
                     double* squares) {
   using Fold = GramFold<Tiles, typename Math::T>;
   const int64_t splits = plan.splits * Tiles::kGroups;
@@ -63,9 +63,9 @@ int64_t gram_blocks(Grid& grid, const Matrix<typename Math::T>& x, int copy, con
     for (int64_t first = 0; first < plan.blocks; first += plan.per_launch) {
       const int64_t count =
           plan.blocks - first < plan.per_launch ? plan.blocks - first : plan.per_launch;
-      grid.launch_warps(
-          count * plan.splits,
-          GramSplit<Math, Tiles>{x, {x, shift, rest}, plan, copy, pass, first, count, partials});
+      grid.launch_warps(count * plan.splits,
+                        GramSplit<Math, Tiles>{
+                            x, {x.columns, shift, mean}, plan, copy, pass, first, count, partials});
       grid.launch_warps(count * Fold::Own::blocks(log_parts),
                         Fold{x.rows,
                              first,
@@ -112,17 +112,17 @@ int64_t gram_fast(Grid& grid, const Matrix<typename Math::T>& x, int64_t num_sms
   using T = typename Math::T;
   const int64_t stages = ceil_div(x.columns, kStageColumns<T>);
   const int copy = copy_bytes(x);
-  const auto run = [&](auto tiles, const float* shift, const float* rest, double* to) {
+  const auto run = [&](auto tiles, const float* shift, const float* mean, double* to) {
     using Tiles = decltype(tiles);
     static_assert(Tiles::kBlocksEach * Tiles::kGroups * Tiles::kSize <= kPartialsPerSm);
     const GramPlan plan = plan_gram(x.rows, stages, Tiles::kCorner, num_sms * Tiles::kBlocksEach);
-    return gram_blocks<Math, Tiles>(grid, x, copy, shift, rest, plan, partials, packed, to);
+    return gram_blocks<Math, Tiles>(grid, x, copy, shift, mean, plan, partials, packed, to);
   };
   if (x.rows > kMostRows) {
-    float *shift = shifts, *rest = shifts + x.columns;
-    grid.launch(ceil_div(x.columns, ColumnShift<T>::kColumns), ColumnShift<T>{x, shift, rest});
-    const int64_t parts = run(GramTiles<kMostRows, false>{}, shift, rest, squares);
-    run(GramTiles<kMostRows, true>{}, shift, rest, nullptr);
+    float *shift = shifts, *mean = shifts + x.columns;
+    grid.launch(ceil_div(x.columns, ColumnShift<T>::kColumns), ColumnShift<T>{x, shift, mean});
+    const int64_t parts = run(GramTiles<kMostRows, false>{}, shift, mean, squares);
+    run(GramTiles<kMostRows, true>{}, shift, mean, nullptr);
     return parts;
   }
   int64_t parts = 0;

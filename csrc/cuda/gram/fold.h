@@ -102,7 +102,7 @@ template <class Tiles, typename T> struct FoldBlock {
         });
         add_lanes(block, warp, [&](int thread) -> double& { return square[thread]; });
         block.each_lane(warp, [&](int thread) {
-          if (thread % kLanes == 0) shared.squares[warp] = square[thread];
+          if (thread % kWarpSize == 0) shared.squares[warp] = square[thread];
         });
       });
     }

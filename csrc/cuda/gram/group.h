@@ -85,7 +85,7 @@ template <class Math, class Tiles> struct GroupSplit {
     const Range stages =
         share_range(group.stages(site), splits.count(site), index - splits.first[site]);
     const Matrix<T> x = group.matrix(site);
-    Own::run(block, shared, x, {x, nullptr, nullptr}, block_rows(x.rows, false, 0), stages,
+    Own::run(block, shared, x, {x.columns, nullptr, nullptr}, block_rows(x.rows, false, 0), stages,
              copy_bytes(x), partials + index * Tiles::kGroups * Tiles::kSize);
   }
 };

@@ -3,10 +3,10 @@
 //   split  | stage | stage | ...                one stage: 128 bytes of every row
 //   stage  | step step step step |              one step: 32 bytes, one mma
 //
-// A block keeps three stages in shared memory: one is multiplied, the next is shifted, the third
-// arrives (cp.async). A row of shared memory serves both as a row of A and as a column of B, for
-// tiles on the diagonal too. The accumulators of the whole lower triangle stay in registers
-// (warp_tiles.h) until the split ends; then they are one partial result, fp32.
+// A block keeps three stages in shared memory: one is multiplied, the next is prepared (prepare.h),
+// the third arrives (stage.h); then a barrier. A row of shared memory serves both as a row of A and
+// as a column of B, for tiles on the diagonal too. The accumulators of the whole lower triangle
+// stay in registers (warp_tiles.h) until the split ends; then they are one partial result, fp32.
 //
 // Sums. The matrix unit truncates, so a sum on it is short: a chain of one or two steps (32 halves,
 // 16 floats in TF32, 8 in 3xTF32), started at minus the chain's rest (shift.h), then added to
@@ -17,8 +17,9 @@
 
 #include "common/host_device.h"
 #include "cuda/device/mma.h"
+#include "cuda/device/shared_rows.h"
 #include "cuda/device/warps.h"
-#include "cuda/gram/shift.h"
+#include "cuda/gram/prepare.h"
 #include "cuda/gram/stage.h"
 #include "cuda/gram/warp_tiles.h"
 #include "cuda/product.h"
@@ -29,176 +30,185 @@ constexpr int kStages = 3;
 
 template <class Math, class Tiles> struct GramBlock {
   using T = typename Math::T;
-  static constexpr int kRows = Tiles::kRows, kMs = Tiles::kMs;
+  static constexpr int kRows = Tiles::kRows, kFragments = Tiles::kFragments;
   static constexpr int kChain = Math::kChain < Tiles::kSteps ? Math::kChain : Tiles::kSteps;
-  using Shift = Prepare<T, kRows>;
+  using Shift = Prepare<Math, kRows>;
 
   struct Shared {
-    Stage<kRows> stage[kStages];
-    typename Shift::Scratch scratch;
+    SharedRows<kRows> stage[kStages];
     StageRests rests[2];  // of the stage that is multiplied and of the next
   };
-  struct Sums {
-    float cell[Tiles::kCells][kMs][2][4];
+  // What a thread needs in every stage.
+  struct Own {
+    StageCopies<T, kRows> copies;
+    int left[2];  // where its A of the first step is: of the long warp tile and of the short one
+    int right;    // its B, of the first 32 columns
   };
-  using Operand = uint32_t[Math::kParts][4];
-  struct Fragments {
-    Operand a[2][kMs][kChain];  // [0] of the long warp tile, [1] of the short one
-    Operand b[kChain];          // 16 columns: registers 0, 1 of the first 8, 2, 3 of the others
-    float start[4], d[kMs][2][4];
+  struct Rows {
+    const unsigned char* at[kChain];
+  };
+  struct Sums {
+    float cell[Tiles::kCells][kFragments][2][4];
   };
 
-  // out: the block's partial result, (groups, kSize) floats, each written once. copy: load_stage.
+  // out: the block's partial result, (groups, kSize) floats, each written once. copy: stage.h.
   template <class Block>
   VP_DEVICE static void run(Block block, Shared& shared, const Matrix<T>& x, const Shift& shift,
                             const BlockRows& rows, Range stages, int copy, float* out) {
     const int k_blocks = static_cast<int>(stages.end - stages.begin);  // <= kRunStages
-    typename Block::template PerThread<Sums> sums(block);
+    const float inverse = 1.0f / static_cast<float>(rows.count);
+    typename Block::template PerThread<Sums> sums;
+    typename Block::template PerThread<Own> own;
 
+    const auto load = [&](int k_block, int thread) {
+      if (k_block >= k_blocks) return;
+      own[thread].copies.load(block, shared.stage[k_block % kStages], k_block, copy, thread);
+      block.commit(thread);
+    };
+    const auto prepare = [&](int k_block, int warp) {
+      if (k_block >= k_blocks) return;
+      shift(block, shared.stage[k_block % kStages], shared.rests[k_block % 2], rows.count, inverse,
+            stages.begin + k_block, warp);
+    };
     block.each_thread([&](int thread) {
       sums[thread] = Sums{};
-      for (int k_block = 0; k_block < kStages - 1; ++k_block) {
-        load(block, shared, x, rows, copy, stages.begin, k_block, k_blocks, thread);
+      own[thread] = places(x, rows, stages.begin, thread);
+      for (int k_block = 0; k_block < kStages; ++k_block) {
+        clear_rows(shared.stage[k_block], rows.count, thread);
+        if (k_block < kStages - 1) load(k_block, thread);
       }
-      block.template wait<kStages - 2>(thread);
+      block.template wait<0>(thread);
     });
-    block.each_warp([&](int warp) {
-      if (k_blocks > 0) prepare(block, shared, shift, rows, stages.begin, 0, warp);
-    });
+    block.each_warp([&](int warp) { prepare(0, warp); });
     for (int k_block = 0; k_block < k_blocks; ++k_block) {
-      block.each_thread([&](int thread) {
-        load(block, shared, x, rows, copy, stages.begin, k_block + kStages - 1, k_blocks, thread);
-        block.template wait<kStages - 2>(thread);
-      });
       block.each_warp([&](int warp) {
-        if (k_block + 1 < k_blocks)
-          prepare(block, shared, shift, rows, stages.begin, k_block + 1, warp);
-        multiply(block, shared, rows, k_block, sums, warp);
+        // To the place of the stage before this one, which all warps have left.
+        block.each_lane(warp, [&](int thread) { load(k_block + kStages - 1, thread); });
+        prepare(k_block + 1, warp);
+        multiply(block, shared, own, rows, k_block, sums, warp);
+        block.each_lane(warp, [&](int thread) { block.template wait<0>(thread); });
       });
     }
     block.each_thread([&](int thread) { store(sums[thread], out, thread); });
   }
 
  private:
-  // Behind the last stage an empty group is committed, so that the newest but one is always the
-  // stage that is waited for.
-  template <class Block>
-  VP_DEVICE static void load(Block block, Shared& shared, const Matrix<T>& x, const BlockRows& rows,
-                             int copy, int64_t first, int k_block, int k_blocks, int thread) {
-    if (k_block < k_blocks) {
-      load_stage(block, shared.stage[k_block % kStages], x, rows, first + k_block, copy, thread);
+  VP_DEVICE static Own places(const Matrix<T>& x, const BlockRows& rows, int64_t first_stage,
+                              int thread) {
+    const int lane = thread % kWarpSize, warp = thread / kWarpSize;
+    const int own_tiles = warp % Tiles::kWarpTiles, group = warp / Tiles::kWarpTiles;
+    const int tiles[2] = {Tiles::long_warp_tile(own_tiles), Tiles::short_warp_tile(own_tiles)};
+    const int unit = 2 * group * Tiles::kSteps;
+    const Cell a = a_source(lane), b = b_source(lane);
+    Own own{{x, rows, first_stage, thread}, {}, 0};
+    for (int i = 0; i < 2; ++i) {
+      own.left[i] = swizzled(tiles[i] * Tiles::kWarpTile + a.row, unit + a.at);
     }
-    block.commit(thread);
-  }
-
-  template <class Block>
-  VP_DEVICE static void prepare(Block block, Shared& shared, const Shift& shift,
-                                const BlockRows& rows, int64_t first, int k_block, int warp) {
-    shift(block, shared.stage[k_block % kStages], shared.scratch, shared.rests[k_block % 2],
-          rows.count, first + k_block, warp);
+    own.right = swizzled(Tiles::half(own_tiles) * 16 + b.row, unit + b.at);
+    return own;
   }
 
   // Adds one stage to the sums of a warp: its group's chains, one after the other.
-  template <class Block, class SumsOf>
-  VP_DEVICE static void multiply(Block block, Shared& shared, const BlockRows& rows, int k_block,
-                                 SumsOf& sums, int warp) {
+  template <class Block, class Owns, class SumsOf>
+  VP_DEVICE static void multiply(Block block, Shared& shared, Owns& own, const BlockRows& rows,
+                                 int k_block, SumsOf& sums, int warp) {
+    using Operands = typename Block::template PerThread<OperandFragment>;
+    using Accumulators = typename Block::template PerThread<AccumulatorFragment>;
     const int own_tiles = warp % Tiles::kWarpTiles, group = warp / Tiles::kWarpTiles;
-    const int warp_tiles[2] = {Tiles::long_warp_tile(own_tiles), Tiles::short_warp_tile(own_tiles)};
-    // Strips outside the matrix have nothing to do.
-    const int cells[2] = {
-        warp_tiles[0] * Tiles::kWarpTile < rows.count ? Tiles::long_cells(own_tiles) : 0,
-        warp_tiles[1] * Tiles::kWarpTile < rows.count ? Tiles::short_cells(own_tiles) : 0};
-    Stage<kRows>& stage = shared.stage[k_block % kStages];
+    // Warp tiles outside the matrix have nothing to do.
+    const bool has_long = Tiles::long_warp_tile(own_tiles) * Tiles::kWarpTile < rows.count;
+    const bool has_short = Tiles::short_warp_tile(own_tiles) * Tiles::kWarpTile < rows.count;
+    const int long_cells = has_long ? Tiles::long_cells(own_tiles) : 0;
+    const int short_cells = has_short ? Tiles::short_cells(own_tiles) : 0;
+    unsigned char* stage = shared.stage[k_block % kStages].bytes;
     const StageRests& rests = shared.rests[k_block % 2];
-    typename Block::template PerThread<Fragments> own(block);
 
     VP_LOOP
-    for (int step = group * Tiles::kSteps; step < (group + 1) * Tiles::kSteps; step += kChain) {
+    for (int step = 0; step < Tiles::kSteps; step += kChain) {  // of the group's
+      Operands a[2][kFragments][kChain][Math::kParts];          // of the long and short warp tile
+      Accumulators start;
       block.each_lane(warp, [&](int thread) {
         float rest = 0.0f;
         if constexpr (sizeof(T) == 2) {
+          const int unit = 2 * (group * Tiles::kSteps + step);
           VP_UNROLL
-          for (int u = 0; u < 2 * kChain; ++u) rest += rests.of_unit[2 * step + u];
+          for (int u = 0; u < 2 * kChain; ++u) rest += rests.of_unit[unit + u];
         }
-        VP_UNROLL
-        for (int r = 0; r < 4; ++r) own[thread].start[r] = -rest;
+        start[thread] = four_times(rest);
       });
       VP_UNROLL
       for (int which = 0; which < (Tiles::kCorner ? 1 : 2); ++which) {
         VP_UNROLL
-        for (int m = 0; m < kMs; ++m) {
+        for (int m = 0; m < kFragments; ++m) {
           VP_UNROLL
           for (int k = 0; k < kChain; ++k) {
-            fetch(block, stage, warp, warp_tiles[which] * Tiles::kWarpTile + m * 16, step + k,
-                  a_source, [&](int thread) -> Operand& { return own[thread].a[which][m][k]; });
+            fetch(block, a[which][m][k], warp, [&](int thread) {
+              return stage + (own[thread].left[which] ^ (step + k) * kStepBytes) +
+                     m * 16 * kRowBytes;
+            });
           }
         }
       }
+      typename Block::template PerThread<Rows> right;
+      block.each_lane(warp, [&](int thread) {
+        VP_UNROLL
+        for (int k = 0; k < kChain; ++k) {
+          right[thread].at[k] = stage + (own[thread].right ^ (step + k) * kStepBytes);
+        }
+      });
       VP_UNROLL
       for (int cell = 0; cell < Tiles::kColumns; ++cell) {
         // No short warp tile is longer than half of the columns, rounded up.
         constexpr int kHalf = (Tiles::kColumns + 1) / 2;
-        const bool in_short = !Tiles::kCorner && cell < kHalf && cell < cells[1];
-        if (cell >= cells[0] && !in_short) continue;
+        const bool in_short = !Tiles::kCorner && cell < kHalf && cell < short_cells;
+        if (cell >= long_cells && !in_short) continue;
+        Operands b[kChain][Math::kParts];
         VP_UNROLL
         for (int k = 0; k < kChain; ++k) {
-          fetch(block, stage, warp, cell * 32 + Tiles::half(own_tiles) * 16, step + k, b_source,
-                [&](int thread) -> Operand& { return own[thread].b[k]; });
+          fetch(block, b[k], warp,
+                [&](int thread) { return right[thread].at[k] + cell * 32 * kRowBytes; });
         }
-        if (cell < cells[0]) {
-          chain(block, own, warp, 0,
-                [&](int thread) -> float (&)[kMs][2][4] { return sums[thread].cell[cell]; });
-        }
+        if (cell < long_cells) chain<0>(block, start, a, b, sums, cell, warp);
         if (in_short) {
-          constexpr int kLast = Tiles::kCells - 1;
-          const int place = kLast - cell < 0 ? 0 : kLast - cell;
-          chain(block, own, warp, 1,
-                [&](int thread) -> float (&)[kMs][2][4] { return sums[thread].cell[place]; });
+          const int place = Tiles::short_place(cell);
+          chain<1>(block, start, a, b, sums, place < 0 ? 0 : place, warp);
         }
       }
     }
   }
 
-  // One operand: 32 bytes of the 16 rows from row0 on.
-  template <class Block, class Source, class Into>
-  VP_DEVICE static void fetch(Block block, Stage<kRows>& stage, int warp, int row0, int step,
-                              const Source& source, const Into& into) {
-    block.ldmatrix(
-        warp, [&](int thread) { return into(thread)[0]; },
-        [&](int lane) {
-          const Cell at = source(lane);
-          return stage.at(row0 + at.row, 2 * step + at.at);
-        });
-    block.each_lane(warp, [&](int thread) { Math::into_parts(into(thread)); });
+  // One operand: 32 bytes of 16 rows.
+  template <class Block, class Operands, class Row>
+  VP_DEVICE static void fetch(Block block, Operands (&parts)[Math::kParts], int warp,
+                              const Row& row) {
+    block.ldmatrix(warp, parts[0], row);
+    if constexpr (Math::kParts == 2) {
+      block.each_lane(warp, [&](int thread) { Math::split(parts[0][thread], parts[1][thread]); });
+    }
   }
 
   // One cell of a warp tile: a chain of steps on the matrix unit, then one addition in fp32.
-  template <class Block, class FragmentsOf, class Cells>
-  VP_DEVICE static void chain(Block block, FragmentsOf& own, int warp, int which,
-                              const Cells& cell) {
-    block.each_lane(warp, [&](int thread) {
-      VP_UNROLL
-      for (int i = 0; i < kMs * 2 * 4; ++i) {
-        own[thread].d[i / 8][i / 4 % 2][i % 4] = own[thread].start[i % 4];
-      }
-    });
+  template <int which, class Block, class Accumulators, class As, class Bs, class SumsOf>
+  VP_DEVICE static void chain(Block block, const Accumulators& start, const As& a, const Bs& b,
+                              SumsOf& sums, int place, int warp) {
+    Accumulators d[kFragments][2];
     VP_UNROLL
     for (int k = 0; k < kChain; ++k) {
       VP_UNROLL
       for (int term = 0; term < Math::kTerms; ++term) {
         VP_UNROLL
-        for (int i = 0; i < kMs * 2; ++i) {
-          block.template mma<T>(
-              warp, [&](int thread) { return own[thread].d[i / 2][i % 2]; },
-              [&](int thread) { return own[thread].a[which][i / 2][k][Math::left(term)]; },
-              [&](int thread) { return own[thread].b[k][Math::right(term)] + i % 2 * 2; });
+        for (int i = 0; i < kFragments * 2; ++i) {
+          Accumulators& own = d[i / 2][i % 2];
+          block.template mma<T>(warp, own, k + term == 0 ? start : own,
+                                a[which][i / 2][k][Math::left(term)], b[k][Math::right(term)],
+                                i % 2);
         }
       }
     }
     block.each_lane(warp, [&](int thread) {
       VP_UNROLL
-      for (int i = 0; i < kMs * 2 * 4; ++i) {
-        cell(thread)[i / 8][i / 4 % 2][i % 4] += own[thread].d[i / 8][i / 4 % 2][i % 4];
+      for (int i = 0; i < kFragments * 2 * 4; ++i) {
+        sums[thread].cell[place][i / 8][i / 4 % 2][i % 4] += d[i / 8][i / 4 % 2][thread].at[i % 4];
       }
     });
   }

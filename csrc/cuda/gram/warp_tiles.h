@@ -40,15 +40,15 @@ template <int rows, bool corner> struct GramTiles {
   static constexpr int kRows = rows;
   static constexpr bool kCorner = corner;
   static constexpr int kBlocksEach = rows == 256 ? 1 : 2;  // on a multiprocessor
-  static constexpr int kMs = rows == 256 ? 2 : 1;          // 16-row operands of a warp tile
-  static constexpr int kWarpTile = 16 * kMs;               // rows of a warp tile
+  static constexpr int kFragments = rows == 256 ? 2 : 1;   // of 16 rows, of a warp tile
+  static constexpr int kWarpTile = 16 * kFragments;        // rows of a warp tile
   static constexpr int kWarpTiles = rows / kWarpTile;      // = warps of a group
   static constexpr int kGroups = kWarps / kWarpTiles;
   static constexpr int kSteps = kRowSteps / kGroups;               // of a stage, for a group
   static constexpr int kColumns = (corner ? kPanel : rows) / 32;   // cells of the last warp tile
   static constexpr int kCells = corner ? kColumns : kColumns + 1;  // of a warp
-  static constexpr int kCell = kMs * 2 * 4;       // floats that a lane keeps of a cell
-  static constexpr int kValues = kCells * kCell;  // floats that a lane keeps
+  static constexpr int kCell = kFragments * 2 * 4;  // floats that a lane keeps of a cell
+  static constexpr int kValues = kCells * kCell;    // floats that a lane keeps
   static constexpr int kThreadsEach = kThreads / kGroups;
   static constexpr int kSize = kValues * kThreadsEach;  // of one partial result
 
@@ -71,11 +71,11 @@ template <int rows, bool corner> struct GramTiles {
 
   // Row and column, within the block's rows, of value v of a thread of a group.
   VP_HD static Coordinate element(int v, int thread) {
-    const int warp = thread / kLanes, place = v / kCell, r = v % 4;
+    const int warp = thread / kWarpSize, place = v / kCell, r = v % 4;
     const bool is_long = place < long_cells(warp);
     const int warp_tile = is_long ? long_warp_tile(warp) : short_warp_tile(warp);
     const int cell = is_long ? place : short_place(place);
-    const Cell at = c_cell(thread % kLanes, r);
+    const Cell at = c_cell(thread % kWarpSize, r);
     return {warp_tile * kWarpTile + v % kCell / 8 * 16 + at.row,
             cell * 32 + half(warp) * 16 + v / 4 % 2 * 8 + at.at};
   }
