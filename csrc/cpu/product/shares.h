@@ -55,8 +55,8 @@ void product(const RowSet& a, const RowSet& b, bool symmetric, bool shift, const
     for (int64_t s = begin; s < end; ++s) {
       double* mine = tiles.get() + s * shares.size;
       std::fill(mine, mine + shares.size, 0.0);
-      panel_product().share(a, b, symmetric, shift, share_range(shares.slabs, shares.count, s),
-                            mine);
+      panel_product().add({a, b, symmetric, shift}, share_range(shares.slabs, shares.count, s),
+                          {0, shares.size / (shares.panel * shares.panel)}, mine);
     }
   });
 
