@@ -1,6 +1,6 @@
 // gram, center_pack and centered_gram on the CPU.
 #include "cpu/gram/center_pack.h"
-#include "cpu/product/shares.h"
+#include "cpu/product/parallel.h"
 
 namespace vitprobe {
 namespace {
@@ -13,9 +13,10 @@ ScalarType result_type(ScalarType input) {
 // vector that need not be quite the mean.
 template <class Out> void packed_gram(const Rows& x, Out* packed) {
   const RowSet rows = {x.data, x.n, x.p, x.stride, element_of(x.type)};
-  product(rows, rows, true, true, [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
-    std::copy(sums, sums + columns, packed + packed_index(i, j, true));
-  });
+  multiply({rows, rows, true, true},
+           [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
+             std::copy(sums, sums + columns, packed + packed_index(i, j, true));
+           });
 }
 
 Tensor gram(const Tensor& x) {

@@ -23,8 +23,7 @@ inline void rows_times_panel(const Kernel& kernel, int64_t vectors, int64_t a, i
 }
 
 // tile[r][c] += sum[r][c], from a register's type to double.
-template <class T, int N>
-inline void add_block(const Vector<T> (&sum)[kRows][N], double* tile) {
+template <class T, int N> inline void add_block(const Vector<T> (&sum)[kRows][N], double* tile) {
   constexpr int L = kLanes<T>, W = VP_VECTORS * L;
   T block[kRows][N * L];
 #pragma GCC unroll 32

@@ -40,7 +40,7 @@ static const PanelProduct& this_product() { return *chosen_product; }
 }  // namespace vitprobe
 
 #define panel_product this_product
-#include "cpu/product/shares.h"
+#include "cpu/product/parallel.h"
 #undef panel_product
 
 using namespace vitprobe;
@@ -100,10 +100,10 @@ struct Made {
 static void test_gram(int64_t n, int64_t p, int64_t gap, Element type) {
   const Made x(n, p, gap, type);
   const std::unique_ptr<double[]> packed(new double[packed_size(n, true)]);
-  product(x.rows, x.rows, true, true,
-          [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
-            std::copy(sums, sums + columns, packed.get() + packed_index(i, j, true));
-          });
+  multiply({x.rows, x.rows, true, true},
+           [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
+             std::copy(sums, sums + columns, packed.get() + packed_index(i, j, true));
+           });
   if (type == Element::bf16) {  // shifted by what is not quite the mean
     const std::vector<double> shifted(packed.get(), packed.get() + packed_size(n, true));
     subtract_mean(shifted.data(), n, packed.get());
@@ -132,10 +132,10 @@ static void test_hsic(int64_t left, int64_t right, int64_t m, int64_t gap, Eleme
   const Made a(left, m, gap, type), b(right, m, gap, type);
   const std::unique_ptr<double[]> sums(new double[left * right]());
   if (left == 0 || right == 0 || m == 0) return;  // as the operator does
-  product(a.rows, b.rows, false, false,
-          [&](int64_t i, int64_t j, int64_t columns, const double* values) {
-            for (int64_t c = 0; c < columns; ++c) sums[i * right + j + c] += values[c];
-          });
+  multiply({a.rows, b.rows, false, false},
+           [&](int64_t i, int64_t j, int64_t columns, const double* values) {
+             for (int64_t c = 0; c < columns; ++c) sums[i * right + j + c] += values[c];
+           });
   for (int64_t i = 0; i < left; i += 1 + left / 9) {
     for (int64_t j = 0; j < right; j += 1 + right / 9) {
       double expected = 0.0;
