@@ -1,4 +1,4 @@
-"""How the CPU's products are cut into tasks: every slab of every tile once, enough for many cores."""
+"""How the CPU's products are cut: every slab of every tile once, enough tasks for many cores."""
 
 import pytest
 
