@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cuda/attention/parts.h"
+#include "cuda/gram/group.h"
 #include "cuda/hsic/simple.h"
 #include "cuda/product.h"
 #include "cuda/hsic/split.h"
@@ -22,14 +23,10 @@ using AnyMatrix = Matrix<void>;
 cudaError_t launch_gram(const AnyMatrix& x, Type x_type, const ProductPlan& plan, void* mean,
                         double* partials, void* out, Type out_type, cudaStream_t stream);
 
-// cuda/gram/fast.h; x_type f32 (by 3xTF32, or TF32), bf16 or f16; packed is not yet centred.
-cudaError_t launch_gram_fast(const AnyMatrix& x, Type x_type, bool tf32, int64_t num_sms,
-                             float* partials, float* shifts, double* packed, cudaStream_t stream);
-
-// cuda/gram/group.h; types as for launch_gram_fast, all n <= kMostRows; out is centred.
+// cuda/gram/group.h; x_type f32 (by 3xTF32, or TF32), bf16 or f16, the same n for all.
 cudaError_t launch_centered_grams(const AnyMatrix* x, int64_t count, Type x_type, bool tf32,
-                                  int64_t num_sms, bool biased, float* partials, double* packed,
-                                  double* sums, float* out, cudaStream_t stream);
+                                  int64_t num_sms, bool biased, const GroupWorkspace& work,
+                                  const GroupResults& to, cudaStream_t stream);
 
 // cuda/gram/center.h; (gram_type, out_type) one of (f32, f32), (f64, f64), (f64, f32).
 cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool biased,

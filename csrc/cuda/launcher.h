@@ -67,7 +67,7 @@ inline void check_launch(cudaError_t error) { STD_CUDA_CHECK(error); }
 // out[] = the packed Gram matrix, centred and packed again (cuda/gram/center.h).
 inline void center_into(const Tensor& packed, int64_t n, bool biased, void* out,
                         ScalarType out_type, cudaStream_t stream) {
-  const Tensor sums = workspace(packed, n);
+  const Tensor sums = workspace(packed, kernels::center_sums(n));
   check_launch(kernels::launch_center_pack(packed.const_data_ptr(),
                                            kernel_type(packed.scalar_type()), n, biased,
                                            doubles(sums), out, kernel_type(out_type), stream));

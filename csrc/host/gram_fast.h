@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
@@ -29,8 +30,11 @@ py::dict run_gram_fast(const Matrix<typename Math::T>& x, int64_t num_sms,
   py::array_t<double> packed(packed_size(x.rows, true));
   std::fill_n(packed.mutable_data(), packed.size(), kNaN);
   HostWarpGrid grid{{order}, {eager}};
-  gram_fast<Math>(grid, x, num_sms, partials.data(), shifts.data(), packed.mutable_data());
+  std::vector<double> squares(kMostSquares, kNaN);
+  const int64_t parts = gram_fast<Math>(grid, x, num_sms, partials.data(), shifts.data(),
+                                        packed.mutable_data(), squares.data());
   py::dict out;
+  out["squares"] = std::accumulate(squares.begin(), squares.begin() + parts, 0.0);
   out["packed"] = packed;
   out["copy"] = copy_bytes(x);
   out["loads"] = grid.state.loads;
@@ -45,15 +49,24 @@ py::dict run_centered_grams(const std::vector<Matrix<typename Math::T>>& sites, 
                             bool biased, const std::vector<int>& order, bool eager) {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   const int64_t n = sites[0].rows, count = static_cast<int64_t>(sites.size());
-  const GroupWorkspace sizes = group_workspace(n, count, num_sms);
+  int64_t columns = 0;
+  for (const auto& x : sites) columns = std::max(columns, x.columns);
+  const GroupSizes sizes = group_sizes(n, count, columns, num_sms);
   std::vector<float> partials(sizes.partials, static_cast<float>(kNaN));
+  std::vector<float> shifts(sizes.shifts, static_cast<float>(kNaN));
   std::vector<double> packed(sizes.packed, kNaN), sums(sizes.sums, kNaN);
+  std::vector<double> squares(sizes.squares, kNaN);
   py::array_t<float> vectors({count, packed_size(n, biased)});
+  py::array_t<double> norms(count);
   std::fill_n(vectors.mutable_data(), vectors.size(), static_cast<float>(kNaN));
+  std::fill_n(norms.mutable_data(), count, kNaN);
   HostWarpGrid grid{{order}, {eager}};
-  centered_grams<Math>(grid, sites.data(), count, num_sms, biased, partials.data(), packed.data(),
-                       sums.data(), vectors.mutable_data());
+  centered_grams<Math>(
+      grid, sites.data(), count, num_sms, biased,
+      GroupWorkspace{partials.data(), shifts.data(), packed.data(), sums.data(), squares.data()},
+      GroupResults{vectors.mutable_data(), packed_size(n, biased), norms.mutable_data()});
   py::dict out;
+  out["norms"] = norms;
   out["vectors"] = vectors;
   out["launches"] = grid.launches;
   out["conflicts"] = grid.state.conflicts;
@@ -138,7 +151,7 @@ inline void add_gram_fast(py::module_& m) {
   m.attr("WAVES") = kWaves;
   m.def("take_group", &take_group_of);
   m.def("group_partials", [](int64_t n, int64_t count, int64_t num_sms) {
-    return group_workspace(n, count, num_sms).partials;
+    return group_sizes(n, count, 1, num_sms).partials;
   });
   m.def("a_cells", [] { return cells_of(a_cell, 4); });
   m.def("b_cells", [] { return cells_of(b_cell, 2); });

@@ -80,10 +80,10 @@ template <typename In, typename Out>
 static py::array run_center_pack(const py::array_t<In>& gram, int64_t n, bool biased,
                                  const Order& order) {
   if (gram.size() != packed_size(n, true)) throw std::invalid_argument("not n(n+1)/2 elements");
-  std::vector<double> sums(n, kNaN);
+  std::vector<double> sums(center_sums(n), kNaN);
   auto out = poisoned<Out>(packed_size(n, biased));
-  HostGrid grid{order};
-  center_pack(grid, gram.data(), 1, n, biased, sums.data(), out.mutable_data());
+  HostWarpGrid grid{{order}, {true}};
+  center_pack(grid, gram.data(), 1, n, biased, sums.data(), out.mutable_data(), 0);
   return out;
 }
 

@@ -72,9 +72,10 @@ static void test_gram(int64_t n, int64_t p, int64_t gap) {
 
   for (const bool biased : {false, true}) {
     const int64_t length = packed_size(n, biased);
-    auto sums = buffer<double>(n);
+    auto sums = buffer<double>(center_sums(n));
     auto centred = buffer<float>(length);
-    center_pack(grid, packed.get(), 1, n, biased, sums.get(), centred.get());
+    HostWarpGrid warps{{grid.order}, {true}};
+    center_pack(warps, packed.get(), 1, n, biased, sums.get(), centred.get(), 0);
     double norm = 0.0;
     for (int64_t k = 0; k < length; ++k) {
       norm += static_cast<double>(centred[k]) * static_cast<double>(centred[k]);
@@ -105,9 +106,14 @@ static void test_gram_fast(int64_t n, int64_t p, int64_t gap, int64_t offset, bo
   auto partials = buffer<float>(num_sms * kPartialsPerSm);
   auto shifts = buffer<float>(gram_shifts(n, p));
   auto packed = buffer<double>(packed_size(n, true));
+  auto squares = buffer<double>(kMostSquares);
   HostWarpGrid grid{{forward_grid().order}, {eager}};
-  gram_fast<Math>(grid, Matrix<T>{x.get() + offset, n, p, stride}, num_sms, partials.get(),
-                  shifts.get(), packed.get());
+  const int64_t parts = gram_fast<Math>(grid, Matrix<T>{x.get() + offset, n, p, stride}, num_sms,
+                                        partials.get(), shifts.get(), packed.get(), squares.get());
+  double whole = 0.0, expected = 0.0;
+  for (int64_t i = 0; i < parts; ++i) whole += squares[i];
+  for (int64_t c = 0; c < p; ++c) expected += value(0, c) * value(0, c);
+  expect_near(whole, expected, expected, "squares of the first example");
 
   // Differences of rows keep neither shift nor rest.
   const auto k = [&](int64_t i, int64_t j) {
@@ -136,13 +142,17 @@ template <class Math> static void test_centered_grams(int64_t n, bool eager) {
     sites.push_back({data.back().get(), n, p, p});
   }
   const int64_t num_sms = 2, count = static_cast<int64_t>(sites.size());
-  const GroupWorkspace sizes = group_workspace(n, count, num_sms);
+  const GroupSizes sizes = group_sizes(n, count, 200, num_sms);
   auto partials = buffer<float>(sizes.partials);
+  auto shifts = buffer<float>(sizes.shifts);
   auto packed = buffer<double>(sizes.packed), sums = buffer<double>(sizes.sums);
+  auto squares = buffer<double>(sizes.squares), norms = buffer<double>(count);
   auto out = buffer<float>(count * packed_size(n, true));
   HostWarpGrid grid{{forward_grid().order}, {eager}};
-  centered_grams<Math>(grid, sites.data(), count, num_sms, true, partials.get(), packed.get(),
-                       sums.get(), out.get());
+  centered_grams<Math>(
+      grid, sites.data(), count, num_sms, true,
+      GroupWorkspace{partials.get(), shifts.get(), packed.get(), sums.get(), squares.get()},
+      GroupResults{out.get(), packed_size(n, true), norms.get()});
   for (int64_t s = 0; s < count; ++s) {  // the trace is the sum of squares about the mean
     const int64_t p = sites[s].columns;
     double trace = 0.0, expected = 0.0;

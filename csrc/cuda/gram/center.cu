@@ -3,7 +3,7 @@
 // Alone:  nvcc -arch=sm_90a -Xptxas -v -c csrc/cuda/gram/center.cu
 #include "cuda/gram/center.h"
 
-#include "cuda/device/device_grid.cuh"
+#include "cuda/device/device_warps.cuh"
 #include "cuda/launch.h"
 
 namespace vitprobe::kernels {
@@ -11,8 +11,8 @@ namespace vitprobe::kernels {
 template <typename In, typename Out>
 static cudaError_t launch(const void* gram, int64_t n, bool biased, double* sums, void* out,
                           cudaStream_t stream) {
-  DeviceGrid grid{stream};
-  center_pack(grid, static_cast<const In*>(gram), 1, n, biased, sums, static_cast<Out*>(out));
+  WarpGrid grid{{stream}};
+  center_pack(grid, static_cast<const In*>(gram), 1, n, biased, sums, static_cast<Out*>(out), 0);
   return grid.error;
 }
 

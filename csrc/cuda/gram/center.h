@@ -9,104 +9,316 @@
 //             (H K H)_ij = K_ij - (r_i + r_j) / n + s / n^2,  r, s with the diagonal
 //             <v, w> = tr(K H L H)
 //
-// All sums and the centring itself in fp64. Two bodies in order, each a block per row of a site:
-// RowSums, CenterRow (which adds up the n row sums again: cheaper than a launch for it). Memory
-// floor: one read of the Gram and one write of the result; here it is read three times, once of
-// them down its columns.
+// The matrix is cut into tiles of 256 x 256, those on or below the diagonal (common/tiles.h); a
+// block owns one. K being symmetric, an element off the diagonal counts for its row and, as the one
+// above the diagonal, for its column. A warp takes four rows at a time, a lane every 32nd column of
+// them: reads and writes are of neighbouring numbers. Up to 256 examples one block knows all sums,
+// and a site is one block of Center; for more, TileSums leaves every tile's sums in `sums`, and
+// Center adds up those that it needs.
+//
+// Beside them, on request, the first example's norm, from parts of its sum of squares (fold.h).
+//
+// All sums and the centring itself in fp64, in a fixed order. Memory floor: one read of the Gram
+// matrix and one write of the result; here it is read twice, mostly from L2.
 #pragma once
+
+#include <math.h>
 
 #include <cstdint>
 
 #include "common/host_device.h"
 #include "common/packed.h"
-#include "cuda/device/thread_block.h"
+#include "common/split.h"
+#include "common/tiles.h"
+#include "cuda/device/warps.h"
 
 namespace vitprobe::kernels {
 
-// One double of each thread, added pairwise in a fixed order.
-struct BlockSum {
-  double parts[kThreads];
+constexpr int kCenterTile = kThreads;  // rows and columns of a tile
+constexpr double kRoot2 = 1.41421356237309504880;
 
-  template <class Block> VP_DEVICE void reduce(Block block) {  // leaves the sum in parts[0]
-    for (int half = kThreads / 2; half > 0; half /= 2) {
-      block.each_thread([&](int thread) {
-        if (thread < half) parts[thread] += parts[thread + half];
+// Doubles of workspace for the sums of one site; none where one block knows all.
+VP_HD inline int64_t center_sums(int64_t n) {
+  return n > kCenterTile ? 2 * kCenterTile * lower_tiles(n, kCenterTile) : 0;
+}
+
+// value(thread) of every lane becomes the sum over the warp's lanes, added pairwise.
+template <class Block, class Value>
+VP_DEVICE inline void add_lanes(Block block, int warp, const Value& value) {
+  typename Block::template PerThread<double> other(block);
+  VP_UNROLL
+  for (int mask = kWarpSize / 2; mask > 0; mask /= 2) {
+    block.each_lane(warp, [&](int thread) { other[thread] = value(thread); });
+    block.swap(warp, mask, [&](int thread) -> double& { return other[thread]; });
+    block.each_lane(warp, [&](int thread) { value(thread) += other[thread]; });
+  }
+}
+
+// One tile of a site's Gram matrix, as its block reads it: what lies below the diagonal.
+template <typename In> struct CenterTile {
+  static constexpr int kRows = 4;                           // that a warp takes at a time
+  static constexpr int kColumns = kCenterTile / kWarpSize;  // of a lane
+  struct Sums {
+    double row[kCenterTile], column[kWarps][kCenterTile];  // of a warp's rows
+  };
+  struct Own {
+    double value[kRows][kColumns];
+    double row[kRows], column[kColumns];
+  };
+
+  const In* gram;
+  int64_t n, row0, column0;
+
+  VP_DEVICE CenterTile(const In* gram, int64_t n, int64_t tile) : gram(gram), n(n) {
+    const Coordinate at = tile == 0 ? Coordinate{0, 0} : lower_tile(tile);  // a root saved
+    row0 = at.row * kCenterTile;
+    column0 = at.col * kCenterTile;
+  }
+  VP_DEVICE bool on_diagonal() const { return row0 == column0; }
+
+  // The columns of the tile that a row has below the diagonal are 0 .. width(row) - 1.
+  VP_DEVICE int width(int row) const {
+    const int64_t i = row0 + row, left = i < n ? i - column0 : 0;
+    return left < kCenterTile ? static_cast<int>(left) : kCenterTile;
+  }
+
+  // work(first) for every four rows of a warp, their elements loaded; 0 where there is none.
+  template <class Block, class Owns, class Work>
+  VP_DEVICE void each_rows(Block block, Owns& own, int warp, const Work& work) const {
+    VP_LOOP
+    for (int first = warp * kRows; first < kCenterTile; first += kWarps * kRows) {
+      if (row0 + first >= n) break;
+      block.each_lane(warp, [&](int thread) {
+        const int lane = thread % kWarpSize;
+        VP_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const int count = width(first + r);
+          const In* from = gram + packed_size(row0 + first + r, true) + column0 + lane;
+          VP_UNROLL
+          for (int c = 0; c < kColumns; ++c) {
+            const bool held = lane + c * kWarpSize < count;
+            own[thread].value[r][c] = held ? static_cast<double>(from[c * kWarpSize]) : 0.0;
+          }
+        }
       });
+      work(first);
+    }
+  }
+
+  template <class Block, class Owns>
+  VP_DEVICE void sum(Block block, Sums& sums, Owns& own, int warp) const {
+    block.each_lane(warp, [&](int thread) {
+      VP_UNROLL
+      for (int c = 0; c < kColumns; ++c) own[thread].column[c] = 0.0;
+    });
+    each_rows(block, own, warp, [&](int first) {
+      block.each_lane(warp, [&](int thread) {
+        Own& mine = own[thread];
+        VP_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          mine.row[r] = 0.0;
+          VP_UNROLL
+          for (int c = 0; c < kColumns; ++c) {
+            mine.row[r] += mine.value[r][c];
+            mine.column[c] += mine.value[r][c];
+          }
+        }
+      });
+      VP_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        add_lanes(block, warp, [&](int thread) -> double& { return own[thread].row[r]; });
+      }
+      block.each_lane(warp, [&](int thread) {
+        if (thread % kWarpSize != 0) return;
+        VP_UNROLL
+        for (int r = 0; r < kRows; ++r) sums.row[first + r] = own[thread].row[r];
+      });
+    });
+    block.each_lane(warp, [&](int thread) {
+      VP_UNROLL
+      for (int c = 0; c < kColumns; ++c) {
+        sums.column[warp][thread % kWarpSize + c * kWarpSize] = own[thread].column[c];
+      }
+    });
+  }
+
+  // Row `row` of the matrix, of which this tile has both the rows and, on the diagonal, the
+  // columns.
+  VP_DEVICE double row_sum(const Sums& sums, int row) const {
+    return row0 + row < n ? sums.row[row] : 0.0;
+  }
+  VP_DEVICE static double column_sum(const Sums& sums, int column) {
+    double sum = 0.0;
+    VP_UNROLL
+    for (int warp = 0; warp < kWarps; ++warp) sum += sums.column[warp][column];
+    return sum;
+  }
+  // K_ii of row i = `row` of a tile on the diagonal.
+  VP_DEVICE double diagonal(int row) const {
+    const int64_t i = row0 + row;
+    return i < n ? static_cast<double>(gram[packed_index(i, i, true)]) : 0.0;
+  }
+};
+
+// Block `index`: the sums of tile index % tiles of site index / tiles, of its rows, then columns.
+template <typename In> struct TileSums {
+  using Tile = CenterTile<In>;
+  using Shared = typename Tile::Sums;
+  static constexpr int kBlocksEach = 2;
+
+  const In* gram;
+  int64_t n, tiles;
+  bool diagonal;  // counted, with the rows?
+  double* sums;   // (sites, tiles, 2, kCenterTile)
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    const Tile tile(gram + index / tiles * packed_size(n, true), n, index % tiles);
+    typename Block::template PerThread<typename Tile::Own> own(block);
+    block.each_warp([&](int warp) { tile.sum(block, shared, own, warp); });
+    block.each_thread([&](int thread) {
+      double* to = sums + 2 * kCenterTile * index + thread;
+      to[0] = tile.row_sum(shared, thread);
+      if (diagonal && tile.on_diagonal()) to[0] += tile.diagonal(thread);
+      to[kCenterTile] = tile.column_sum(shared, thread);
+    });
+  }
+};
+
+// The norm of a site's first example, as parts of its square.
+struct Norms {
+  const double* squares;  // (sites, parts)
+  int64_t parts;
+  double* out;  // (sites,), or null: not wanted
+};
+
+// Block `index`: tile index % tiles of the result index / tiles.
+template <typename In, typename Out> struct Center {
+  using Tile = CenterTile<In>;
+  static constexpr int kBlocksEach = 2;
+  struct Shared {
+    typename Tile::Sums sums;
+    double row[kCenterTile], column[kCenterTile];  // r_i / (n-2), or / n
+    double totals[kWarps], squares[kWarps];
+  };
+
+  const In* gram;
+  int64_t n, tiles;
+  bool biased;
+  const double* sums;  // of TileSums; not read where there is one tile
+  Norms norms;
+  Out* out;  // (sites, packed_size(n, biased)), rows `stride` elements apart
+  int64_t stride;
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    const int64_t site = tiles == 1 ? index : index / tiles;
+    const Tile tile(gram + site * packed_size(n, true), n, index - site * tiles);
+    typename Block::template PerThread<typename Tile::Own> own(block);
+    typename Block::template PerThread<double> total(block), squares(block);
+    const bool gives_norm = norms.out != nullptr && index == site * tiles;
+    if (tiles == 1) {
+      block.each_warp([&](int warp) { tile.sum(block, shared.sums, own, warp); });
+    }
+    const double rows = static_cast<double>(biased ? n : n - 2), by_rows = 1.0 / rows;
+    block.each_thread([&](int thread) {
+      if (tiles == 1) {
+        total[thread] = tile.row_sum(shared.sums, thread) + tile.column_sum(shared.sums, thread) +
+                        (biased ? tile.diagonal(thread) : 0.0);
+        shared.row[thread] = shared.column[thread] = total[thread] * by_rows;
+      } else {
+        const double* own_sums = sums + site * center_sums(n) + thread;
+        total[thread] = 0.0;
+        VP_LOOP
+        for (int64_t i = 0; i < 2 * tiles; ++i) total[thread] += own_sums[i * kCenterTile];
+        shared.row[thread] = sum_of(own_sums, tile.row0 / kCenterTile) * by_rows;
+        shared.column[thread] = sum_of(own_sums, tile.column0 / kCenterTile) * by_rows;
+      }
+    });
+    block.each_warp([&](int warp) {
+      add_lanes(block, warp, [&](int thread) -> double& { return total[thread]; });
+      block.each_lane(warp, [&](int thread) {
+        if (thread % kWarpSize == 0) shared.totals[warp] = total[thread];
+      });
+      if (!gives_norm) return;
+      block.each_lane(warp, [&](int thread) {
+        squares[thread] = 0.0;
+        for (int64_t i = thread; i < norms.parts; i += kThreads) {
+          squares[thread] += norms.squares[site * norms.parts + i];
+        }
+      });
+      add_lanes(block, warp, [&](int thread) -> double& { return squares[thread]; });
+      block.each_lane(warp, [&](int thread) {
+        if (thread % kWarpSize == 0) shared.squares[warp] = squares[thread];
+      });
+    });
+    Out* to = out + site * stride;
+    block.each_warp([&](int warp) {
+      double mean = 0.0;
+      VP_UNROLL
+      for (int w = 0; w < kWarps; ++w) mean += shared.totals[w];
+      mean *= by_rows / static_cast<double>(biased ? n : n - 1);
+      tile.each_rows(block, own, warp, [&](int first) {
+        block.each_lane(
+            warp, [&](int thread) { write(shared, tile, own[thread], first, mean, to, thread); });
+      });
+      block.each_lane(warp, [&](int thread) {
+        if (gives_norm && thread == 0) {
+          double sum = 0.0;
+          for (int w = 0; w < kWarps; ++w) sum += shared.squares[w];
+          norms.out[site] = sqrt(sum);
+        }
+        if (!biased || !tile.on_diagonal()) return;
+        const int64_t i = tile.row0 + thread;
+        if (i >= n) return;
+        const double centred = tile.diagonal(thread) - 2.0 * shared.row[thread] + mean;
+        to[packed_index(i, i, true)] = static_cast<Out>(centred);
+      });
+    });
+  }
+
+ private:
+  // Of row `thread` of a tile's row of tiles: the tiles in that row, then those below it.
+  VP_DEVICE double sum_of(const double* own_sums, int64_t of_tile) const {
+    double sum = 0.0;
+    VP_LOOP
+    for (int64_t column = 0; column <= of_tile; ++column) {
+      sum += own_sums[2 * kCenterTile * packed_index(of_tile, column, true)];
+    }
+    VP_LOOP
+    for (int64_t row = of_tile; row < tile_rows(n, kCenterTile); ++row) {
+      sum += own_sums[2 * kCenterTile * packed_index(row, of_tile, true) + kCenterTile];
+    }
+    return sum;
+  }
+
+  VP_DEVICE void write(const Shared& shared, const Tile& tile, const typename Tile::Own& mine,
+                       int first, double mean, Out* to, int thread) const {
+    const int lane = thread % kWarpSize;
+    VP_UNROLL
+    for (int r = 0; r < Tile::kRows; ++r) {
+      const double shift = mean - shared.row[first + r];
+      const int count = tile.width(first + r);
+      Out* own = to + packed_size(tile.row0 + first + r, biased) + tile.column0 + lane;
+      VP_UNROLL
+      for (int c = 0; c < Tile::kColumns; ++c) {
+        const double centred = mine.value[r][c] + (shift - shared.column[lane + c * kWarpSize]);
+        if (lane + c * kWarpSize < count) own[c * kWarpSize] = static_cast<Out>(kRoot2 * centred);
+      }
     }
   }
 };
 
-// Block `index`: sums[index], the sum of row index % n of the symmetric matrix index / n.
-template <typename In> struct RowSums {
-  using Shared = BlockSum;
-
-  const In* gram;
-  int64_t n;
-  bool diagonal;  // counted?
-  double* sums;   // (sites, n)
-
-  template <class Block>
-  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int64_t i = index % n;
-    const In* own = gram + index / n * packed_size(n, true);
-    block.each_thread([&](int thread) {
-      double sum = 0.0;
-      for (int64_t j = thread; j < n; j += kThreads) {
-        if (j == i && !diagonal) continue;
-        sum +=
-            static_cast<double>(own[j <= i ? packed_index(i, j, true) : packed_index(j, i, true)]);
-      }
-      shared.parts[thread] = sum;
-    });
-    shared.reduce(block);
-    block.each_thread([&](int thread) {
-      if (thread == 0) sums[index] = shared.parts[0];
-    });
-  }
-};
-
-// Block `index`: row index % n of the result index / n.
-template <typename In, typename Out> struct CenterRow {
-  using Shared = BlockSum;
-  static constexpr double kRoot2 = 1.41421356237309504880;
-
-  const In* gram;
-  int64_t n;
-  bool biased;
-  const double* sums;  // (sites, n)
-  Out* out;            // (sites, packed_size(n, biased))
-
-  template <class Block>
-  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int64_t site = index / n, i = index % n;
-    const In* own = gram + site * packed_size(n, true);
-    const double* row_sums = sums + site * n;
-    Out* to = out + site * packed_size(n, biased);
-    block.each_thread([&](int thread) {
-      double sum = 0.0;
-      for (int64_t j = thread; j < n; j += kThreads) sum += row_sums[j];
-      shared.parts[thread] = sum;
-    });
-    shared.reduce(block);
-    const double rows = static_cast<double>(biased ? n : n - 2);
-    const double all = rows * static_cast<double>(biased ? n : n - 1);
-    block.each_thread([&](int thread) {
-      const double total = shared.parts[0] / all;
-      for (int64_t j = thread; j < i + (biased ? 1 : 0); j += kThreads) {
-        const double k = static_cast<double>(own[packed_index(i, j, true)]);
-        const double centred = k - (row_sums[i] + row_sums[j]) / rows + total;
-        to[packed_index(i, j, biased)] = static_cast<Out>(j == i ? centred : kRoot2 * centred);
-      }
-    });
-  }
-};
-
-// Workspace: sums (sites, n).
+// Workspace: sums (sites, center_sums(n)). out: rows of packed_size(n, biased), `stride` apart.
 template <class Grid, typename In, typename Out>
 void center_pack(Grid& grid, const In* gram, int64_t sites, int64_t n, bool biased, double* sums,
-                 Out* out) {
-  grid.launch(sites * n, RowSums<In>{gram, n, biased, sums});
-  grid.launch(sites * n, CenterRow<In, Out>{gram, n, biased, sums, out});
+                 Out* out, int64_t stride, const Norms& norms = {}) {
+  const int64_t tiles = lower_tiles(n, kCenterTile);
+  if (tiles > 1) {
+    grid.launch_warps(sites * tiles, TileSums<In>{gram, n, tiles, biased, sums});
+  }
+  grid.launch_warps(sites * tiles,
+                    Center<In, Out>{gram, n, tiles, biased, sums, norms, out, stride});
 }
 
 }  // namespace vitprobe::kernels

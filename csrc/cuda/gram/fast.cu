@@ -28,25 +28,15 @@ template <class Run> static cudaError_t with_math(Type type, bool tf32, const Ru
   return cudaErrorInvalidValue;
 }
 
-cudaError_t launch_gram_fast(const AnyMatrix& x, Type x_type, bool tf32, int64_t num_sms,
-                             float* partials, float* shifts, double* packed, cudaStream_t stream) {
-  return with_math(x_type, tf32, [&](auto math) {
-    using Math = decltype(math);
-    WarpGrid grid{{stream}};
-    gram_fast<Math>(grid, typed<typename Math::T>(x), num_sms, partials, shifts, packed);
-    return grid.error;
-  });
-}
-
 cudaError_t launch_centered_grams(const AnyMatrix* x, int64_t count, Type x_type, bool tf32,
-                                  int64_t num_sms, bool biased, float* partials, double* packed,
-                                  double* sums, float* out, cudaStream_t stream) {
+                                  int64_t num_sms, bool biased, const GroupWorkspace& work,
+                                  const GroupResults& to, cudaStream_t stream) {
   return with_math(x_type, tf32, [&](auto math) {
     using Math = decltype(math);
     std::vector<Matrix<typename Math::T>> sites;
     for (int64_t i = 0; i < count; ++i) sites.push_back(typed<typename Math::T>(x[i]));
     WarpGrid grid{{stream}};
-    centered_grams<Math>(grid, sites.data(), count, num_sms, biased, partials, packed, sums, out);
+    centered_grams<Math>(grid, sites.data(), count, num_sms, biased, work, to);
     return grid.error;
   });
 }

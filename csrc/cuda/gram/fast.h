@@ -50,10 +50,15 @@ template <class Math, class Tiles> struct GramSplit {
   }
 };
 
-// All blocks of one shape: passes over K, a bounded number of blocks at a time.
+// All blocks of one shape: passes over K, a bounded number of blocks at a time. squares: null, or
+// where the parts of the first example's sum of squares go. Returns how many those are.
 template <class Math, class Tiles, class Grid>
-void gram_blocks(Grid& grid, const Matrix<typename Math::T>& x, int copy, const float* shift,
-                 const float* mean, const GramPlan& plan, float* partials, double* packed) {
+int64_t gram_blocks(Grid& grid, const Matrix<typename Math::T>& x, int copy, const float* shift,
+                    const float* mean, const GramPlan& plan, float* partials, double* packed,
+                    double* squares) {
+  using Fold = GramFold<Tiles, typename Math::T>;
+  const int64_t splits = plan.splits * Tiles::kGroups;
+  const int log_parts = fold_log_parts(splits);
   for (int64_t pass = 0; pass < plan.passes; ++pass) {
     for (int64_t first = 0; first < plan.blocks; first += plan.per_launch) {
       const int64_t count =
@@ -61,11 +66,19 @@ void gram_blocks(Grid& grid, const Matrix<typename Math::T>& x, int copy, const 
       grid.launch_warps(count * plan.splits,
                         GramSplit<Math, Tiles>{
                             x, {x.columns, shift, mean}, plan, copy, pass, first, count, partials});
-      grid.launch(
-          count * FoldBlock<Tiles>::kBlocksPerTile,
-          GramFold<Tiles>{x.rows, first, plan.splits * Tiles::kGroups, pass > 0, partials, packed});
+      grid.launch_warps(count * Fold::Own::blocks(log_parts),
+                        Fold{x.rows,
+                             first,
+                             static_cast<int>(splits),
+                             log_parts,
+                             pass > 0,
+                             partials,
+                             {x.data, x.columns},
+                             packed,
+                             pass == 0 && first == 0 ? squares : nullptr});
     }
   }
+  return Fold::Own::blocks(log_parts);
 }
 
 // Bytes that one copy may move: what the rows' addresses are aligned to.
@@ -92,27 +105,29 @@ template <class Function> void with_tiles(int64_t n, const Function& function) {
 }
 
 // num_sms: the GPU's multiprocessors. Workspace: partials (num_sms * kPartialsPerSm,), shifts
-// (gram_shifts(n, p),).
+// (gram_shifts(n, p),). squares (kMostSquares,), or null; returns how many of them are written.
 template <class Math, class Grid>
-void gram_fast(Grid& grid, const Matrix<typename Math::T>& x, int64_t num_sms, float* partials,
-               float* shifts, double* packed) {
+int64_t gram_fast(Grid& grid, const Matrix<typename Math::T>& x, int64_t num_sms, float* partials,
+                  float* shifts, double* packed, double* squares) {
   using T = typename Math::T;
   const int64_t stages = ceil_div(x.columns, kStageColumns<T>);
   const int copy = copy_bytes(x);
-  const auto run = [&](auto tiles, const float* shift, const float* mean) {
+  const auto run = [&](auto tiles, const float* shift, const float* mean, double* to) {
     using Tiles = decltype(tiles);
     static_assert(Tiles::kBlocksEach * Tiles::kGroups * Tiles::kSize <= kPartialsPerSm);
     const GramPlan plan = plan_gram(x.rows, stages, Tiles::kCorner, num_sms * Tiles::kBlocksEach);
-    gram_blocks<Math, Tiles>(grid, x, copy, shift, mean, plan, partials, packed);
+    return gram_blocks<Math, Tiles>(grid, x, copy, shift, mean, plan, partials, packed, to);
   };
   if (x.rows > kMostRows) {
     float *shift = shifts, *mean = shifts + x.columns;
     grid.launch(ceil_div(x.columns, ColumnShift<T>::kColumns), ColumnShift<T>{x, shift, mean});
-    run(GramTiles<kMostRows, false>{}, shift, mean);
-    run(GramTiles<kMostRows, true>{}, shift, mean);
-  } else {
-    with_tiles(x.rows, [&](auto tiles) { run(tiles, nullptr, nullptr); });
+    const int64_t parts = run(GramTiles<kMostRows, false>{}, shift, mean, squares);
+    run(GramTiles<kMostRows, true>{}, shift, mean, nullptr);
+    return parts;
   }
+  int64_t parts = 0;
+  with_tiles(x.rows, [&](auto tiles) { parts = run(tiles, nullptr, nullptr, squares); });
+  return parts;
 }
 
 }  // namespace vitprobe::kernels

@@ -1,7 +1,7 @@
 // The centred vectors of many sites of one forward, together: a small site has too little work to
 // fill a GPU, and less of it than four launches take.
 //
-//   x:    for each site (n, p_site)   one type, n <= 256, p and alignment as they are
+//   x:    for each site (n, p_site)   one type, p and alignment as they are
 //   out:  (sites, m)                  center.h
 //
 //   sites     | a                 | b  | c         |        one block of the grid: one split of one
@@ -9,14 +9,16 @@
 //
 // A split is as long as fills the GPU kWaves times over, were all work equal; a site has as many,
 // evenly cut, as it takes. What a launch needs to know of its sites, at most kGroupSites, travels
-// as a kernel's argument (4 KiB at most): nothing is copied to the GPU beforehand. Four launches
-// for all of them: GroupSplit, GroupFold, RowSums, CenterRow.
+// as a kernel's argument (4 KiB at most): nothing is copied to the GPU beforehand. Three launches
+// for all of them: GroupSplit, GroupFold, Center; one site, or one of more than 256 rows, takes
+// GramSplit and GramFold in place of the first two.
 //
 // Floor: as fast.h, over all sites. Partial results: as there, (sites + kWaves GPUs full)
 // blocks at most.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "common/host_device.h"
 #include "cuda/gram/center.h"
@@ -88,23 +90,30 @@ template <class Math, class Tiles> struct GroupSplit {
   }
 };
 
-// Block `index`: of site index / kBlocksPerTile.
-template <class Tiles> struct GroupFold {
-  using Own = FoldBlock<Tiles>;
+// Block `index`: of site index / blocks(log_parts).
+template <class Tiles, typename T> struct GroupFold {
+  using Own = FoldBlock<Tiles, T>;
   using Shared = typename Own::Shared;
+  static constexpr int kBlocksEach = 4;
 
-  int64_t n;
-  GroupSplits splits;
+  GramGroup<T> group;
+  int log_parts;
   const float* partials;
-  double* packed;  // (sites, n(n+1)/2)
+  double* packed;   // (sites, n(n+1)/2)
+  double* squares;  // (sites, blocks(log_parts)), or null
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int site = static_cast<int>(index / Own::kBlocksPerTile);
-    Own::run(
-        block, shared, n, block_rows(n, false, 0), static_cast<int>(index % Own::kBlocksPerTile),
-        partials + int64_t{splits.first[site]} * Tiles::kGroups * Tiles::kSize,
-        int64_t{splits.count(site)} * Tiles::kGroups, false, packed + site * packed_size(n, true));
+    const int site = static_cast<int>(index >> log_parts) / Own::kBlocks;
+    const int blocks = Own::blocks(log_parts);
+    const GroupSplits& splits = group.splits;
+    const int64_t n = group.rows;
+    Own::run(block, shared, n, block_rows(n, false, 0), static_cast<int>(index) - site * blocks,
+             log_parts, partials + int64_t{splits.first[site]} * Tiles::kGroups * Tiles::kSize,
+             splits.count(site) * Tiles::kGroups, false,
+             {group.site[site].data, group.site[site].columns},
+             packed + site * packed_size(n, true),
+             squares == nullptr ? nullptr : squares + site * blocks);
   }
 };
 
@@ -130,45 +139,86 @@ template <typename T> GramGroup<T> take_group(const Matrix<T>* x, int64_t count,
   return group;
 }
 
-// Workspace of centered_grams in elements, for `count` sites of n <= kMostRows rows.
-struct GroupWorkspace {
-  int64_t partials, packed, sums;
+// Workspace of centered_grams in elements, for `count` sites of n rows of at most p columns.
+struct GroupSizes {
+  int64_t partials, shifts, packed, sums, squares;
 };
 
-inline GroupWorkspace group_workspace(int64_t n, int64_t count, int64_t num_sms) {
-  const int64_t sites = count < kGroupSites ? count : kGroupSites;
+inline GroupSizes group_sizes(int64_t n, int64_t count, int64_t p, int64_t num_sms) {
+  const int64_t sites = n > kMostRows ? 1 : count < kGroupSites ? count : kGroupSites;
   int64_t partials = num_sms * kPartialsPerSm;  // of a site that goes alone
-  with_tiles(n, [&](auto tiles) {
-    using Tiles = decltype(tiles);
-    const int64_t splits = sites + kWaves * num_sms * Tiles::kBlocksEach;
-    const int64_t together = splits * Tiles::kGroups * Tiles::kSize;
-    if (together > partials) partials = together;
-  });
-  return {partials, sites * packed_size(n, true), sites * n};
+  if (sites > 1) {
+    with_tiles(n, [&](auto tiles) {
+      using Tiles = decltype(tiles);
+      const int64_t splits = sites + kWaves * num_sms * Tiles::kBlocksEach;
+      const int64_t together = splits * Tiles::kGroups * Tiles::kSize;
+      if (together > partials) partials = together;
+    });
+  }
+  return {partials, gram_shifts(n, p), sites * packed_size(n, true), sites * center_sums(n),
+          sites * kMostSquares};
 }
 
-// num_sms: the GPU's multiprocessors. Workspace: as group_workspace says. n <= kMostRows.
+// Of these sizes; partials aligned to 16 bytes.
+struct GroupWorkspace {
+  float *partials, *shifts;
+  double *packed, *sums, *squares;
+};
+
+// Where the results go: vectors of packed_size(n, biased), `stride` apart; of every site's first
+// example the norm, unless `norms` is null.
+struct GroupResults {
+  float* vectors;
+  int64_t stride;
+  double* norms;
+};
+
+// Slices and packed Gram matrices of the first of `count` sites, as many as one launch takes.
+// Returns how many those are, and the parts of the squares that each has.
+template <class Math, class Tiles, class Grid>
+std::pair<int64_t, int64_t> grams_together(Grid& grid, const Matrix<typename Math::T>* x,
+                                           int64_t count, int64_t num_sms,
+                                           const GroupWorkspace& work, double* squares) {
+  using T = typename Math::T;
+  using Fold = GroupFold<Tiles, T>;
+  const GramGroup<T> group = take_group(x, count, num_sms * Tiles::kBlocksEach);
+  const int64_t sites = group.splits.sites;
+  if (sites == 1) {  // it fills the GPU, and may take several passes
+    return {1, gram_fast<Math>(grid, x[0], num_sms, work.partials, nullptr, work.packed, squares)};
+  }
+  int longest = 0;
+  for (int i = 0; i < sites; ++i) {
+    longest = group.splits.count(i) > longest ? group.splits.count(i) : longest;
+  }
+  const int log_parts = fold_log_parts(int64_t{longest} * Tiles::kGroups);
+  grid.launch_warps(group.splits.first[sites], GroupSplit<Math, Tiles>{group, work.partials});
+  grid.launch_warps(sites * Fold::Own::blocks(log_parts),
+                    Fold{group, log_parts, work.partials, work.packed, squares});
+  return {sites, Fold::Own::blocks(log_parts)};
+}
+
+// num_sms: the GPU's multiprocessors.
 template <class Math, class Grid>
 void centered_grams(Grid& grid, const Matrix<typename Math::T>* x, int64_t count, int64_t num_sms,
-                    bool biased, float* partials, double* packed, double* sums, float* out) {
-  using T = typename Math::T;
+                    bool biased, const GroupWorkspace& work, const GroupResults& to) {
   const int64_t n = x[0].rows;
-  with_tiles(n, [&](auto tiles) {
-    using Tiles = decltype(tiles);
-    for (int64_t done = 0; done < count;) {
-      const GramGroup<T> group = take_group(x + done, count - done, num_sms * Tiles::kBlocksEach);
-      const int64_t sites = group.splits.sites;
-      if (sites == 1) {  // it fills the GPU, and may take several passes
-        gram_fast<Math>(grid, x[done], num_sms, partials, nullptr, packed);
-      } else {
-        grid.launch_warps(group.splits.first[sites], GroupSplit<Math, Tiles>{group, partials});
-        grid.launch(sites * FoldBlock<Tiles>::kBlocksPerTile,
-                    GroupFold<Tiles>{n, group.splits, partials, packed});
-      }
-      center_pack(grid, packed, sites, n, biased, sums, out + done * packed_size(n, biased));
-      done += sites;
+  double* squares = to.norms == nullptr ? nullptr : work.squares;
+  for (int64_t done = 0; done < count;) {
+    std::pair<int64_t, int64_t> together;  // sites, parts
+    if (n > kMostRows) {
+      together = {1, gram_fast<Math>(grid, x[done], num_sms, work.partials, work.shifts,
+                                     work.packed, squares)};
+    } else {
+      with_tiles(n, [&](auto tiles) {
+        together = grams_together<Math, decltype(tiles)>(grid, x + done, count - done, num_sms,
+                                                         work, squares);
+      });
     }
-  });
+    const auto [sites, parts] = together;
+    center_pack(grid, work.packed, sites, n, biased, work.sums, to.vectors + done * to.stride,
+                to.stride, Norms{squares, parts, to.norms == nullptr ? nullptr : to.norms + done});
+    done += sites;
+  }
 }
 
 }  // namespace vitprobe::kernels

@@ -1,69 +1,85 @@
 // centered_gram and centered_grams on CUDA by the fast kernels: check, allocate, launch
 // (cuda/gram/fast.h, group.h).
 //
-// Workspace for n examples of p features: 144 KiB of partial results for each multiprocessor, the
-// Gram matrix in fp64, 4 n(n+1) bytes, n row sums, and 8 p bytes more for n > 256. Many together,
-// n <= 256: partial results of as many blocks as the GPU holds twice and of one more for each site
-// (58 MB on 132 multiprocessors, n = 256), Gram matrices and row sums of at most 128 sites.
-#include "cuda/launcher.h"
-#include "cuda/gram/group.h"
+// Workspace for n examples of p features, in one allocation: 144 KiB of partial results for each
+// multiprocessor, the Gram matrix in fp64, 4 n(n+1) bytes, 9 KiB, and 8 p bytes more for n > 256.
+// Many together, n <= 256: partial results of as many blocks as the GPU holds twice and of one more
+// for each site (58 MB on 132 multiprocessors, n = 256), Gram matrices of at most 128 sites.
 #include "common/packed.h"
+#include "common/split.h"
+#include "cuda/gram/group.h"
+#include "cuda/launcher.h"
 
 namespace vitprobe {
 namespace {
 
 using kernels::AnyMatrix;
 
-AnyMatrix matrix(const Rows& x) { return {x.data, x.n, x.p, x.stride}; }
-
 float* floats(const Tensor& x) { return static_cast<float*>(x.mutable_data_ptr()); }
 
-void check_type(const Rows& x) {
-  STD_TORCH_CHECK(x.type != ScalarType::Double, "float64 has no fast kernel");
-}
+// Hands out pieces of one allocation, each aligned to 256 bytes.
+class Pieces {
+ public:
+  template <typename T> Pieces& need(T*& piece, int64_t size) {
+    wanted_.push_back({reinterpret_cast<void**>(&piece), bytes_});
+    bytes_ += ceil_div(size * static_cast<int64_t>(sizeof(T)), 256) * 256;
+    return *this;
+  }
+  Tensor allocate(const Tensor& like) {
+    Tensor all = workspace(like, bytes_ / 8);
+    for (const auto& [piece, offset] : wanted_) {
+      *piece = static_cast<char*>(all.mutable_data_ptr()) + offset;
+    }
+    return all;
+  }
 
-// out[] = the centred vector of x.
-void centered_gram_into(const Rows& x, bool biased, bool tf32, void* out, cudaStream_t stream) {
-  const int64_t num_sms = sm_count();
-  const Tensor partials = workspace(x.owner, num_sms * kernels::kPartialsPerSm, ScalarType::Float);
-  const Tensor shifts = workspace(x.owner, kernels::gram_shifts(x.n, x.p), ScalarType::Float);
-  const Tensor packed = workspace(x.owner, packed_size(x.n, true));
-  check_launch(kernels::launch_gram_fast(matrix(x), kernel_type(x.type), tf32, num_sms,
-                                         floats(partials), floats(shifts), doubles(packed),
-                                         stream));
-  center_into(packed, x.n, biased, out, ScalarType::Float, stream);
+ private:
+  struct Wanted {
+    void** piece;
+    int64_t offset;
+  };
+  std::vector<Wanted> wanted_;
+  int64_t bytes_ = 0;
+};
+
+// Of every x its centred vector, `stride` apart, and its first example's norm, unless null.
+void centered_grams_into(const std::vector<Rows>& all, bool biased, bool tf32,
+                         const kernels::GroupResults& to) {
+  STD_TORCH_CHECK(all[0].type != ScalarType::Double, "float64 has no fast kernel");
+  const OnDeviceOf device(all[0].owner);
+  const auto count = static_cast<int64_t>(all.size());
+  const int64_t n = all[0].n, num_sms = sm_count();
+  std::vector<AnyMatrix> sites;
+  int64_t columns = 0;
+  for (const Rows& x : all) {
+    sites.push_back({x.data, x.n, x.p, x.stride});
+    columns = std::max(columns, x.p);
+  }
+  const kernels::GroupSizes sizes = kernels::group_sizes(n, count, columns, num_sms);
+  kernels::GroupWorkspace work{};
+  Pieces pieces;
+  pieces.need(work.partials, sizes.partials).need(work.shifts, sizes.shifts);
+  pieces.need(work.packed, sizes.packed).need(work.sums, sizes.sums);
+  pieces.need(work.squares, to.norms == nullptr ? 0 : sizes.squares);
+  const Tensor memory = pieces.allocate(all[0].owner);
+  check_launch(kernels::launch_centered_grams(sites.data(), count, kernel_type(all[0].type), tf32,
+                                              num_sms, biased, work, to, device.stream()));
 }
 
 Tensor centered_gram_fast(const Tensor& x, bool biased, bool tf32) {
-  const OnDeviceOf device(x);
   const Rows rows = rows_of(x);
-  check_type(rows);
-  Tensor out = workspace(x, packed_size(rows.n, biased), ScalarType::Float);
-  centered_gram_into(rows, biased, tf32, out.mutable_data_ptr(), device.stream());
+  const int64_t length = packed_size(rows.n, biased);
+  Tensor out = workspace(x, length, ScalarType::Float);
+  centered_grams_into({rows}, biased, tf32, {floats(out), length, nullptr});
   return out;
 }
 
 Tensor centered_grams_fast(const std::vector<Tensor>& xs, bool biased, bool tf32) {
   const std::vector<Rows> all = rows_of_all(xs);
-  check_type(all[0]);
-  const OnDeviceOf device(xs[0]);
   const auto count = static_cast<int64_t>(all.size());
-  const int64_t n = all[0].n, num_sms = sm_count();
-  Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(n, biased)}, ScalarType::Float);
-  if (n > kernels::kMostRows) {  // enough work each
-    for (int64_t i = 0; i < count; ++i) {
-      centered_gram_into(all[i], biased, tf32, row_of(out, i), device.stream());
-    }
-    return out;
-  }
-  std::vector<AnyMatrix> sites;
-  for (const Rows& x : all) sites.push_back(matrix(x));
-  const kernels::GroupWorkspace sizes = kernels::group_workspace(n, count, num_sms);
-  const Tensor partials = workspace(xs[0], sizes.partials, ScalarType::Float);
-  const Tensor packed = workspace(xs[0], sizes.packed), sums = workspace(xs[0], sizes.sums);
-  check_launch(kernels::launch_centered_grams(sites.data(), count, kernel_type(all[0].type), tf32,
-                                              num_sms, biased, floats(partials), doubles(packed),
-                                              doubles(sums), floats(out), device.stream()));
+  Tensor out =
+      torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)}, ScalarType::Float);
+  centered_grams_into(all, biased, tf32, {floats(out), out.stride(0), nullptr});
   return out;
 }
 
