@@ -68,9 +68,9 @@ VP_HD inline AccumulatorFragment four_times(float value) {
 #endif
 }
 
-// A float rounded to TF32, 10 bits of fraction, in the upper 19 of a float's bits; what a GPU leaves
-// in the others is not part of the number. Ties to even; away from zero on sm_80, whose only rounding
-// that is.
+// A float rounded to TF32, 10 bits of fraction, in the upper 19 of a float's bits; what a GPU
+// leaves in the others is not part of the number. Ties to even; away from zero on sm_80, whose only
+// rounding that is.
 VP_HD inline uint32_t round_tf32(uint32_t bits) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   uint32_t rounded;

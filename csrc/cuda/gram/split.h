@@ -151,10 +151,12 @@ template <class Math, class Tiles> struct GramBlock {
         for (int m = 0; m < kFragments; ++m) {
           VP_UNROLL
           for (int k = 0; k < kChain; ++k) {
-            fetch(block, a[which][m][k], warp, [&](int thread) {
+            Operands read;
+            block.ldmatrix(warp, read, [&](int thread) {
               return stage + (own[thread].left[which] ^ (step + k) * kStepBytes) +
                      m * 16 * kRowBytes;
             });
+            split(block, read, a[which][m][k], warp);
           }
         }
       }
@@ -165,37 +167,39 @@ template <class Math, class Tiles> struct GramBlock {
           right[thread].at[k] = stage + (own[thread].right ^ (step + k) * kStepBytes);
         }
       });
-      Operands b[2][kChain][Math::kParts];  // of this cell's columns and of the next ones
-      const auto fetch_right = [&](int cell) {
+      Operands read[2][kChain];  // of B: for this cell, and already for the next one
+      const auto read_right = [&](int cell) {
         VP_UNROLL
         for (int k = 0; k < kChain; ++k) {
-          fetch(block, b[cell % 2][k], warp,
-                [&](int thread) { return right[thread].at[k] + cell * 32 * kRowBytes; });
+          block.ldmatrix(warp, read[cell % 2][k],
+                         [&](int thread) { return right[thread].at[k] + cell * 32 * kRowBytes; });
         }
       };
-      fetch_right(0);
+      read_right(0);
       VP_UNROLL
       for (int cell = 0; cell < Tiles::kColumns; ++cell) {
         if (cell >= cells) break;
-        if (cell + 1 < Tiles::kColumns) fetch_right(cell + 1);
-        if (has_long) chain<0>(block, start, a, b[cell % 2], sums, cell, warp);
+        if (cell + 1 < Tiles::kColumns) read_right(cell + 1);
+        Operands b[kChain][Math::kParts];
+        VP_UNROLL
+        for (int k = 0; k < kChain; ++k) split(block, read[cell % 2][k], b[k], warp);
+        if (has_long) chain<0>(block, start, a, b, sums, cell, warp);
         // No short warp tile is longer than half of the columns, rounded up.
         constexpr int kHalf = (Tiles::kColumns + 1) / 2;
         if (!Tiles::kCorner && cell < kHalf && cell < short_cells) {
-          chain<1>(block, start, a, b[cell % 2], sums, Tiles::short_place(cell), warp);
+          chain<1>(block, start, a, b, sums, Tiles::short_place(cell), warp);
         }
       }
     }
   }
 
-  // One operand: 32 bytes of 16 rows.
-  template <class Block, class Operands, class Row>
-  VP_DEVICE static void fetch(Block block, Operands (&parts)[Math::kParts], int warp,
-                              const Row& row) {
-    block.ldmatrix(warp, parts[0], row);
-    if constexpr (Math::kParts == 2) {
-      block.each_lane(warp, [&](int thread) { Math::split(parts[0][thread], parts[1][thread]); });
-    }
+  template <class Block, class Operands>
+  VP_DEVICE static void split(Block block, const Operands& read, Operands (&parts)[Math::kParts],
+                              int warp) {
+    block.each_lane(warp, [&](int thread) {
+      parts[0][thread] = read[thread];
+      if constexpr (Math::kParts == 2) Math::split(parts[0][thread], parts[1][thread]);
+    });
   }
 
   // One cell of a warp tile: a chain of steps on the matrix unit, then one addition in fp32.
