@@ -9,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import torch
 from nvcc import NO_NVCC, find_nvcc
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,3 +77,16 @@ def ctest(host_build) -> str:
 def nvcc() -> str:
     """The compiler of the CUDA kernels."""
     return find_nvcc() or pytest.skip(NO_NVCC)
+
+
+@pytest.fixture(scope="session")
+def device_build(cmake_build) -> Path:
+    """The folder with `device_test`: with the kernels, for one architecture, where there is an nvcc
+    that knows it; else the host's side alone."""
+    nvcc = find_nvcc()
+    known = nvcc and "sm_90" in run(nvcc, "--list-gpu-code").split()
+    if not known:
+        return cmake_build("device_test", "-DVITPROBE_KERNELS_CUDA=OFF")
+    here = "native" if torch.cuda.is_available() else "90a-real"
+    options = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={here}"]
+    return cmake_build("device_test", *options)

@@ -6,6 +6,7 @@ from vitprobe.ops.attention import (
     attention_statistics,
     dense_attention_statistics,
 )
+from vitprobe.ops.choice import choices as chosen_kernels
 from vitprobe.ops.functions import (
     center_pack,
     centered_gram,
@@ -21,6 +22,7 @@ __all__ = [
     "center_pack",
     "centered_gram",
     "centered_grams",
+    "chosen_kernels",
     "dense_attention_statistics",
     "gram",
     "hsic_accumulate_",

@@ -1,22 +1,22 @@
-"""The operators: inputs are checked, then the kernel runs, or the reference where there is none."""
+"""The operators: inputs are checked, then the kernel that `choice.py` names runs."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from vitprobe.ops import fake, reference
-from vitprobe.ops.library import has_kernels, why_no_cpu
-from vitprobe.ops.variants import chosen_kernel
+from vitprobe.ops import fake
+from vitprobe.ops.candidates import KINDS
+from vitprobe.ops.choice import candidate
+from vitprobe.ops.library import why_no_cpu
+from vitprobe.ops.sizes import gram_size, hsic_size, packed_size
 
 if not why_no_cpu():
     fake.register()
 
-_FLOATS = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
-
 
 def _check_float(x: Tensor, name: str) -> None:
-    if x.dtype not in _FLOATS:
+    if x.dtype not in KINDS:
         raise TypeError(f"{name} must be float32, float64, bfloat16 or float16, not {x.dtype}")
 
 
@@ -42,8 +42,8 @@ def _check_precision(precision: str) -> None:
         raise ValueError(f"precision must be 'fp32' or 'tf32', not {precision!r}")
 
 
-def _has_fast_gram(x: Tensor) -> bool:
-    return x.is_cuda and x.dtype != torch.float64 and chosen_kernel("centered_gram") == "fast"
+def _kind(x: Tensor, tf32: bool) -> str:
+    return "tf32" if tf32 and x.dtype == torch.float32 else KINDS[x.dtype]
 
 
 def gram(x: Tensor) -> Tensor:
@@ -67,9 +67,8 @@ def gram(x: Tensor) -> Tensor:
     """
     _check_examples(x)
     x = x.detach()
-    if has_kernels(x.device.type):
-        return torch.ops.vitprobe.gram.default(x)
-    return reference.gram(x)
+    n = x.shape[0]
+    return candidate("gram", x, KINDS[x.dtype], gram_size, n, x.numel() // n)(x)
 
 
 def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
@@ -99,9 +98,7 @@ def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
         shape = tuple(gram.shape)
         raise ValueError(f"gram must be (n(n+1)/2,) with n >= 4, not of shape {shape}")
     gram = gram.detach()
-    if has_kernels(gram.device.type):
-        return torch.ops.vitprobe.center_pack.default(gram, biased)
-    return reference.center_pack(gram, estimator)
+    return candidate("center_pack", gram, KINDS[gram.dtype], packed_size, size)(gram, biased)
 
 
 def centered_gram(x: Tensor, estimator: str = "unbiased", precision: str = "fp32") -> Tensor:
@@ -128,11 +125,9 @@ def centered_gram(x: Tensor, estimator: str = "unbiased", precision: str = "fp32
     _check_precision(precision)
     _check_examples(x)
     x = x.detach()
-    if has_kernels(x.device.type):
-        if _has_fast_gram(x):
-            return torch.ops.vitprobe.centered_gram_fast.default(x, biased, precision == "tf32")
-        return torch.ops.vitprobe.centered_gram.default(x, biased)
-    return reference.centered_gram(x, estimator)
+    n, tf32 = x.shape[0], precision == "tf32"
+    run = candidate("centered_gram", x, _kind(x, tf32), gram_size, n, x.numel() // n)
+    return run(x, biased, tf32)
 
 
 def centered_grams(
@@ -168,11 +163,10 @@ def centered_grams(
             places = [f"{len(y)} examples on {y.device}" for y in (xs[0], x)]
             raise ValueError(f"xs has activations of {places[0]} and of {places[1]}")
     xs = [x.detach() for x in xs]
-    if has_kernels(xs[0].device.type):
-        if _has_fast_gram(xs[0]):
-            return torch.ops.vitprobe.centered_grams_fast.default(xs, biased, precision == "tf32")
-        return torch.ops.vitprobe.centered_grams.default(xs, biased)
-    return reference.centered_grams(xs, estimator)
+    x, tf32 = xs[0], precision == "tf32"
+    numbers = x.shape[0], x.numel() // x.shape[0], len(xs)
+    run = candidate("centered_grams", x, _kind(x, tf32), gram_size, *numbers)
+    return run(xs, biased, tf32)
 
 
 def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -204,10 +198,5 @@ def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
     if not acc.device == a.device == b.device:
         raise ValueError(f"acc, a, b are on {acc.device}, {a.device}, {b.device}")
     a, b = a.detach(), b.detach()
-    if has_kernels(acc.device.type):
-        if acc.is_cuda and chosen_kernel("hsic_accumulate_") == "fast":
-            torch.ops.vitprobe.hsic_accumulate_fast_.default(acc, a, b)
-        else:
-            torch.ops.vitprobe.hsic_accumulate_.default(acc, a, b)
-        return acc
-    return reference.hsic_accumulate_(acc, a, b)
+    numbers = a.shape[0], b.shape[0], a.shape[1]
+    return candidate("hsic_accumulate_", acc, KINDS[a.dtype], hsic_size, *numbers)(acc, a, b)
