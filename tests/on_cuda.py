@@ -12,19 +12,21 @@ TYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 ESTIMATORS = ["unbiased", "biased"]
 
 
-# Fixtures of tests/ops/conftest.py: every test runs once with each kernel of centered_gram.
+# Fixtures of tests/ops/conftest.py: every test runs once with each kernel.
 MARKS = [
     pytest.mark.cuda,
+    pytest.mark.each_kernel,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
     pytest.mark.usefixtures("gram_kernel", "poisoned_memory"),
 ]
 
 
 def activations(n, p, dtype=torch.float32, ratio=0.0, seed=0):
-    """(n, p) whose column means are `ratio` standard deviations."""
-    generator = torch.Generator().manual_seed(seed)
-    signs = torch.randint(0, 2, (p,), generator=generator) * 2.0 - 1.0
-    return (torch.randn(n, p, generator=generator) + ratio * signs).to(dtype).to(DEVICE)
+    """(n, p) whose column means are `ratio` standard deviations, drawn on the GPU."""
+    generator = torch.Generator(DEVICE).manual_seed(seed)
+    signs = torch.randint(0, 2, (p,), generator=generator, device=DEVICE) * 2.0 - 1.0
+    x = torch.randn(n, p, generator=generator, device=DEVICE)
+    return x.add_(signs, alpha=ratio).to(dtype)
 
 
 def error(value, expected):

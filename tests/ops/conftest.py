@@ -74,9 +74,10 @@ def cuda_kernels():
 
 @pytest.fixture(scope="module", params=KERNELS["centered_gram"].names)
 def gram_kernel(request, cuda_kernels):
-    """Every test runs once with each kernel of centered_gram."""
+    """Every test runs once with each kernel of centered_gram, and of hsic_accumulate_ beside it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VITPROBE_GRAM", request.param)
+        patch.setenv("VITPROBE_HSIC", request.param)
         yield request.param
 
 

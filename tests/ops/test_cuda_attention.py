@@ -16,6 +16,7 @@ from vitprobe.ops.tolerance import attention_error, attention_limit
 
 pytestmark = [
     pytest.mark.cuda,
+    pytest.mark.each_kernel,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
     pytest.mark.usefixtures("attention_kernel", "poisoned_memory"),
 ]
@@ -39,11 +40,12 @@ def tensors(case, dtype):
 
 
 def expected(q, k, scale, grid, prefix, bias=None, patch=(16.0, 16.0)):
-    """The five statistics and the row of token 0, in float64 on the CPU."""
-    bias = None if bias is None else exact(bias)
-    return reference.attention_statistics(
-        exact(q), exact(k), scale, *grid, prefix, bias, *patch, True
+    """The five statistics and the row of token 0, computed in float64 and brought to the CPU."""
+    bias = None if bias is None else bias.double()
+    statistics, row = reference.attention_statistics(
+        q.double(), k.double(), scale, *grid, prefix, bias, *patch, True
     )
+    return statistics.cpu(), row.cpu()
 
 
 def error(found, wanted, grid, patch=(16.0, 16.0)):

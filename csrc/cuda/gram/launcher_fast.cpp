@@ -83,10 +83,30 @@ Tensor centered_grams_fast(const std::vector<Tensor>& xs, bool biased, bool tf32
   return out;
 }
 
+// vectors (k, m) float32, any row stride; norms (k,) float64.
+void centered_grams_fast_into(Tensor vectors, Tensor norms, const std::vector<Tensor>& xs,
+                              bool biased, bool tf32) {
+  const std::vector<Rows> all = rows_of_all(xs);
+  const auto count = static_cast<int64_t>(all.size());
+  const auto on_device = [&](const Tensor& to) {
+    return to.is_cuda() && to.get_device_index() == xs[0].get_device_index();
+  };
+  STD_TORCH_CHECK(on_device(vectors) && on_device(norms), "all must be on one device");
+  STD_TORCH_CHECK(vectors.scalar_type() == ScalarType::Float && vectors.dim() == 2 &&
+                      vectors.size(0) == count &&
+                      vectors.size(1) == packed_size(all[0].n, biased) && vectors.stride(1) == 1,
+                  "vectors must be float32, a row for each activation");
+  STD_TORCH_CHECK(norms.scalar_type() == ScalarType::Double && norms.dim() == 1 &&
+                      norms.size(0) == count && norms.stride(0) == 1,
+                  "norms must be float64, one for each activation");
+  centered_grams_into(all, biased, tf32, {floats(vectors), vectors.stride(0), doubles(norms)});
+}
+
 }  // namespace
 }  // namespace vitprobe
 
 STABLE_TORCH_LIBRARY_IMPL(vitprobe, CUDA, m) {
   m.impl("centered_gram_fast", TORCH_BOX(&vitprobe::centered_gram_fast));
   m.impl("centered_grams_fast", TORCH_BOX(&vitprobe::centered_grams_fast));
+  m.impl("centered_grams_fast_", TORCH_BOX(&vitprobe::centered_grams_fast_into));
 }

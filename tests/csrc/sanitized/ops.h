@@ -1,4 +1,4 @@
-// What cpu/product/shares.h wants of ops.h, without torch: one thread, and an exception.
+// What cpu/product/parallel.h wants of ops.h, without torch: one thread, and an exception.
 #pragma once
 
 #include <algorithm>
