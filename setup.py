@@ -1,7 +1,8 @@
 """Builds the kernels: vitprobe/_C (operators, CPU) and, where it can, vitprobe/_C_cuda.
 
 VITPROBE_CUDA=auto|1|0     auto (default): if torch has CUDA and an nvcc of its version is there
-TORCH_CUDA_ARCH_LIST       GPU architectures, as for any torch extension
+TORCH_CUDA_ARCH_LIST       GPU architectures, as for any torch extension; those before 8.0 are
+                           dropped
 MAX_JOBS                   compilers that run at once
 
 Both libraries use torch's stable C interface only, so that one build serves every torch >= 2.11.
@@ -24,6 +25,7 @@ from torch.utils import cpp_extension
 ROOT = Path(__file__).resolve().parent
 TORCH_FLOOR = "0x020b000000000000"  # 2.11: the oldest torch that the libraries load in
 ARCHITECTURES = ("8.0", "9.0a", "10.0", "12.0")  # of these, those that nvcc knows
+OLDEST = (8, 0)  # with cp.async, bfloat16 and TF32 on the matrix unit
 
 CXX_FLAGS = [
     "-O3",
@@ -115,18 +117,44 @@ def look_for_cuda():
     why = why_not_compile(nvcc, libraries)
     if why:
         return {}, f"{nvcc}: {why}"
+    given = os.environ.get("TORCH_CUDA_ARCH_LIST", "").strip()
+    if not given or (given == "native" and torch.cuda.device_count() == 0):
+        wanted, dropped = default_architectures(nvcc), []
+    else:
+        try:
+            wanted, dropped = given_architectures()
+        except ValueError as error:  # torch's word for a name that it does not know
+            return {}, f"TORCH_CUDA_ARCH_LIST={given}: {error}"
+    if not wanted:
+        return {}, f"TORCH_CUDA_ARCH_LIST={given} has nothing from 8.0 on, which the kernels need"
     version = re.search(r"release [\d.]+, V([\d.]+)", output_of([nvcc, "--version"]))[1]
-    return {"nvcc": nvcc, "home": home, "version": version, "libraries": libraries}, ""
+    cuda = {"nvcc": nvcc, "home": home, "version": version, "libraries": libraries}
+    return cuda | {"architectures": ";".join(wanted), "dropped": ";".join(dropped)}, ""
 
 
-def architectures(nvcc):
-    """TORCH_CUDA_ARCH_LIST; where it is unset ours, and PTX of the oldest for GPUs not in it."""
-    given = os.environ.get("TORCH_CUDA_ARCH_LIST")
-    if given:
-        return given
+def given_architectures():
+    """TORCH_CUDA_ARCH_LIST as torch reads it, `7.5 Hopper` or `8.0;9.0a+PTX`: what the kernels can
+    be built for, and what not."""
+    flags = [
+        re.fullmatch(r"-gencode=arch=compute_(\d+)(\d)([a-z]?),code=(sm|compute)_\w+", flag)
+        for flag in cpp_extension._get_cuda_arch_flags()
+    ]
+    codes = {}
+    for flag in flags:
+        codes.setdefault((int(flag[1]), int(flag[2]), flag[3]), set()).add(flag[4])
+    names = {
+        each: f"{each[0]}.{each[1]}{each[2]}{'+PTX' if 'compute' in codes[each] else ''}"
+        for each in sorted(codes)
+    }
+    fits = {each: each[:2] >= OLDEST for each in names}
+    return [names[e] for e in names if fits[e]], [names[e] for e in names if not fits[e]]
+
+
+def default_architectures(nvcc):
+    """Ours, as far as nvcc knows them, and PTX of the oldest for GPUs that are none of these."""
     known = output_of([nvcc, "--list-gpu-arch"]).split()
     names = [a for a in ARCHITECTURES if f"compute_{a.replace('.', '').rstrip('a')}" in known]
-    return ";".join([f"{names[0]}+PTX", *names[1:]])
+    return [f"{names[0]}+PTX", *names[1:]]
 
 
 def cpu_extension():
@@ -173,17 +201,19 @@ class Build(cpp_extension.BuildExtension):
 cuda, why_not = find_cuda()
 extensions = [cpu_extension()]
 if cuda:
-    os.environ["TORCH_CUDA_ARCH_LIST"] = architectures(cuda["nvcc"])
+    os.environ["TORCH_CUDA_ARCH_LIST"] = cuda["architectures"]
     extensions.append(cuda_extension(cuda))
 
 BUILT = {
     "torch": torch.__version__,
     "cuda": cuda.get("version"),
-    "architectures": os.environ["TORCH_CUDA_ARCH_LIST"] if cuda else None,
+    "architectures": cuda.get("architectures"),
+    "dropped_architectures": cuda.get("dropped") or None,
     "why_no_cuda": why_not or None,
 }
 SUMMARY = f"vitprobe: built with torch {BUILT['torch']}: the CPU kernels, " + (
     f"and the CUDA kernels by {cuda['nvcc']} ({BUILT['cuda']}) for {BUILT['architectures']}"
+    + (f" (without {cuda['dropped']}: the kernels need 8.0 or later)" if cuda["dropped"] else "")
     if cuda
     else f"but not the CUDA kernels: {why_not}"
 )

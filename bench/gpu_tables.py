@@ -1,6 +1,7 @@
 """A file of `bench/gpu.py` as tables: only what was measured, and what failed by its name."""
 
 from comparison import cell, three_digits
+from on_gpu.names import gram_label
 
 Table = list[list[str]]
 
@@ -26,9 +27,7 @@ def gpu_tables(values: dict) -> dict[str, Table]:
         raise ValueError("a dry run measures nothing")
     rows = {name: section.get("rows", []) for name, section in values["sections"].items()}
     found = {
-        "centered_gram, microseconds": ways(
-            (f"{row['dtype']}, {row['n']} x {row['p']:,}", row) for row in rows.get("gram", [])
-        ),
+        "centered_gram, microseconds": ways((gram_label(row), row) for row in rows.get("gram", [])),
         "hsic_accumulate_, microseconds": ways(
             (f"{row['la']} x {row['lb']} layers, n = {row['n']}", row)
             for row in rows.get("hsic", [])

@@ -10,6 +10,9 @@ STABLE_TORCH_LIBRARY(vitprobe, m) {
   m.def("centered_grams(Tensor[] xs, bool biased) -> Tensor");
   m.def("centered_grams_fast(Tensor[] xs, bool biased, bool tf32) -> Tensor");
   m.def(
+      "centered_grams_fast_(Tensor(a!) vectors, Tensor(b!) norms, Tensor[] xs, bool biased, "
+      "bool tf32) -> ()");
+  m.def(
       "attention_statistics(Tensor q, Tensor k, float scale, int rows, int columns, int prefix, "
       "Tensor? bias, float height, float width, bool class_row) -> (Tensor, Tensor)");
   m.def(

@@ -3,37 +3,36 @@
 import pytest
 import torch
 
-from vitprobe.ops import reference
+from vitprobe.ops import reference, tolerance
+from vitprobe.ops.candidates import KINDS
+from vitprobe.ops.tolerance import exact, relative_error
 
 DEVICE = "cuda"
 TYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 ESTIMATORS = ["unbiased", "biased"]
 
 
-# Fixtures of tests/ops/conftest.py: every test runs once with each kernel of centered_gram.
+# Fixtures of tests/ops/conftest.py: every test runs once with each kernel.
 MARKS = [
     pytest.mark.cuda,
+    pytest.mark.each_kernel,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
     pytest.mark.usefixtures("gram_kernel", "poisoned_memory"),
 ]
 
 
 def activations(n, p, dtype=torch.float32, ratio=0.0, seed=0):
-    """(n, p) whose column means are `ratio` standard deviations."""
-    generator = torch.Generator().manual_seed(seed)
-    signs = torch.randint(0, 2, (p,), generator=generator) * 2.0 - 1.0
-    return (torch.randn(n, p, generator=generator) + ratio * signs).to(dtype).to(DEVICE)
-
-
-def exact(x):
-    """The same numbers, on the CPU in float64."""
-    return x.cpu().double()
+    """(n, p) whose column means are `ratio` standard deviations, drawn on the GPU."""
+    generator = torch.Generator(DEVICE).manual_seed(seed)
+    signs = torch.randint(0, 2, (p,), generator=generator, device=DEVICE) * 2.0 - 1.0
+    x = torch.randn(n, p, generator=generator, device=DEVICE)
+    return x.add_(signs, alpha=ratio).to(dtype)
 
 
 def error(value, expected):
     """Frobenius-relative; also asserts that nothing was left unwritten."""
     assert value.shape == expected.shape and value.isfinite().all()
-    return ((exact(value) - expected).norm() / expected.norm().clamp_min(1e-30)).item()
+    return relative_error(value, expected)
 
 
 def expect_centred(vector, gram, estimator, dtype):
@@ -45,4 +44,5 @@ def expect_centred(vector, gram, estimator, dtype):
 
 
 def limit(dtype):
-    return 1e-13 if dtype == torch.float64 else 2e-6
+    """What a kernel must keep to be chosen, too."""
+    return tolerance.limit(KINDS[dtype])

@@ -12,7 +12,6 @@ so that the counts bound what any run can reach: the ceilings, at 1.98 GHz on 13
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from nvcc import find_nvcc  # noqa: E402
 from ptx import sass  # noqa: E402
 from ptx.build import Built, build  # noqa: E402
 from ptx.device import demangled  # noqa: E402
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--opcodes", action="store_true", help="each row's most frequent opcodes")
     parser.add_argument("--cache", type=Path, help="folder that keeps what was compiled")
     asked = parser.parse_args()
-    nvcc = shutil.which("nvcc")
+    nvcc = find_nvcc()
     nvdisasm = nvcc and sass.find_nvdisasm(nvcc)
     if not nvdisasm:
         sys.exit("nvcc and nvdisasm are needed (PyPI: cuda-toolkit[nvcc,cccl], triton)")

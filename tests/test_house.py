@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # from the top down
     *("cli", "report", "figures", "analyses", "training", "metrics"),
     *("taps", "models", "data", "ops"),
-    *("writing", "lock", "files", "file_names", "owner", "input_options", "errors", "text"),
+    *("writing", "lock", "files", "file_names", "owner", "input_options", "packages"),
+    *("errors", "text"),
 )
 FILES = sorted((ROOT / "vitprobe").rglob("*.py"))
 

@@ -2,15 +2,12 @@
 
 import shutil
 import tempfile
-import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from on_gpu import streamed
 from on_gpu.machine import ROOT
 from on_gpu.processes import Done, python, run
-
-# Not `python -m pytest`, which imports what lies in the working directory, built or not.
-_PYTEST = "import sys; sys.path.remove(''); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 
 
 def build(architecture: str | None, seconds: float, log: Path, dry_run: bool) -> dict:
@@ -25,30 +22,29 @@ def build(architecture: str | None, seconds: float, log: Path, dry_run: bool) ->
 
 
 def checks(kernel_sets: dict[str, dict[str, str]], seconds: float, log: Path, dry_run: bool):
-    """All at once: tests of the GPU's kernels, once for each set; the operators' other tests; the
-    sanitizer's two tools. Nothing is timed meanwhile.
+    """All at once: tests of the GPU's kernels; the operators' other tests; the sanitizer's two
+    tools. Nothing is timed meanwhile.
 
     Args:
-        kernel_sets: name -> environment variables that choose the kernels.
+        kernel_sets: name -> environment variables that choose the kernels. The last set runs all
+            tests that need a GPU, the others those that do not run each kernel themselves.
 
     Returns:
         {check: {"ok", "seconds", ...}}
     """
-    cuda = ["-m", "cuda", "--continue-on-collection-errors"]
+    last = [*kernel_sets][-1]
     jobs = {
-        f"pytest -m cuda, {name} kernels": (_pytest, cuda, environment)
-        for name, environment in kernel_sets.items()
+        f"pytest -m cuda, {name} kernels": (_pytest, _cuda_tests(name == last, dry_run), kernels)
+        for name, kernels in kernel_sets.items()
     }
-    others = ["tests/ops/test_library.py"] if dry_run else ["tests/ops"]
+    on_cpu = ["tests/ops/test_library.py"] if dry_run else ["tests/ops"]
     jobs["pytest, operators on the CPU"] = (
         _pytest,
-        ["-m", "not cuda", *others],
+        ["-m", "not cuda", *on_cpu],
         {"OMP_NUM_THREADS": "4"},  # the others need processors too
     )
     for tool in ("memcheck",) if dry_run else ("memcheck", "racecheck"):
         jobs[f"compute-sanitizer {tool}"] = (_sanitize, tool, {})
-    if dry_run:
-        cuda.append("tests/ops/test_cuda.py")
     with ThreadPoolExecutor(len(jobs)) as pool:
         futures = {
             name: pool.submit(function, argument, environment, seconds, log, dry_run)
@@ -57,30 +53,24 @@ def checks(kernel_sets: dict[str, dict[str, str]], seconds: float, log: Path, dr
         return {name: future.result() for name, future in futures.items()}
 
 
+def _cuda_tests(every: bool, dry_run: bool) -> list[str]:
+    """What pytest is told."""
+    words = ["-m", "cuda" if every else "cuda and not each_kernel"]
+    words += ["--continue-on-collection-errors"]
+    few = "tests/ops/test_cuda.py" if every else "tests/analyses/test_schedule.py"
+    return [*words, few] if dry_run else words
+
+
 def _pytest(words: list[str], environment: dict, seconds: float, log: Path, dry_run: bool) -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder, "report.xml")
-        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-        done = run(python("-c", _PYTEST, *options, *words), seconds, log, **environment)
-        counts = _counts(report) if report.is_file() else {}
+        results = Path(folder, "results.jsonl")
+        command = python(*streamed.arguments(results, "-q", "-p", "no:cacheprovider", *words))
+        done = run(command, seconds, log, **environment)
+        counts = streamed.counts(results)
     step = _step(done, seconds) | counts
     if step["ok"] and not dry_run and not counts.get("passed"):
         step |= {"ok": False, "why": "no test ran"}
     return step
-
-
-def _counts(report: Path) -> dict:
-    """Numbers of tests, and what failed with the first line of why."""
-    cases = list(ElementTree.parse(report).iter("testcase"))
-    failed = {}
-    for case in cases:
-        for kind in ("failure", "error"):
-            if (found := case.find(kind)) is not None:
-                name = f"{case.get('classname')}::{case.get('name')}"
-                failed[name] = (found.get("message") or "").split("\n")[0][:200]
-    skipped = sum(case.find("skipped") is not None for case in cases)
-    passed = len(cases) - skipped - len(failed)
-    return {"passed": passed, "failed": len(failed), "skipped": skipped, "failures": failed}
 
 
 def _sanitize(tool: str, environment: dict, seconds: float, log: Path, dry_run: bool) -> dict:

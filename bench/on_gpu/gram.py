@@ -5,7 +5,7 @@ import torch
 from on_gpu import rivals
 from on_gpu.clock import input_sets, measure
 from on_gpu.kernels import grams, need_kernels
-from on_gpu.names import MATMUL, WHOLE
+from on_gpu.names import MATMUL, USUAL_RATIO, WHOLE
 from on_gpu.section import Section
 
 TYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
@@ -21,8 +21,18 @@ GRID = [
     for dtype in ("bf16", "f32")
 ]
 ODD = [("bf16", 100, 12_345), ("f32", 77, 50_001)]  # rows that are not aligned
-SHAPES = list(dict.fromkeys([*FIRST, *GRID, *ODD]))
-DRY_SHAPES = [("bf16", 8, 64), ("f32", 8, 64), ("f32", 5, 33)]
+# Above 4 standard deviations a column of halves is shifted: so are many of a ViT's first blocks.
+SHIFTED_RATIO = 10.0
+SHIFTED = [("bf16", n, 200_704, SHIFTED_RATIO) for n in (256, 128, 64, 512)]
+SHAPES = [
+    *((*shape, USUAL_RATIO) for shape in FIRST),
+    *SHIFTED,
+    *((*shape, USUAL_RATIO) for shape in (*GRID, *ODD) if shape not in FIRST),
+]
+DRY_SHAPES = [
+    *((*shape, USUAL_RATIO) for shape in (("bf16", 8, 64), ("f32", 8, 64), ("f32", 5, 33))),
+    ("bf16", 8, 64, SHIFTED_RATIO),
+]
 _CHECKED = 4e11  # operations of a float64 product that are paid to know an error
 
 
@@ -32,7 +42,7 @@ def work(section: Section) -> None:
     rivals.full_precision()
     shapes = DRY_SHAPES if section.dry_run else SHAPES
     left_out = []
-    for k, (dtype, n, p) in enumerate(shapes):
+    for k, (dtype, n, p, ratio) in enumerate(shapes):
         seconds = section.time_left() / (len(shapes) - k)
         bytes_each = n * p * TYPES[dtype].itemsize
         why = ""
@@ -41,17 +51,20 @@ def work(section: Section) -> None:
         elif not section.dry_run and 6 * bytes_each > torch.cuda.mem_get_info()[0]:
             why = "too large for this GPU's memory"
         if why:
-            left_out.append({"dtype": dtype, "n": n, "p": p, "why": why})
+            left_out.append({"dtype": dtype, "n": n, "p": p, "ratio": ratio, "why": why})
             section.note(left_out=left_out)
             continue
-        _shape(section, dtype, n, p, bytes_each, 0.02 if section.dry_run else min(2.0, seconds / 2))
+        limit = 0.02 if section.dry_run else min(2.0, seconds / 2)
+        _shape(section, dtype, n, p, ratio, bytes_each, limit)
         if not section.dry_run:
             torch.cuda.empty_cache()
 
 
-def _shape(section: Section, dtype: str, n: int, p: int, bytes_each: int, seconds: float) -> None:
+def _shape(
+    section: Section, dtype: str, n: int, p: int, ratio: float, bytes_each: int, seconds: float
+) -> None:
     device, sets = section.device, input_sets(bytes_each, section.device)
-    x = [_activations(n, p, TYPES[dtype], device, seed) for seed in range(sets)]
+    x = [_activations(n, p, ratio, TYPES[dtype], device, seed) for seed in range(sets)]
     whole = rivals.CentredGram(n, device)
     kernels = grams(TYPES[dtype])
     ways = {name: (lambda i, f=f: f(x[i])) for name, f in kernels.items()}
@@ -70,6 +83,7 @@ def _shape(section: Section, dtype: str, n: int, p: int, bytes_each: int, second
         dtype=dtype,
         n=n,
         p=p,
+        ratio=ratio,
         input_sets=sets,
         bytes=bytes_each + n * (n - 1) // 2 * 4,  # x once, the result once
         flop=n * (n + 1) * p,  # of the lower half; x @ x.T does twice as many
@@ -83,10 +97,12 @@ def _in_tf32(function, x):
         return function(x)
 
 
-def _activations(n: int, p: int, dtype: torch.dtype, device: str, seed: int) -> torch.Tensor:
-    """(n, p), standard deviation 1, means of about 1: drawn in pieces, never twice as large."""
+def _activations(
+    n: int, p: int, ratio: float, dtype: torch.dtype, device: str, seed: int
+) -> torch.Tensor:
+    """(n, p), standard deviation 1, means of `ratio`: drawn in pieces, never twice as large."""
     generator = torch.Generator(device).manual_seed(seed)
     x = torch.empty(n, p, dtype=dtype, device=device)
     for rows in x.split(max(1, 2**25 // p)):
-        rows.copy_(torch.randn(rows.shape, generator=generator, device=device).add_(1.0))
+        rows.copy_(torch.randn(rows.shape, generator=generator, device=device).add_(ratio))
     return x

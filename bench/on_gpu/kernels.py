@@ -9,7 +9,7 @@ import torch
 
 from vitprobe import ops
 from vitprobe.ops.library import why_no_cpu, why_no_cuda
-from vitprobe.ops.variants import CUDA_KERNELS
+from vitprobe.ops.variants import KERNELS
 
 
 def need_kernels(device: str) -> None:
@@ -35,7 +35,7 @@ def using(variable: str, kernel: str):
 
 def with_kernel(operator: str, kernel: str, function: Callable) -> Callable:
     """The function with that kernel of the operator, however it is called."""
-    variable = CUDA_KERNELS[operator].environment
+    variable = KERNELS[operator].environment
 
     def call(*args, **kwargs):
         with using(variable, kernel):
@@ -48,7 +48,7 @@ def grams(dtype: torch.dtype) -> dict[str, Callable]:
     """Name -> centered_gram by each kernel, and by each with TF32 where it offers that."""
     offers = "precision" in inspect.signature(ops.centered_gram).parameters
     found = {}
-    for kernel in CUDA_KERNELS["centered_gram"].names:
+    for kernel in KERNELS["centered_gram"].names:
         found[kernel] = with_kernel("centered_gram", kernel, ops.centered_gram)
         if offers and kernel != "simple" and dtype == torch.float32:
 
@@ -63,7 +63,7 @@ def products() -> dict[str, Callable]:
     """Name -> hsic_accumulate_ by each kernel."""
     return {
         kernel: with_kernel("hsic_accumulate_", kernel, ops.hsic_accumulate_)
-        for kernel in CUDA_KERNELS["hsic_accumulate_"].names
+        for kernel in KERNELS["hsic_accumulate_"].names
     }
 
 
@@ -71,7 +71,7 @@ def attentions() -> dict[str, Callable]:
     """Name -> attention_statistics by each kernel."""
     return {
         kernel: with_kernel("attention_statistics", kernel, ops.attention_statistics)
-        for kernel in CUDA_KERNELS["attention_statistics"].names
+        for kernel in KERNELS["attention_statistics"].names
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from statistics import geometric_mean
 
-from on_gpu.names import FLASH, MATERIALISED, MATMUL, WHOLE
+from on_gpu.names import FLASH, MATERIALISED, MATMUL, USUAL_RATIO, WHOLE, gram_label
 
 Rows = list[dict]
 
@@ -81,7 +81,8 @@ def _percent(rows: Rows, kernel: str, dtype: str, n: int, p: int, percent: int) 
     what = f"centered_gram {dtype}, n = {n}, p = {p}: % of copy bandwidth"
     wanted = f">= {percent}"
     for row in rows:
-        if (row["dtype"], row["n"], row["p"]) == (dtype, n, p):
+        usual = row.get("ratio", USUAL_RATIO) == USUAL_RATIO
+        if usual and (row["dtype"], row["n"], row["p"]) == (dtype, n, p):
             measured = row["ways"].get(kernel, {}).get("percent_of_copy")
             if measured is not None:
                 return _target(what, wanted, kernel, measured, measured >= percent)
@@ -100,7 +101,7 @@ def _against(
     for row in rows:
         ours, theirs = (row["ways"].get(way, {}).get("us") for way in (kernel, rival))
         if ours and theirs and row["n"] <= largest:
-            times[f"{row['dtype']} {row['n']} x {row['p']}"] = theirs / ours
+            times[gram_label(row)] = theirs / ours
     if not times:
         return _target(what, f">= {least}", kernel, None, None, "not measured")
     value = combine(list(times.values()))

@@ -18,6 +18,9 @@ enum class Type { f32, f64, bf16, f16 };
 
 using AnyMatrix = Matrix<void>;
 
+// cuda/device/image.cu; cudaSuccess where the current device can run these kernels.
+cudaError_t find_image();
+
 // cuda/gram/simple.h; x_type any, mean f64 for f64 and f32 otherwise, out_type f32 or f64 (f64 for
 // f64).
 cudaError_t launch_gram(const AnyMatrix& x, Type x_type, const ProductPlan& plan, void* mean,

@@ -17,10 +17,16 @@
 
 namespace vitprobe {
 
-// Makes x's device the current one while it lives; stream() is torch's current stream there.
-class OnDeviceOf {
+// Makes a device the current one while it lives; stream() is torch's current stream there.
+//
+// There are two CUDA runtimes: torch's, which the guard speaks to, and the static one in here,
+// whose device is set by hand. It is not set back: every launch sets it, and setting one makes a
+// context there, perhaps on a GPU that this process has nothing to do with.
+class OnDevice {
  public:
-  explicit OnDeviceOf(const Tensor& x) : index_(x.get_device_index()), guard_(index_) {}
+  explicit OnDevice(int32_t index) : index_(index), guard_(index) {
+    STD_CUDA_CHECK(cudaSetDevice(index));
+  }
 
   cudaStream_t stream() const {
     void* stream = nullptr;
@@ -31,6 +37,11 @@ class OnDeviceOf {
  private:
   torch::stable::accelerator::DeviceIndex index_;
   torch::stable::accelerator::DeviceGuard guard_;
+};
+
+class OnDeviceOf : public OnDevice {
+ public:
+  explicit OnDeviceOf(const Tensor& x) : OnDevice(x.get_device_index()) {}
 };
 
 inline kernels::Type kernel_type(ScalarType type) {
@@ -52,11 +63,11 @@ inline Tensor workspace(const Tensor& like, int64_t size, ScalarType type = Scal
   return torch::stable::new_empty(like, {size}, type);
 }
 
-// Of the current device.
-inline int sm_count() {
-  int device = 0, count = 0;
-  STD_CUDA_CHECK(cudaGetDevice(&device));
-  STD_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+// Of x's device.
+inline int sm_count(const Tensor& x) {
+  int count = 0;
+  STD_CUDA_CHECK(
+      cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, x.get_device_index()));
   return count;
 }
 

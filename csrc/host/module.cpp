@@ -15,6 +15,7 @@
 #include "common/split.h"
 #include "common/tiles.h"
 #include "common/widen.h"
+#include "cpu/product/plan.h"
 #include "cuda/gram/center.h"
 #include "cuda/gram/simple.h"
 #include "cuda/hsic/fast.h"
@@ -148,6 +149,23 @@ static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower, in
   return out;
 }
 
+static py::dict panel_plan(int64_t rows, int64_t columns, int64_t k, bool symmetric, int64_t panel,
+                           int64_t threads) {
+  const RowSet a = {nullptr, rows, k, k, Element::f32}, b = {nullptr, columns, k, k, Element::f32};
+  const PanelPlan plan = plan_panels({a, b, symmetric, symmetric}, panel, threads);
+  std::vector<std::pair<int64_t, int64_t>> slabs, tiles;
+  for (int64_t task = 0; task < plan.tasks(); ++task) {
+    slabs.push_back(tuple(plan.slabs_of(task)));
+    tiles.push_back(tuple(plan.tiles_of(task)));
+  }
+  py::dict out;
+  out["slabs"] = slabs;
+  out["tiles"] = tiles;
+  out["splits"] = plan.splits;
+  out["workspace"] = plan.splits * plan.split();
+  return out;
+}
+
 template <typename T> static py::array_t<float> widen_all(const py::array_t<uint16_t>& bits) {
   py::array_t<float> out(bits.size());
   for (py::ssize_t i = 0; i < bits.size(); ++i) out.mutable_at(i) = widen(T{bits.at(i)});
@@ -189,6 +207,10 @@ PYBIND11_MODULE(vitprobe_host, m) {
   m.def("lower_tile", [](int64_t index) { return tuple(lower_tile(index)); });
   m.def("plan_product", &plan_of, py::arg("rows"), py::arg("columns"), py::arg("k"),
         py::arg("lower"), py::arg("limit") = kPartials);
+  m.attr("SLAB") = kSlab;
+  m.attr("WORKSPACE") = kWorkspace;
+  m.def("plan_panels", &panel_plan, py::arg("rows"), py::arg("columns"), py::arg("k"),
+        py::arg("symmetric"), py::arg("panel"), py::arg("threads"));
   m.def("widen_bf16", &widen_all<BF16>);
   m.def("widen_f16", &widen_all<F16>);
 

@@ -2,7 +2,6 @@
 
 import importlib.machinery
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import torch
+from nvcc import NO_NVCC, find_nvcc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,12 +75,18 @@ def ctest(host_build) -> str:
 
 @pytest.fixture(scope="session")
 def nvcc() -> str:
-    """CUDA_HOME's compiler, else PATH's, else the one that the PyPI package brings."""
-    homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if name in os.environ]
-    packaged = sorted(Path(sysconfig.get_path("purelib")).glob("nvidia/cu*"), reverse=True)
-    folders = [str(Path(home) / "bin") for home in homes]
-    folders += [os.environ.get("PATH", ""), *(str(home / "bin") for home in packaged)]
-    found = shutil.which("nvcc", path=os.pathsep.join(folders))
-    if found is None:
-        pytest.skip("no nvcc in CUDA_HOME, PATH or this environment's packages")
-    return found
+    """The compiler of the CUDA kernels."""
+    return find_nvcc() or pytest.skip(NO_NVCC)
+
+
+@pytest.fixture(scope="session")
+def device_build(cmake_build) -> Path:
+    """The folder with `device_test`: with the kernels, for one architecture, where there is an nvcc
+    that knows it; else the host's side alone."""
+    nvcc = find_nvcc()
+    known = nvcc and "sm_90" in run(nvcc, "--list-gpu-code").split()
+    if not known:
+        return cmake_build("device_test", "-DVITPROBE_KERNELS_CUDA=OFF")
+    here = "native" if torch.cuda.is_available() else "90a-real"
+    options = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={here}"]
+    return cmake_build("device_test", *options)

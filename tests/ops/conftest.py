@@ -7,7 +7,7 @@ import torch
 
 from vitprobe import ops
 from vitprobe.ops.library import why_no_cuda
-from vitprobe.ops.variants import CUDA_KERNELS
+from vitprobe.ops.variants import KERNELS
 
 
 def _hsic(x, y, biased):
@@ -72,15 +72,16 @@ def cuda_kernels():
     assert why_no_cuda() == ""
 
 
-@pytest.fixture(scope="module", params=CUDA_KERNELS["centered_gram"].names)
+@pytest.fixture(scope="module", params=KERNELS["centered_gram"].names)
 def gram_kernel(request, cuda_kernels):
-    """Every test runs once with each kernel of centered_gram."""
+    """Every test runs once with each kernel of centered_gram, and of hsic_accumulate_ beside it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VITPROBE_GRAM", request.param)
+        patch.setenv("VITPROBE_HSIC", request.param)
         yield request.param
 
 
-@pytest.fixture(scope="module", params=CUDA_KERNELS["attention_statistics"].names)
+@pytest.fixture(scope="module", params=KERNELS["attention_statistics"].names)
 def attention_kernel(request, cuda_kernels):
     """Every test runs once with each kernel of attention_statistics."""
     with pytest.MonkeyPatch.context() as patch:

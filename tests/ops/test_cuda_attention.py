@@ -11,9 +11,12 @@ from whole_attention import case
 
 from vitprobe import ops
 from vitprobe.ops import reference_attention as reference
+from vitprobe.ops.candidates import KINDS
+from vitprobe.ops.tolerance import attention_error, attention_limit
 
 pytestmark = [
     pytest.mark.cuda,
+    pytest.mark.each_kernel,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU"),
     pytest.mark.usefixtures("attention_kernel", "poisoned_memory"),
 ]
@@ -37,27 +40,24 @@ def tensors(case, dtype):
 
 
 def expected(q, k, scale, grid, prefix, bias=None, patch=(16.0, 16.0)):
-    """The five statistics and the row of token 0, in float64 on the CPU."""
-    bias = None if bias is None else exact(bias)
-    return reference.attention_statistics(
-        exact(q), exact(k), scale, *grid, prefix, bias, *patch, True
+    """The five statistics and the row of token 0, computed in float64 and brought to the CPU."""
+    bias = None if bias is None else bias.double()
+    statistics, row = reference.attention_statistics(
+        q.double(), k.double(), scale, *grid, prefix, bias, *patch, True
     )
+    return statistics.cpu(), row.cpu()
 
 
 def error(found, wanted, grid, patch=(16.0, 16.0)):
     """The largest, of distances in parts of the grid's diagonal, of entropies of log T."""
-    diagonal = math.hypot(grid[0] * patch[0], grid[1] * patch[1])
-    sizes = torch.tensor([diagonal, diagonal, 1, 1 + math.log(wanted[1].shape[-1]), 1])
-    statistics = torch.stack([exact(s) for s in found[:5]])
-    assert torch.equal(statistics.isnan(), wanted[0].isnan())
-    difference = (statistics - wanted[0]).nan_to_num() / sizes[:, None, None]
-    row = 0.0 if found.class_row is None else (exact(found.class_row) - wanted[1]).abs().max()
-    return max(difference.abs().max().item(), float(row))
+    statistics = torch.stack(found[:5])
+    assert torch.equal(exact(statistics).isnan(), wanted[0].isnan())
+    return attention_error((statistics, found.class_row), wanted, grid, patch)
 
 
 def limit(dtype, q, k, scale):
-    largest = scale * (exact(q).norm(dim=-1).max() * exact(k).norm(dim=-1).max()).item()
-    return (1e-13 if dtype == torch.float64 else 1e-6) * (2 + largest)
+    """What a kernel must keep to be chosen, too."""
+    return attention_limit(KINDS[dtype], q, k, scale)
 
 
 @few

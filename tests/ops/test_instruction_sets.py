@@ -11,7 +11,8 @@ import pytest
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 COMPILER = os.environ.get("CXX", "c++")
-SETS = ["base", "avx2", "avx512"]
+SETS = ["base", "avx2", "avx512", "avx512_bf16"]
+BF16 = 2  # number of the type in csrc/cpu/vector/element.h
 
 CALL = """
 #include "cpu/product/panels.h"
@@ -20,6 +21,7 @@ namespace base { extern const PanelProduct kProduct; }
 #if VP_X86_TARGETS
 namespace avx2 { extern const PanelProduct kProduct; }
 namespace avx512 { extern const PanelProduct kProduct; }
+namespace avx512_bf16 { extern const PanelProduct kProduct; }
 #endif
 }
 using namespace vitprobe;
@@ -27,10 +29,9 @@ using namespace vitprobe;
 static const PanelProduct* product_of(int set) {
   if (set == 0) return &base::kProduct;
 #if VP_X86_TARGETS
-  if (set == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return &avx2::kProduct;
-  if (set == 2 && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return &avx512::kProduct;
+  if (set == 1 && has_avx2()) return &avx2::kProduct;
+  if (set == 2 && has_avx512()) return &avx512::kProduct;
+  if (set == 3 && has_avx512_bf16()) return &avx512_bf16::kProduct;
 #endif
   return nullptr;
 }
@@ -40,10 +41,12 @@ extern "C" int64_t panel(int set, int wide) {
 }
 
 extern "C" void product(int set, int element, const void* a, int64_t rows, const void* b,
-                        int64_t columns, int64_t k, int64_t stride, int symmetric, double* tiles) {
+                        int64_t columns, int64_t k, int64_t stride, int symmetric,
+                        int64_t first_tile, int64_t last_tile, double* tiles) {
   const Element type = static_cast<Element>(element);
-  product_of(set)->share({a, rows, k, stride, type}, {b, columns, k, stride, type}, symmetric,
-                         symmetric, {0, ceil_div(k, kSlab)}, tiles);
+  const RowSet left = {a, rows, k, stride, type}, right = {b, columns, k, stride, type};
+  product_of(set)->add({left, right, symmetric != 0, symmetric != 0}, {0, ceil_div(k, kSlab)},
+                       {first_tile, last_tile}, tiles);
 }
 """
 
@@ -68,19 +71,23 @@ def product(library, which, a, b, element, k):
     b = a if symmetric else b
     w = library.panel(which, int(element == 1))
     down, across = -(-len(a) // w), -(-len(b) // w)
-    tiles = np.zeros((down * (down + 1) // 2 if symmetric else down * across, w, w))
-    library.product(
-        which,
-        element,
-        a.ctypes.data_as(ctypes.c_void_p),
-        ctypes.c_int64(len(a)),
-        b.ctypes.data_as(ctypes.c_void_p),
-        ctypes.c_int64(len(b)),
-        ctypes.c_int64(k),
-        ctypes.c_int64(a.shape[1]),
-        int(symmetric),
-        tiles.ctypes.data_as(ctypes.c_void_p),
-    )
+    count = down * (down + 1) // 2 if symmetric else down * across
+    tiles = np.zeros((count, w, w))
+    for first, last in ((0, count // 3), (count // 3, count)):  # the tiles of two workers
+        library.product(
+            which,
+            element,
+            a.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int64(len(a)),
+            b.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int64(len(b)),
+            ctypes.c_int64(k),
+            ctypes.c_int64(a.strides[0] // a.itemsize),
+            int(symmetric),
+            ctypes.c_int64(first),
+            ctypes.c_int64(last),
+            tiles[first:].ctypes.data_as(ctypes.c_void_p),
+        )
     full = np.zeros((down * w, across * w))
     for i in range(down):
         for j in range(i + 1 if symmetric else across):
@@ -91,18 +98,29 @@ def product(library, which, a, b, element, k):
 
 def stored(values, element):
     """float32 values as element 0..3 (f32, f64, bf16, f16), and exactly what is stored."""
-    if element == 2:
+    if element == BF16:
         bits = (values.view(np.uint32) >> 16).astype(np.uint16)
         return bits, (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
     data = values.astype([np.float32, np.float64, None, np.float16][element])
     return data, data.astype(np.float64)
 
 
-@pytest.mark.parametrize("element", range(4), ids=["f32", "f64", "bf16", "f16"])
-@pytest.mark.parametrize("which", range(3), ids=SETS)
-def test_products(library, which, element):
+def centred(lower):
+    """The lower triangle, given alone, less the means of the rows and columns of the whole."""
+    whole = np.tril(lower) + np.tril(lower, -1).T
+    means = whole.mean(0)
+    return np.tril(whole - means - means[:, None] + means.mean())
+
+
+def need(library, which):
     if not library.panel(which, 0):
         pytest.skip(f"this processor or compiler has no {SETS[which]}")
+
+
+@pytest.mark.parametrize("element", range(4), ids=["f32", "f64", "bf16", "f16"])
+@pytest.mark.parametrize("which", range(4), ids=SETS)
+def test_products(library, which, element):
+    need(library, which)
     tolerance = 1e-12 if element == 1 else 2e-6
     random = np.random.default_rng(0)
     for rows, columns, k in [(1, 1, 1), (4, 5, 3), (37, 50, 255), (49, 97, 257), (100, 9, 1031)]:
@@ -114,5 +132,74 @@ def test_products(library, which, element):
         assert error < tolerance * np.abs(expected).max(), (rows, columns, k)
         shifted = exact_a - exact_a.mean(0)
         expected = np.tril(shifted @ shifted.T)
-        error = np.abs(np.tril(product(library, which, a, None, element, k)) - expected).max()
+        result = np.tril(product(library, which, a, None, element, k))
+        if (SETS[which], element) == ("avx512_bf16", BF16):  # its shift is not quite the mean
+            result = centred(result)
+        error = np.abs(result - expected).max()
         assert error <= tolerance * max(np.abs(expected).max(), 1e-6), (rows, k)
+
+
+def dots_and_widened(library, values):
+    """Both kernels' Gram matrices of bfloat16 (n, p), and float64's, each centred."""
+    x, exact = stored(np.ascontiguousarray(values, dtype=np.float32), BF16)
+    dots, widened = (product(library, which, x, None, BF16, x.shape[1]) for which in (3, 2))
+    exact = exact - exact.mean(0)
+    return dots, widened, np.tril(exact @ exact.T)
+
+
+def error(result, exact):
+    return np.linalg.norm(centred(result) - exact) / np.linalg.norm(exact)
+
+
+MEANS = {  # of columns, in standard deviations
+    "none": 0.0,
+    "as of a ReLU": 0.7,
+    "large, exact": 40.0,
+    "a few large": np.where(np.arange(700) % 17 == 0, 100.0, 0.1),
+}
+
+
+@pytest.mark.parametrize("n", [5, 64, 97])
+@pytest.mark.parametrize("means", MEANS)
+def test_dots_err_at_most_twice_the_widening_kernel(library, means, n):
+    need(library, 3)
+    random = np.random.default_rng(1)
+    signs = random.choice([-1, 1], 700)
+    values = random.normal(0, 1, (n, 700)) + signs * MEANS[means]
+    dots, widened, exact = dots_and_widened(library, values)
+    assert not np.array_equal(dots, widened)  # the dots were taken
+    assert error(dots, exact) < 2 * error(widened, exact) + 6e-8
+
+
+def far_in_one_row(values):
+    values += 40
+    values[3] = 1.01e-3  # so that x - 40 is not a bfloat16 number
+    return values
+
+
+NOT_FOR_DOTS = {
+    "means of two deviations": lambda values: values + 2,
+    "one row far from all others": far_in_one_row,
+    "products too small for the instruction": lambda values: values * 1e-20,
+    "squares too large": lambda values: values * 1e25,
+    "not finite": lambda values: np.where(np.eye(*values.shape, 5) == 1, np.inf, values),
+}
+
+
+@pytest.mark.parametrize("case", NOT_FOR_DOTS)
+def test_slabs_that_the_dots_would_spoil_are_widened(library, case):
+    need(library, 3)
+    values = NOT_FOR_DOTS[case](np.random.default_rng(2).normal(0, 1, (50, 300)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        dots, widened, _ = dots_and_widened(library, values)
+    assert np.array_equal(np.tril(dots), np.tril(widened), equal_nan=True)
+
+
+def test_constant_columns_are_exact_zeros_by_dots(library):
+    need(library, 3)
+    values = np.random.default_rng(3).normal(0, 1, (40, 256))
+    values[:, 7] = 1e4  # less than one part in 256 of it would drown all others
+    values[:, 8:200] = 0.1
+    dots, widened, exact = dots_and_widened(library, values)
+    assert not np.array_equal(dots, widened)
+    assert error(dots, exact) < 3e-7

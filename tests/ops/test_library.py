@@ -1,6 +1,8 @@
 """Where there are no kernels the reference runs, and says so once."""
 
+import ctypes
 import warnings
+from functools import cache
 
 import pytest
 import torch
@@ -47,7 +49,7 @@ def test_other_devices_use_the_reference(forgotten):
 
 def test_old_driver(forgotten):
     forgotten.setattr(library, "why_no_cpu", lambda: "")
-    forgotten.setattr(torch.version, "cuda", "13.2")
+    forgotten.setattr(torch.version, "cuda", "13.0")
     forgotten.setattr(library, "build_record", lambda: {"cuda": "13.2.86"})
     forgotten.setattr(library, "driver_version", lambda: (12, 8))
     status = ops.kernel_status()
@@ -67,6 +69,39 @@ def test_cuda_not_built(forgotten, record, reason):
     forgotten.setattr(torch.version, "cuda", "13.2")
     forgotten.setattr(library, "build_record", lambda: record)
     assert reason in ops.kernel_status()["cuda"]
+
+
+def test_torch_of_another_cuda(forgotten):
+    """A driver of the newest CUDA runs both; the library was built against the other's headers."""
+    forgotten.setattr(library, "why_no_cpu", lambda: "")
+    forgotten.setattr(torch.version, "cuda", "12.6")
+    forgotten.setattr(library, "build_record", lambda: {"cuda": "13.2.86"})
+    forgotten.setattr(library, "driver_version", lambda: (13, 2))
+    status = ops.kernel_status()
+    assert status["cuda"] == "built for CUDA 13.2.86, but this torch is of CUDA 12.6"
+
+
+def test_a_gpu_without_an_image_takes_the_reference_with_one_warning_each(forgotten):
+    why = "Tesla T4, sm_75; built for 8.0+PTX;9.0a: no kernel image is available"
+    forgotten.setattr(library, "why_no_cuda", cache(lambda: ""))
+    forgotten.setattr(library, "why_no_image", lambda index: why if index == 0 else "")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = [library.has_kernels(torch.device("cuda", index)) for index in (0, 1, 0, 1, 0)]
+    assert found == [False, True, False, True, False]
+    (warning,) = caught
+    assert warning.category is VitprobeWarning
+    assert f"no vitprobe kernels for cuda:0 ({why})" in str(warning.message)
+
+
+def test_there_is_no_image_for_a_gpu_that_is_not_there():
+    assert library.why_no_image(torch.cuda.device_count()) == "there is no such GPU"
+
+
+@pytest.mark.skipif(bool(library.why_no_cuda()), reason="no CUDA kernels are built")
+def test_the_library_can_be_asked_for_an_image():
+    """Its other symbols are hidden."""
+    assert hasattr(ctypes.CDLL(str(library.library_file("_C_cuda"))), "vitprobe_why_no_image")
 
 
 def test_torch_without_cuda(forgotten):
@@ -93,14 +128,18 @@ def test_status_here():
         assert (status["build"]["cuda"] is None) == bool(status["build"]["why_no_cuda"])
 
 
-def test_the_simple_gram_kernel_is_the_default_and_either_can_be_picked(monkeypatch):
-    monkeypatch.delenv("VITPROBE_GRAM", raising=False)
-    assert ops.kernel_status()["cuda_kernels"]["centered_gram"] == "simple"
-    for name in ("simple", "fast"):
+def test_status_says_what_the_environment_asks_for(monkeypatch):
+    for variable in ("VITPROBE_GRAM", "VITPROBE_TUNE"):
+        monkeypatch.delenv(variable, raising=False)
+    assert set(ops.kernel_status()["cuda_kernels"].values()) == {"proved"}
+    for name in ("simple", "fast", "reference"):
         monkeypatch.setenv("VITPROBE_GRAM", name)
         assert ops.kernel_status()["cuda_kernels"]["centered_gram"] == name
+    assert ops.kernel_status()["cuda_kernels"]["hsic_accumulate_"] == "proved"
+    monkeypatch.setenv("VITPROBE_TUNE", "0")
+    assert ops.kernel_status()["cuda_kernels"]["hsic_accumulate_"] == "simple"
     monkeypatch.setenv("VITPROBE_GRAM", "quick")
-    with pytest.raises(ValueError, match="simple or fast, not 'quick'"):
+    with pytest.raises(ValueError, match="reference, simple or fast, not 'quick'"):
         ops.kernel_status()
 
 

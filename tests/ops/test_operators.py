@@ -41,13 +41,14 @@ def expect_equal(left, right):
     assert all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-@pytest.mark.parametrize("shape", [(33, 777), (256, 9000), (64, 40_000)])
-def test_same_bits_in_every_run_and_for_any_number_of_threads(activations, threads, shape):
-    x = activations(*shape, ratio=1.0)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(33, 777), (256, 4096), (64, 40_000), (600, 500)])
+def test_same_bits_in_every_run_and_for_any_number_of_threads(activations, threads, shape, dtype):
+    x = activations(*shape, dtype, ratio=1.0)
     expected = everything(x)
-    for count in (1, 2, 4):
+    for count in (1, 2, 3, 16):
         threads(count)
-        for _ in range(3):
+        for _ in range(2):
             expect_equal(everything(x), expected)
 
 

@@ -1,27 +1,48 @@
-"""Which CUDA kernel runs: the constant, the environment variable, and both kernels' numbers."""
+"""What the environment says of the kernels of CUDA, and both kernels' numbers."""
 
 import pytest
 import torch
 
 from vitprobe import ops
-from vitprobe.ops.variants import CUDA_KERNELS, chosen_kernel
+from vitprobe.ops.variants import CHOICES, KERNELS, forced_kernel, tune_mode
 
 LAYERS = [(1, 1), (67, 263), (330, 330), (129, 1000)]
 
 
-@pytest.mark.parametrize("operator", CUDA_KERNELS)
-def test_the_environment_chooses(operator, monkeypatch):
-    variants = CUDA_KERNELS[operator]
-    monkeypatch.delenv(variants.environment, raising=False)
-    assert chosen_kernel(operator) == variants.default
-    monkeypatch.setenv(variants.environment, "")
-    assert chosen_kernel(operator) == variants.default
-    for name in variants.names:
-        monkeypatch.setenv(variants.environment, name)
-        assert chosen_kernel(operator) == name
-    monkeypatch.setenv(variants.environment, "faster")
-    with pytest.raises(ValueError, match=f"{variants.environment} is simple.*not 'faster'"):
-        chosen_kernel(operator)
+@pytest.mark.parametrize("operator", KERNELS)
+def test_the_environment_overrides(operator, monkeypatch):
+    kernels = KERNELS[operator]
+    for kind in kernels.types:
+        monkeypatch.delenv(kernels.environment, raising=False)
+        assert forced_kernel(operator, kind) is None
+        monkeypatch.setenv(kernels.environment, "")
+        assert forced_kernel(operator, kind) is None
+        for name in kernels.of(kind):
+            monkeypatch.setenv(kernels.environment, name)
+            assert forced_kernel(operator, kind) == name
+        monkeypatch.setenv(kernels.environment, "fast")
+        assert forced_kernel(operator, kind) == ("fast" if kind in kernels.fast else "simple")
+        monkeypatch.setenv(kernels.environment, "faster")
+        wrong = f"{kernels.environment} is reference, simple or fast, not 'faster'"
+        with pytest.raises(ValueError, match=wrong):
+            forced_kernel(operator, kind)
+
+
+def test_the_reference_is_tried_first_and_fast_kernels_where_there_are_some():
+    for kernels in KERNELS.values():
+        for kind in kernels.types:
+            found = kernels.of(kind)
+            assert found == CHOICES[: len(found)] and ("fast" in found) == (kind in kernels.fast)
+        assert set(kernels.fast) <= set(kernels.types)
+
+
+def test_when_kernels_are_tried(monkeypatch):
+    for said, mode in (("", "1"), ("0", "0"), ("1", "1"), ("force", "force")):
+        monkeypatch.setenv("VITPROBE_TUNE", said)
+        assert tune_mode() == mode
+    monkeypatch.setenv("VITPROBE_TUNE", "yes")
+    with pytest.raises(ValueError, match="VITPROBE_TUNE is 0, 1 or force, not 'yes'"):
+        tune_mode()
 
 
 @pytest.fixture
@@ -40,7 +61,7 @@ def test_every_kernel_gives_the_product(cuda, monkeypatch, la, lb, n):
     b = torch.randn(lb, m, generator=generator).to(cuda)
     a = b if la == lb else torch.randn(la, m, generator=generator).to(cuda)
     expected = a.cpu().double() @ b.cpu().double().T
-    for name in CUDA_KERNELS["hsic_accumulate_"].names:
+    for name in KERNELS["hsic_accumulate_"].names:
         monkeypatch.setenv("VITPROBE_HSIC", name)
         acc = torch.zeros(la, lb, dtype=torch.float64, device=cuda)
         ops.hsic_accumulate_(acc, a, b)
@@ -65,5 +86,5 @@ def test_an_unknown_kernel_is_refused(cuda, monkeypatch):
     monkeypatch.setenv("VITPROBE_HSIC", "faster")
     a = torch.randn(2, 10, device=cuda)
     acc = torch.zeros(2, 2, dtype=torch.float64, device=cuda)
-    with pytest.raises(ValueError, match="VITPROBE_HSIC is simple or fast, not 'faster'"):
+    with pytest.raises(ValueError, match="VITPROBE_HSIC is .*, not 'faster'"):
         ops.hsic_accumulate_(acc, a, a)

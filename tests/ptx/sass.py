@@ -11,17 +11,28 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptx.device import Device, Module
 
-Block = list[tuple[str, int]]  # opcode with its suffixes, PTX line
-
 _KERNEL = re.compile(r"\.text\.(\S+):")
-_LABEL = re.compile(r"\.L_x_\d+:")
+_LABEL = re.compile(r"(\.L_x_\d+|\$\S+):")
 _LINE = re.compile(r'//## File "\.nv_debug_ptx_txt", line (\d+)')
-_CODE = re.compile(r"\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)")
+_CODE = re.compile(r"\s+/\*[0-9a-f]{4,}\*/\s+(@!?U?P\w+\s+)?([A-Z][\w.]*)(?:.*`\(([^)]+)\))?")
 _ENDS = ("BRA", "BRX", "EXIT", "RET", "CALL", "BSYNC")
+
+
+@dataclass
+class Block:
+    """code: opcodes with their suffixes, and PTX lines. Of no line of PTX are the assembler's
+    subroutines (`subroutine` is the name of one, `calls` of those that the block ends with) and
+    what runs where a warp's lanes are apart before a shuffle (`apart`): not in these kernels."""
+
+    code: list[tuple[str, int]] = field(default_factory=list)
+    subroutine: str = ""
+    calls: str = ""
+    apart: bool = False
 
 
 def find_nvdisasm(nvcc: str) -> str | None:
@@ -50,21 +61,28 @@ def assemble(nvcc: str, nvdisasm: str, ptx: Path, architecture: str) -> dict[str
 def blocks(listing: str) -> dict[str, list[Block]]:
     """From the text that `nvdisasm -c -gp` prints."""
     found: dict[str, list[Block]] = {}
-    own, line = None, 0
+    own, line, subroutine = None, 0, ""
+    apart, in_apart = set(re.findall(r"BRA\.DIV .*`\((\S+)\)", listing)), False
     for text in listing.splitlines():
         if match := _KERNEL.match(text):
-            own, line = found.setdefault(match[1], [[]]), 0
+            own, line, subroutine, in_apart = found.setdefault(match[1], []), 0, "", False
+            own.append(Block())
         elif own is None or text.startswith("//-----"):
             own = None
-        elif _LABEL.match(text):
-            own.append([])
+        elif match := _LABEL.match(text):
+            subroutine = match[1] if match[1].startswith("$") else subroutine
+            in_apart = in_apart or match[1] in apart
+            own.append(Block([], subroutine, "", in_apart))
         elif match := _LINE.search(text):
             line = int(match[1])
         elif match := _CODE.match(text):
-            own[-1].append((match[1], line))
-            if match[1].startswith(_ENDS):
-                own.append([])
-    return {name: [block for block in all_blocks if block] for name, all_blocks in found.items()}
+            guard, opcode, target = match.groups()
+            own[-1].code.append((opcode, line))
+            if opcode.startswith(_ENDS):
+                own[-1].calls = target if opcode.startswith("CALL") else ""
+                in_apart = in_apart and not (opcode == "BRA" and guard is None)
+                own.append(Block([], subroutine, "", in_apart))
+    return {name: [block for block in every if block.code] for name, every in found.items()}
 
 
 def warps_at(device: Device, module: Module, name: str) -> dict[int, int]:
@@ -79,12 +97,19 @@ def warps_at(device: Device, module: Module, name: str) -> dict[int, int]:
 
 def issued(all_blocks: list[Block], warps: dict[int, int]) -> Counter:
     """Opcode, without suffixes -> how many times a warp issued it. Of the difference of two runs'
-    `warps_at`, what the second issued more."""
+    `warps_at`, what the second issued more. Subroutines count whole, so a little too much."""
     counts: Counter = Counter()
+    called: Counter = Counter()
     for block in all_blocks:
-        votes = Counter(warps[line] for _, line in block if line in warps)
+        if block.apart or all(opcode == "NOP" for opcode, _ in block.code):  # or behind the end
+            continue
+        votes = Counter(warps[line] for _, line in block.code if line in warps)
         times = votes.most_common(1)[0][0] if votes else 0
-        for opcode, _ in block:
+        if block.subroutine:
+            times = called[block.subroutine]
+        else:
+            called[block.calls] += times
+        for opcode, _ in block.code:
             counts[opcode.split(".")[0]] += times
     return counts
 

@@ -5,10 +5,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import h5netcdf
-import h5py
 import numpy as np
 import typer
 import xarray as xr
@@ -18,6 +17,7 @@ from vitprobe.analyses.provenance import run_id
 from vitprobe.cli._names import file_names, joint, stems
 from vitprobe.errors import InputError
 from vitprobe.file_names import file_word, joined
+from vitprobe.packages import package
 from vitprobe.text import SHORT, printable
 from vitprobe.writing import check_folder, write_together
 
@@ -35,7 +35,7 @@ class ResultFiles:
     instead of what was done. overwrite: take the place of whatever has the name.
 
     Raises:
-        InputError: the folder cannot be written to.
+        InputError: the folder cannot be written to, or a library that writes is missing.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ResultFiles:
         self.folder, self.writers = check_folder(folder, name=option), dict(writers)
         self.name, self.overwrite, self.together = name, overwrite, dict(together or {})
         self.option = option
+        _library("h5netcdf")  # told before anything is computed
         if name is not None and (not name.strip() or file_word(name).strip(".") != name):
             raise InputError(f"--name {printable(name)!r} is no file name: use letters and digits")
 
@@ -116,10 +117,14 @@ class ResultFiles:
             raise InputError(f"{line}{_saved_elsewhere(files)}") from error
 
 
+def _library(name: str) -> ModuleType:
+    return package(name, f"results ({RESULT} files)", name)
+
+
 def netcdf(dataset: xr.Dataset) -> bytes:
     """The dataset as a netCDF file. Made in memory: HDF5 does not survive a disk that is full."""
     buffer = io.BytesIO()
-    with h5netcdf.File(buffer, "w") as file:
+    with _library("h5netcdf").File(buffer, "w") as file:
         dataset.dump_to_store(H5NetCDFStore(file))
     return buffer.getvalue()
 
@@ -134,6 +139,7 @@ def _under(name: str, runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -
 
 def _attributes(path: Path) -> Mapping[str, Any]:
     """Those of a result; {} of a file that is none."""
+    h5py = _library("h5py")
     try:
         with h5py.File(path, "r") as file:
             held = {key: value for key, value in file.attrs.items() if not key.startswith("_")}

@@ -1,10 +1,10 @@
 """Results that a user names, read and checked."""
 
-import h5py
 import xarray as xr
 
 from vitprobe.errors import InputError
 from vitprobe.files import regular_file
+from vitprobe.packages import package
 from vitprobe.text import printable
 
 MOST = 2**31  # bytes of numbers; a file may claim more than it holds
@@ -14,9 +14,12 @@ def read_result(path: str) -> xr.Dataset:
     """The result in a file, in memory.
 
     Raises:
-        InputError: no file, no netCDF file, one of something else, or more than fits.
+        InputError: no file, no netCDF file, one of something else, more than fits, or the library
+            that reads it is missing.
     """
     file, name = regular_file(path, "result"), printable(path)
+    h5py = package("h5py", name, "h5py")
+    package("h5netcdf", name, "h5netcdf")
     try:
         with h5py.File(file, "r") as held:
             dict(held.attrs)  # h5netcdf leaves words on stderr where these are damaged

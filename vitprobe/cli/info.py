@@ -9,13 +9,18 @@ LABEL = 14  # characters of a label and the space behind it
 
 
 def command() -> None:
-    """Print versions, which kernels were built and run, and the devices."""
+    """Print versions, which kernels were built and run, and the devices.
+
+    For each GPU: which kernel of each operator runs there, and why (vitprobe tune).
+    """
     import torch
 
     from vitprobe.analyses.schedule import SCHEDULES, chosen_schedule
+    from vitprobe.cli._kernels import print_gpus
     from vitprobe.cli._summary import new_console
     from vitprobe.models.device import apple_gpu
     from vitprobe.ops import kernel_status
+    from vitprobe.ops.variants import KERNELS
 
     console = new_console()
 
@@ -30,8 +35,11 @@ def command() -> None:
     status = kernel_status()
     for device in ("cpu", "cuda"):
         line(f"{device} kernels", status[device])
-    chosen = ", ".join(f"{name} {kernel}" for name, kernel in status["cuda_kernels"].items())
-    line("", f"of these runs: {chosen}")
+    if torch.cuda.device_count() == 0:
+        line("", "no GPU that torch can use: nothing is to be chosen")
+    for name, kernel in status["cuda_kernels"].items():
+        if kernel != "proved":
+            line("", f"{name}: {kernel}, as {KERNELS[name].environment} or VITPROBE_TUNE says")
     line("schedule", f"{chosen_schedule()}: {SCHEDULES[chosen_schedule()]}")
     built = ", ".join(f"{name} {value}" for name, value in status["build"].items() if value)
     line("built with", built or "nothing: the kernels were not built")
@@ -43,3 +51,5 @@ def command() -> None:
         line("", f"cuda:{i} {torch.cuda.get_device_name(i)} (sm_{major}{minor})")
     if apple_gpu() is not None:
         line("", "mps (Apple's GPU; the reference runs)")
+    if status["cuda"] == "loaded":
+        print_gpus(console)

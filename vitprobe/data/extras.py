@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
-from vitprobe.errors import InputError
+from vitprobe.packages import package
 
 
 def library(module: str, extra: str) -> ModuleType:
     """The module, imported; raises InputError that says how to install what is missing."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f'{extra}: needs the library {module} ({reason}): pip install "vitprobe[{extra}]"'
-        ) from error
+    return package(module, extra, f'"vitprobe[{extra}]"')

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 
 from torch import nn
-from vit_pytorch.vit_for_small_dataset import ViT
 
 from vitprobe.models import stored
 from vitprobe.models.architecture import Told, check_heads
 from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.shapes import counted, shape_of
 from vitprobe.models.source import check_patches
+from vitprobe.packages import package
 
 NAME = "vit-small-data"
 IMAGES = 5  # the image and its four shifted copies
@@ -39,11 +39,13 @@ def vit_small_data(
     dropout: after the embedding, of the attention, after its projection and in the MLPs.
     pool: "cls" reads the class token; "mean" averages all tokens, the class token among them.
     Images (B, 3, image_size, image_size) -> (B, num_classes).
-    Raises InputError for another image size, and heads that do not divide dim.
+    Raises InputError for another image size, heads that do not divide dim, and where vit-pytorch is
+    missing.
     """
     check_patches(NAME, (image_size, image_size), (patch_size, patch_size))
     check_heads(NAME, dim, heads)
-    return ViT(
+    module = package("vit_pytorch.vit_for_small_dataset", NAME, "vit-pytorch")
+    return module.ViT(
         image_size=image_size,
         patch_size=patch_size,
         num_classes=num_classes,

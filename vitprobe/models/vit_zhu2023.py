@@ -7,11 +7,11 @@ end but in the head. The names of the weights are those of its published checkpo
 from __future__ import annotations
 
 import torch
-from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitprobe.models.source import check_patches
+from vitprobe.packages import package
 
 NAME = "vit-zhu2023"
 HEAD_DIM = 64
@@ -29,7 +29,7 @@ class ViTZhu2023(nn.Module):
     patch_norms: a LayerNorm before and one after the patches' projection, as vit-pytorch has now.
     project_out: False leaves out the attention's projection: one head as wide as the tokens.
 
-    Raises InputError for an image that patches do not fill.
+    Raises InputError for an image that patches do not fill, and where einops is missing.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ViTZhu2023(nn.Module):
 def patch_embedding(patch_size: int, dim: int, norms: bool) -> nn.Sequential:
     """(B, 3, H, W) -> (B, n, dim): each patch, its pixels in a row, projected by one matrix."""
     pixels = 3 * patch_size**2
-    cut = Rearrange(
+    cut = package("einops.layers.torch", NAME, "einops").Rearrange(
         "b c (h p1) (w p2) -> b (h w) (p1 p2 c)", p1=patch_size, p2=patch_size
     )  # (B, n, pixels)
     if norms:

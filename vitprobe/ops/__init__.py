@@ -6,10 +6,12 @@ from vitprobe.ops.attention import (
     attention_statistics,
     dense_attention_statistics,
 )
+from vitprobe.ops.choice import choices as chosen_kernels
 from vitprobe.ops.functions import (
     center_pack,
     centered_gram,
     centered_grams,
+    centered_grams_,
     gram,
     hsic_accumulate_,
 )
@@ -21,6 +23,8 @@ __all__ = [
     "center_pack",
     "centered_gram",
     "centered_grams",
+    "centered_grams_",
+    "chosen_kernels",
     "dense_attention_statistics",
     "gram",
     "hsic_accumulate_",

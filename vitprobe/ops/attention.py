@@ -1,16 +1,14 @@
 """Attention distance, patch mass and entropy of every head, without the attention matrix."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vitprobe.ops import reference_attention as reference
-from vitprobe.ops.library import has_kernels
-from vitprobe.ops.variants import chosen_kernel
-
-_FLOATS = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
+from vitprobe.ops.candidates import KINDS
+from vitprobe.ops.choice import candidate
+from vitprobe.ops.sizes import attention_size
 
 
 class AttentionStatistics(NamedTuple):
@@ -75,10 +73,8 @@ def attention_statistics(
     q, k = q.detach(), k.detach()
     bias = None if bias is None else _additive(bias.detach(), q)
     arguments = (q, k, float(scale), *grid, prefix, bias, float(height), float(width), class_row)
-    if has_kernels(q.device.type):
-        statistics, row = _operator(q.is_cuda)(*arguments)
-    else:
-        statistics, row = reference.attention_statistics(*arguments)
+    operator, kind = "attention_statistics", KINDS[q.dtype]
+    statistics, row = candidate(operator, q, kind, attention_size, *q.shape[:3])(*arguments)
     return AttentionStatistics(*statistics.unbind(), row if class_row else None)
 
 
@@ -97,7 +93,7 @@ def dense_attention_statistics(
         ValueError: p is not (B, H, T, T), or the grid is not that of the tokens.
     """
     height, width = patch_size if isinstance(patch_size, tuple) else (patch_size, patch_size)
-    if p.dtype not in _FLOATS:
+    if p.dtype not in KINDS:
         raise TypeError(f"p must be floating point, not {p.dtype}")
     if p.ndim != 4 or p.shape[2] != p.shape[3]:
         raise ValueError(f"p must be (B, H, T, T), not {tuple(p.shape)}")
@@ -108,7 +104,7 @@ def dense_attention_statistics(
 
 
 def _check(q: Tensor, k: Tensor, grid: tuple[int, int], prefix: int, bias: Tensor | None) -> None:
-    if q.dtype not in _FLOATS or k.dtype != q.dtype:
+    if q.dtype not in KINDS or k.dtype != q.dtype:
         raise TypeError(f"q and k must be of one floating-point type, not {q.dtype}, {k.dtype}")
     if q.ndim != 4 or k.ndim != 4 or (q.shape[0], *q.shape[2:]) != (k.shape[0], *k.shape[2:]):
         shapes = f"{tuple(q.shape)}, {tuple(k.shape)}"
@@ -120,7 +116,7 @@ def _check(q: Tensor, k: Tensor, grid: tuple[int, int], prefix: int, bias: Tenso
     _check_grid(grid, prefix, q.shape[2])
     if bias is None:
         return
-    if bias.dtype != torch.bool and bias.dtype not in _FLOATS:
+    if bias.dtype != torch.bool and bias.dtype not in KINDS:
         raise TypeError(f"bias must be floating point or boolean, not {bias.dtype}")
     full = (*q.shape[:3], q.shape[2])
     try:
@@ -129,12 +125,6 @@ def _check(q: Tensor, k: Tensor, grid: tuple[int, int], prefix: int, bias: Tenso
         fits = False
     if not fits:
         raise ValueError(f"bias of shape {tuple(bias.shape)} does not broadcast to {full}")
-
-
-def _operator(is_cuda: bool) -> Callable[..., tuple[Tensor, Tensor]]:
-    if is_cuda and chosen_kernel("attention_statistics") == "fast":
-        return torch.ops.vitprobe.attention_statistics_fast.default
-    return torch.ops.vitprobe.attention_statistics.default
 
 
 def _check_grid(grid: tuple[int, int], prefix: int, tokens: int) -> None:

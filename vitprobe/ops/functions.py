@@ -1,22 +1,22 @@
-"""The operators: inputs are checked, then the kernel runs, or the reference where there is none."""
+"""The operators: inputs are checked, then the kernel that `choice.py` names runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from vitprobe.ops import fake, reference
-from vitprobe.ops.library import has_kernels, why_no_cpu
-from vitprobe.ops.variants import chosen_kernel
+from vitprobe.ops.candidates import KINDS, centered_grams_fast
+from vitprobe.ops.choice import candidate
+from vitprobe.ops.library import why_no_cpu
+from vitprobe.ops.sizes import gram_size, hsic_size, packed_size
 
 if not why_no_cpu():
     fake.register()
 
-_FLOATS = frozenset((torch.float32, torch.float64, torch.bfloat16, torch.float16))
-
 
 def _check_float(x: Tensor, name: str) -> None:
-    if x.dtype not in _FLOATS:
+    if x.dtype not in KINDS:
         raise TypeError(f"{name} must be float32, float64, bfloat16 or float16, not {x.dtype}")
 
 
@@ -42,8 +42,8 @@ def _check_precision(precision: str) -> None:
         raise ValueError(f"precision must be 'fp32' or 'tf32', not {precision!r}")
 
 
-def _has_fast_gram(x: Tensor) -> bool:
-    return x.is_cuda and x.dtype != torch.float64 and chosen_kernel("centered_gram") == "fast"
+def _kind(x: Tensor, tf32: bool) -> str:
+    return "tf32" if tf32 and x.dtype == torch.float32 else KINDS[x.dtype]
 
 
 def gram(x: Tensor) -> Tensor:
@@ -67,9 +67,8 @@ def gram(x: Tensor) -> Tensor:
     """
     _check_examples(x)
     x = x.detach()
-    if has_kernels(x.device.type):
-        return torch.ops.vitprobe.gram.default(x)
-    return reference.gram(x)
+    n = x.shape[0]
+    return candidate("gram", x, KINDS[x.dtype], gram_size, n, x.numel() // n)(x)
 
 
 def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
@@ -99,9 +98,7 @@ def center_pack(gram: Tensor, estimator: str = "unbiased") -> Tensor:
         shape = tuple(gram.shape)
         raise ValueError(f"gram must be (n(n+1)/2,) with n >= 4, not of shape {shape}")
     gram = gram.detach()
-    if has_kernels(gram.device.type):
-        return torch.ops.vitprobe.center_pack.default(gram, biased)
-    return reference.center_pack(gram, estimator)
+    return candidate("center_pack", gram, KINDS[gram.dtype], packed_size, size)(gram, biased)
 
 
 def centered_gram(x: Tensor, estimator: str = "unbiased", precision: str = "fp32") -> Tensor:
@@ -128,11 +125,9 @@ def centered_gram(x: Tensor, estimator: str = "unbiased", precision: str = "fp32
     _check_precision(precision)
     _check_examples(x)
     x = x.detach()
-    if has_kernels(x.device.type):
-        if _has_fast_gram(x):
-            return torch.ops.vitprobe.centered_gram_fast.default(x, biased, precision == "tf32")
-        return torch.ops.vitprobe.centered_gram.default(x, biased)
-    return reference.centered_gram(x, estimator)
+    n, tf32 = x.shape[0], precision == "tf32"
+    run = candidate("centered_gram", x, _kind(x, tf32), gram_size, n, x.numel() // n)
+    return run(x, biased, tf32)
 
 
 def centered_grams(
@@ -158,6 +153,12 @@ def centered_grams(
     """
     biased = _is_biased(estimator)
     _check_precision(precision)
+    xs = _alike(xs)
+    tf32 = precision == "tf32"
+    return _many(xs, tf32)(xs, biased, tf32)
+
+
+def _alike(xs: Sequence[Tensor]) -> list[Tensor]:
     if len(xs) == 0:
         raise ValueError("xs holds no activations")
     for x in xs:
@@ -167,12 +168,55 @@ def centered_grams(
         if x.shape[0] != xs[0].shape[0] or x.device != xs[0].device:
             places = [f"{len(y)} examples on {y.device}" for y in (xs[0], x)]
             raise ValueError(f"xs has activations of {places[0]} and of {places[1]}")
-    xs = [x.detach() for x in xs]
-    if has_kernels(xs[0].device.type):
-        if _has_fast_gram(xs[0]):
-            return torch.ops.vitprobe.centered_grams_fast.default(xs, biased, precision == "tf32")
-        return torch.ops.vitprobe.centered_grams.default(xs, biased)
-    return reference.centered_grams(xs, estimator)
+    return [x.detach() for x in xs]
+
+
+def _many(xs: list[Tensor], tf32: bool) -> Callable:
+    """What runs for activations together."""
+    x = xs[0]
+    numbers = x.shape[0], x.numel() // x.shape[0], len(xs)
+    return candidate("centered_grams", x, _kind(x, tf32), gram_size, *numbers)
+
+
+def centered_grams_(
+    vectors: Tensor,
+    norms: Tensor,
+    xs: Sequence[Tensor],
+    estimator: str = "unbiased",
+    precision: str = "fp32",
+) -> None:
+    """`centered_grams` into given rows, and beside it the norm of every first example.
+
+    The norm says how large rounding errors can be (`metrics.CKA`); the fast CUDA kernel finds it in
+    passing, without a launch of its own.
+
+    Args:
+        vectors: (k, m) float32, or float64 for float64; filled. Rows may lie apart.
+        norms: (k,) float64, filled: ||xs[i][0]||. On the device of `vectors`, or on the CPU where
+            that has no float64.
+        xs, estimator, precision: as for `centered_grams`.
+
+    Raises:
+        TypeError, ValueError: as `centered_grams`, and for other shapes or types of what is filled.
+    """
+    biased = _is_biased(estimator)
+    _check_precision(precision)
+    xs = _alike(xs)
+    n, tf32 = xs[0].shape[0], precision == "tf32"
+    wanted = len(xs), n * (n + 1) // 2 if biased else n * (n - 1) // 2
+    if vectors.shape != wanted or norms.shape != wanted[:1]:
+        raise ValueError(f"vectors and norms must be {wanted} and {wanted[:1]}, not "
+                         f"{tuple(vectors.shape)} and {tuple(norms.shape)}")  # fmt: skip
+    kind = torch.float64 if xs[0].dtype == torch.float64 else torch.float32
+    if vectors.dtype != kind or norms.dtype != torch.float64:
+        raise TypeError(f"vectors and norms must be {kind} and torch.float64, not "
+                        f"{vectors.dtype} and {norms.dtype}")  # fmt: skip
+    run = _many(xs, tf32)
+    if run is centered_grams_fast and vectors.device == xs[0].device:
+        torch.ops.vitprobe.centered_grams_fast_.default(vectors, norms, xs, biased, tf32)
+        return
+    vectors.copy_(run(xs, biased, tf32))
+    norms.copy_(reference.first_norms(xs))
 
 
 def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -204,10 +248,5 @@ def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:
     if not acc.device == a.device == b.device:
         raise ValueError(f"acc, a, b are on {acc.device}, {a.device}, {b.device}")
     a, b = a.detach(), b.detach()
-    if has_kernels(acc.device.type):
-        if acc.is_cuda and chosen_kernel("hsic_accumulate_") == "fast":
-            torch.ops.vitprobe.hsic_accumulate_fast_.default(acc, a, b)
-        else:
-            torch.ops.vitprobe.hsic_accumulate_.default(acc, a, b)
-        return acc
-    return reference.hsic_accumulate_(acc, a, b)
+    numbers = a.shape[0], b.shape[0], a.shape[1]
+    return candidate("hsic_accumulate_", acc, KINDS[a.dtype], hsic_size, *numbers)(acc, a, b)

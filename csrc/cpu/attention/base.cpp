@@ -25,7 +25,8 @@ extern const AttentionRows kAttention;
 }
 
 static const AttentionRows& choose() {
-  return best_of(base::kAttention, avx2::kAttention, avx512::kAttention);
+  if (has_avx512()) return avx512::kAttention;
+  return has_avx2() ? avx2::kAttention : base::kAttention;
 }
 #else
 static const AttentionRows& choose() { return base::kAttention; }

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "cpu/attention/rows.h"
-#include "cpu/product/shares.h"
+#include "cpu/product/parallel.h"
 
 namespace vitprobe {
 namespace {

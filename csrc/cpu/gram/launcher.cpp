@@ -1,6 +1,6 @@
 // gram, center_pack and centered_gram on the CPU.
 #include "cpu/gram/center_pack.h"
-#include "cpu/product/shares.h"
+#include "cpu/product/parallel.h"
 
 namespace vitprobe {
 namespace {
@@ -9,12 +9,14 @@ ScalarType result_type(ScalarType input) {
   return input == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
-// packed[] = lower triangle, with diagonal, of X X^T, X less its column mean.
+// packed[] = lower triangle, with diagonal, of X X^T, X less its column mean; of bf16 less one
+// vector that need not be quite the mean.
 template <class Out> void packed_gram(const Rows& x, Out* packed) {
   const RowSet rows = {x.data, x.n, x.p, x.stride, element_of(x.type)};
-  product(rows, rows, true, true, [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
-    std::copy(sums, sums + columns, packed + packed_index(i, j, true));
-  });
+  multiply({rows, rows, true, true},
+           [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
+             std::copy(sums, sums + columns, packed + packed_index(i, j, true));
+           });
 }
 
 Tensor gram(const Tensor& x) {
@@ -22,6 +24,10 @@ Tensor gram(const Tensor& x) {
   Tensor out = torch::stable::new_empty(x, {packed_size(rows.n, true)}, result_type(rows.type));
   if (rows.type == ScalarType::Double) {
     packed_gram(rows, out.mutable_data_ptr<double>());
+  } else if (rows.type == ScalarType::BFloat16) {
+    const std::unique_ptr<double[]> packed(new double[packed_size(rows.n, true)]);
+    packed_gram(rows, packed.get());
+    subtract_mean(packed.get(), rows.n, out.mutable_data_ptr<float>());
   } else {
     packed_gram(rows, out.mutable_data_ptr<float>());
   }

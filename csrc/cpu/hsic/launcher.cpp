@@ -1,5 +1,5 @@
 // hsic_accumulate_ on the CPU: acc (La, Lb) += a (La, m) b (Lb, m)^T.
-#include "cpu/product/shares.h"
+#include "cpu/product/parallel.h"
 
 namespace vitprobe {
 namespace {
@@ -22,13 +22,13 @@ void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) {
 
   double* sums = static_cast<double*>(acc.mutable_data_ptr());
   const int64_t row = acc.stride(0), column = acc.stride(1);
-  product(row_set(left), row_set(right), same, false,
-          [=](int64_t i, int64_t j, int64_t columns, const double* values) {
-            for (int64_t c = 0; c < columns; ++c) {
-              sums[i * row + (j + c) * column] += values[c];
-              if (same && j + c < i) sums[(j + c) * row + i * column] += values[c];
-            }
-          });
+  multiply({row_set(left), row_set(right), same, false},
+           [=](int64_t i, int64_t j, int64_t columns, const double* values) {
+             for (int64_t c = 0; c < columns; ++c) {
+               sums[i * row + (j + c) * column] += values[c];
+               if (same && j + c < i) sums[(j + c) * row + i * column] += values[c];
+             }
+           });
 }
 
 }  // namespace

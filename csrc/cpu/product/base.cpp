@@ -23,9 +23,14 @@ extern const PanelProduct kProduct;
 namespace avx512 {
 extern const PanelProduct kProduct;
 }
+namespace avx512_bf16 {
+extern const PanelProduct kProduct;
+}
 
 static const PanelProduct& choose() {
-  return best_of(base::kProduct, avx2::kProduct, avx512::kProduct);
+  if (has_avx512_bf16()) return avx512_bf16::kProduct;
+  if (has_avx512()) return avx512::kProduct;
+  return has_avx2() ? avx2::kProduct : base::kProduct;
 }
 #else
 static const PanelProduct& choose() { return base::kProduct; }

@@ -4,15 +4,16 @@
 //
 //   A slab of kSlab columns is packed into panels of `panel` rows, column after column, and the
 //   micro-kernel forms outer products of panels in registers: fp32 within a slab, then added to
-//   fp64 tiles. Slabs are grouped into shares; a share is one worker's, and the caller adds the
-//   shares in order, so the result depends on the sizes alone and not on the number of threads.
+//   fp64 tiles, one for each pair of panels. How slabs and tiles are shared among workers is
+//   plan.h's business.
 #pragma once
 
 #include <cstdint>
 
+#include "common/split.h"
+#include "common/tiles.h"
 #include "cpu/vector/element.h"
 #include "cpu/vector/instruction_set.h"
-#include "common/split.h"
 
 namespace vitprobe {
 
@@ -23,19 +24,28 @@ struct RowSet {
   Element type;
 };
 
+// A B^T. symmetric: b is a, and the tiles above the diagonal are left out. shift: what all rows
+// have in common is subtracted from each column first; what, is the kernel's choice (the mean, or
+// near it), so that the result has its meaning once it is centred.
+struct Product {
+  RowSet a, b;
+  bool symmetric, shift;
+};
+
 inline constexpr int64_t kSlab = 256;
+
+// Where a tile lies, counted in panels: in the order of common/tiles.h, or row by row.
+inline Coordinate tile_at(int64_t index, int64_t b_panels, bool symmetric) {
+  return symmetric ? lower_tile(index) : Coordinate{index / b_panels, index % b_panels};
+}
 
 struct PanelProduct {
   const char* name;  // the instruction set
   int64_t panel[2];  // rows of a panel: [0] of float, [1] of double
 
-  // tiles = sum over the slabs of A B^T. Tile (i, j) holds panel x panel doubles, row by row.
-  // symmetric: b is a, tiles j <= i lie in the order of common/tiles.h and hold at least the
-  // elements on
-  //   and below the diagonal; otherwise tile (i, j) is number i * panels(b) + j.
-  // shift: the mean of each column over the rows is subtracted first.
-  void (*share)(const RowSet& a, const RowSet& b, bool symmetric, bool shift, Range slabs,
-                double* tiles);
+  // sums += these slabs of these tiles. A tile is panel x panel doubles, row by row, those above
+  // the diagonal undefined where symmetric; sums begins with the first tile of `tiles`.
+  void (*add)(const Product& product, Range slabs, Range tiles, double* sums);
 };
 
 // The best that this processor runs.

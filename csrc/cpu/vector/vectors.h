@@ -11,13 +11,6 @@ typedef double F64 __attribute__((vector_size(VP_VECTOR)));
 typedef uint32_t U32 __attribute__((vector_size(VP_VECTOR)));
 typedef uint16_t U16 __attribute__((vector_size(VP_VECTOR / 2)));
 
-struct BF16 {
-  uint16_t bits;
-};
-struct F16 {
-  uint16_t bits;
-};
-
 template <class T> struct VectorOf;
 template <> struct VectorOf<float> {
   using type = F32;

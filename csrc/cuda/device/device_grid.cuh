@@ -31,8 +31,10 @@ template <class Body, class = void> constexpr int kBlocksOf = 0;
 template <class Body>
 constexpr int kBlocksOf<Body, std::void_t<decltype(Body::kBlocks)>> = Body::kBlocks;
 
+// The body is read where the launch put it, in constant memory; no thread makes a copy.
 template <class Body>
-__global__ void __launch_bounds__(kThreads, kBlocksOf<Body>) run_body(const Body body) {
+__global__ void __launch_bounds__(kThreads, kBlocksOf<Body>)
+    run_body(const __grid_constant__ Body body) {
   __shared__ typename Body::Shared shared;
   body(DeviceBlock{}, shared, static_cast<int64_t>(blockIdx.x));
 }

@@ -4,7 +4,9 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <climits>
+#include <cstdint>
 
 #include "cuda/device/async_copy.h"
 #include "cuda/device/device_grid.cuh"
@@ -64,24 +66,43 @@ struct DeviceWarps : DeviceBlock {
 };
 
 template <class Body>
-__global__ void __launch_bounds__(kThreads, Body::kBlocksEach) run_warps(const Body body) {
+__global__ void __launch_bounds__(kThreads, Body::kBlocksEach)
+    run_warps(const __grid_constant__ Body body) {
   extern __shared__ __align__(128) unsigned char shared[];
   body(DeviceWarps{}, *reinterpret_cast<typename Body::Shared*>(shared),
        static_cast<int64_t>(blockIdx.x));
+}
+
+// Gives the kernel its shared memory on the current device, once for each of them; threads that
+// come together may do it twice. An error is returned and does not stay behind: the next launch
+// would find it in cudaGetLastError.
+template <class Body> cudaError_t allow_shared(int bytes) {
+  static std::atomic<uint64_t> done{0};  // a bit for each device, of the first 64
+  int device = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  const uint64_t bit = device < 64 ? uint64_t{1} << device : 0;
+  if (error == cudaSuccess && (done.load(std::memory_order_relaxed) & bit) != 0) return error;
+  if (error == cudaSuccess) {
+    error =
+        cudaFuncSetAttribute(run_warps<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  }
+  if (error == cudaSuccess) {  // else the driver may leave room for one block only
+    error = cudaFuncSetAttribute(run_warps<Body>, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                 cudaSharedmemCarveoutMaxShared);
+  }
+  if (error == cudaSuccess) {
+    done.fetch_or(bit, std::memory_order_relaxed);
+  } else {
+    (void)cudaGetLastError();
+  }
+  return error;
 }
 
 struct WarpGrid : DeviceGrid {
   template <class Body> void launch_warps(int64_t blocks, const Body& body) {
     constexpr int bytes = sizeof(typename Body::Shared);
     if (error == cudaSuccess && blocks > INT_MAX) error = cudaErrorInvalidConfiguration;
-    if (error == cudaSuccess) {
-      error =
-          cudaFuncSetAttribute(run_warps<Body>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    }
-    if (error == cudaSuccess) {  // else the driver may leave room for one block only
-      error = cudaFuncSetAttribute(run_warps<Body>, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                   cudaSharedmemCarveoutMaxShared);
-    }
+    if (error == cudaSuccess) error = allow_shared<Body>(bytes);
     if (error != cudaSuccess) return;
     run_warps<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(body);
     error = cudaGetLastError();

@@ -48,7 +48,7 @@ void centered_grams_into(const std::vector<Rows>& all, bool biased, bool tf32,
   STD_TORCH_CHECK(all[0].type != ScalarType::Double, "float64 has no fast kernel");
   const OnDeviceOf device(all[0].owner);
   const auto count = static_cast<int64_t>(all.size());
-  const int64_t n = all[0].n, num_sms = sm_count();
+  const int64_t n = all[0].n, num_sms = sm_count(all[0].owner);
   std::vector<AnyMatrix> sites;
   int64_t columns = 0;
   for (const Rows& x : all) {
@@ -83,10 +83,30 @@ Tensor centered_grams_fast(const std::vector<Tensor>& xs, bool biased, bool tf32
   return out;
 }
 
+// vectors (k, m) float32, any row stride; norms (k,) float64.
+void centered_grams_fast_into(Tensor vectors, Tensor norms, const std::vector<Tensor>& xs,
+                              bool biased, bool tf32) {
+  const std::vector<Rows> all = rows_of_all(xs);
+  const auto count = static_cast<int64_t>(all.size());
+  const auto on_device = [&](const Tensor& to) {
+    return to.is_cuda() && to.get_device_index() == xs[0].get_device_index();
+  };
+  STD_TORCH_CHECK(on_device(vectors) && on_device(norms), "all must be on one device");
+  STD_TORCH_CHECK(vectors.scalar_type() == ScalarType::Float && vectors.dim() == 2 &&
+                      vectors.size(0) == count &&
+                      vectors.size(1) == packed_size(all[0].n, biased) && vectors.stride(1) == 1,
+                  "vectors must be float32, a row for each activation");
+  STD_TORCH_CHECK(norms.scalar_type() == ScalarType::Double && norms.dim() == 1 &&
+                      norms.size(0) == count && norms.stride(0) == 1,
+                  "norms must be float64, one for each activation");
+  centered_grams_into(all, biased, tf32, {floats(vectors), vectors.stride(0), doubles(norms)});
+}
+
 }  // namespace
 }  // namespace vitprobe
 
 STABLE_TORCH_LIBRARY_IMPL(vitprobe, CUDA, m) {
   m.impl("centered_gram_fast", TORCH_BOX(&vitprobe::centered_gram_fast));
   m.impl("centered_grams_fast", TORCH_BOX(&vitprobe::centered_grams_fast));
+  m.impl("centered_grams_fast_", TORCH_BOX(&vitprobe::centered_grams_fast_into));
 }

@@ -29,13 +29,18 @@ static const PanelProduct* chosen_product;  // instead of the best: each in its 
   extern const AttentionRows kAttention; \
   }
 VP_EACH(VP_DECLARE)
+#if VP_X86_TARGETS
+namespace avx512_bf16 {
+extern const PanelProduct kProduct;
+}
+#endif
 
 static const PanelProduct& this_product() { return *chosen_product; }
 
 }  // namespace vitprobe
 
 #define panel_product this_product
-#include "cpu/product/shares.h"
+#include "cpu/product/parallel.h"
 #undef panel_product
 
 using namespace vitprobe;
@@ -95,10 +100,15 @@ struct Made {
 static void test_gram(int64_t n, int64_t p, int64_t gap, Element type) {
   const Made x(n, p, gap, type);
   const std::unique_ptr<double[]> packed(new double[packed_size(n, true)]);
-  product(x.rows, x.rows, true, true,
-          [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
-            std::copy(sums, sums + columns, packed.get() + packed_index(i, j, true));
-          });
+  threads = 1 + n % 5;
+  multiply({x.rows, x.rows, true, true},
+           [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
+             std::copy(sums, sums + columns, packed.get() + packed_index(i, j, true));
+           });
+  if (type == Element::bf16) {  // shifted by what is not quite the mean
+    const std::vector<double> shifted(packed.get(), packed.get() + packed_size(n, true));
+    subtract_mean(shifted.data(), n, packed.get());
+  }
   std::vector<double> mean(p, 0.0);
   for (int64_t c = 0; c < p; ++c) {
     for (int64_t i = 0; i < n; ++i) mean[c] += number(i, c) / static_cast<double>(n);
@@ -123,10 +133,10 @@ static void test_hsic(int64_t left, int64_t right, int64_t m, int64_t gap, Eleme
   const Made a(left, m, gap, type), b(right, m, gap, type);
   const std::unique_ptr<double[]> sums(new double[left * right]());
   if (left == 0 || right == 0 || m == 0) return;  // as the operator does
-  product(a.rows, b.rows, false, false,
-          [&](int64_t i, int64_t j, int64_t columns, const double* values) {
-            for (int64_t c = 0; c < columns; ++c) sums[i * right + j + c] += values[c];
-          });
+  multiply({a.rows, b.rows, false, false},
+           [&](int64_t i, int64_t j, int64_t columns, const double* values) {
+             for (int64_t c = 0; c < columns; ++c) sums[i * right + j + c] += values[c];
+           });
   for (int64_t i = 0; i < left; i += 1 + left / 9) {
     for (int64_t j = 0; j < right; j += 1 + right / 9) {
       double expected = 0.0;
@@ -201,8 +211,7 @@ static void test_attention_of(const AttentionRows& kernel, int64_t rows, int64_t
   }
 }
 
-static void test_all(const PanelProduct& panels, const AttentionRows& attention) {
-  const Element types[] = {Element::f32, Element::f64, Element::bf16, Element::f16};
+static void test_products(const PanelProduct& panels, std::vector<Element> types) {
   const int64_t ns[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 257};
   const int64_t ps[] = {0, 1, 2, 3, 255, 256, 257};
   chosen_product = &panels;
@@ -219,6 +228,15 @@ static void test_all(const PanelProduct& panels, const AttentionRows& attention)
           for (const int64_t m : {0, 1, 3, 255, 257, 2100}) test_hsic(left, right, m, gap, type);
         }
       }
+    }
+  }
+}
+
+static void test_all(const PanelProduct& panels, const AttentionRows& attention) {
+  const Element types[] = {Element::f32, Element::f64, Element::bf16, Element::f16};
+  test_products(panels, {types, types + 4});
+  for (const Element type : types) {
+    for (const int64_t gap : {0, 1, 5}) {
       for (const int64_t rows : {1, 2, 7, 13}) {
         for (const int64_t columns : {1, 3, 8}) {
           for (const int64_t prefix : {0, 1, 5}) {
@@ -240,9 +258,9 @@ static void test_all(const PanelProduct& panels, const AttentionRows& attention)
 int main() {
   test_all(base::kProduct, base::kAttention);
 #if VP_X86_TARGETS
-  const PanelProduct& best = best_of(base::kProduct, avx2::kProduct, avx512::kProduct);
-  if (&best != &base::kProduct) test_all(avx2::kProduct, avx2::kAttention);
-  if (&best == &avx512::kProduct) test_all(avx512::kProduct, avx512::kAttention);
+  if (has_avx2()) test_all(avx2::kProduct, avx2::kAttention);
+  if (has_avx512()) test_all(avx512::kProduct, avx512::kAttention);
+  if (has_avx512_bf16()) test_products(avx512_bf16::kProduct, {Element::bf16});
 #endif
   std::printf("%ld numbers are right\n", checks);
 }

@@ -1,0 +1,65 @@
+// A B^T over all slabs by as many threads as torch has: the tasks of plan.h, then the sums of their
+// splits in order.
+#pragma once
+
+#include <memory>
+
+#include "cpu/product/plan.h"
+#include "ops.h"
+
+namespace vitprobe {
+
+inline Element element_of(ScalarType type) {
+  switch (type) {
+    case ScalarType::Float: return Element::f32;
+    case ScalarType::Double: return Element::f64;
+    case ScalarType::BFloat16: return Element::bf16;
+    case ScalarType::Half: return Element::f16;
+    default: STD_TORCH_CHECK(false, "float32, float64, bfloat16 or float16 expected");
+  }
+}
+
+inline constexpr int64_t kAdded = int64_t{1} << 17;  // doubles added that pay for a thread
+
+// sink(i, j, columns, values): called once for each stretch of elements (i, j..j + columns).
+template <class Sink> void multiply(const Product& product, const Sink& sink) {
+  const PanelProduct& kernel = panel_product();
+  const PanelPlan plan = plan_panels(product, kernel.panel[product.a.type == Element::f64],
+                                     torch::stable::get_num_threads());
+  const std::unique_ptr<double[]> sums(new double[plan.splits * plan.split()]);
+  torch::stable::parallel_for(0, plan.tasks(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const Range tiles = plan.tiles_of(task);
+      double* split = sums.get() + plan.split_of(task) * plan.split();
+      double* mine = split + tiles.begin * plan.tile();
+      std::fill(mine, split + tiles.end * plan.tile(), 0.0);
+      kernel.add(product, plan.slabs_of(task), tiles, mine);
+    }
+  });
+
+  const int64_t W = plan.panel;
+  const int64_t grain = kAdded / (plan.splits * plan.tile()) + 1;
+  torch::stable::parallel_for(0, plan.tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const Coordinate at = tile_at(tile, plan.b_panels, product.symmetric);
+      const Range rows = run_range(product.a.rows, W, at.row);
+      const Range columns = run_range(product.b.rows, W, at.col);
+      const auto needed = [&](int64_t i) {  // columns of row i that hold sums
+        return (product.symmetric ? std::min(columns.end, i + 1) : columns.end) - columns.begin;
+      };
+      double* sum = sums.get() + tile * plan.tile();
+      for (int64_t s = 1; s < plan.splits; ++s) {
+        const double* other = sum + s * plan.split();
+        for (int64_t i = rows.begin; i < rows.end; ++i) {
+          const int64_t first = (i - rows.begin) * W, last = first + needed(i);
+          for (int64_t c = first; c < last; ++c) sum[c] += other[c];
+        }
+      }
+      for (int64_t i = rows.begin; i < rows.end; ++i) {
+        sink(i, columns.begin, needed(i), sum + (i - rows.begin) * W);
+      }
+    }
+  });
+}
+
+}  // namespace vitprobe
