@@ -73,7 +73,7 @@ def test_without_a_gpu_it_says_so_and_is_skipped(device_test):
 
 
 # float64 is left out: the interpreter rounds its fused multiply-adds twice.
-INTERPRETED = ["gram simple bf16 65", "center", "hsic", "class row f32"]
+INTERPRETED = ["gram simple bf16 65", "center", "hsic simple f32", "hsic fast", "class row f32"]
 INTERPRETED += [
     "gram fast bf16 64 x 136",
     "gram fast 3xtf32 64 x 203",
