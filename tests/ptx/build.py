@@ -1,7 +1,9 @@
 """csrc/cuda compiled with nvcc to PTX, its host code linked with stand-ins for torch and CUDA."""
 
 import hashlib
+import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +55,17 @@ def build(nvcc: str, cache: Path, csrc: Path = CSRC, only: str = "") -> Built:
             objects = list(pool.map(lambda path: _compile(nvcc, path, csrc, folder), jobs))
         _run(nvcc, "-shared", "-cudart", "none", *objects, "-o", library.with_suffix(".made"))
         library.with_suffix(".made").rename(library)
+        _forget(cache, folder)
     names = [path.relative_to(csrc) for path in chosen if path.suffix == ".cu"]
     ptx = {name.as_posix(): _object(folder, csrc / name).with_suffix(".ptx") for name in names}
     return Built(library, ptx, csrc)
+
+
+def _forget(cache: Path, kept: Path) -> None:
+    """Removes what was compiled of other sources and has not been touched for a day."""
+    for folder in cache.iterdir():
+        if folder != kept and time.time() - folder.stat().st_mtime > 86400:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _object(folder: Path, path: Path) -> Path:

@@ -16,6 +16,8 @@ class Copies:
 
     def start(self, to, source, size, count, act, index):
         """`count` bytes of `size` are read, the rest become zeros."""
+        if act is not None and len(act) == 0:
+            return
         wave = self.wave
         shared, place = wave.memory["shared"], wave.memory["global"]
         lanes = wave.lane if act is None else wave.lane.take(act)

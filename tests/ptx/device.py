@@ -4,7 +4,6 @@ Buffers lie in one arena with gaps between them; what the launcher gets as a poi
 in it. An input may not be written; workspace and results start as bytes that nothing wrote.
 """
 
-import ctypes
 import re
 import shutil
 import subprocess
@@ -58,22 +57,27 @@ class Device:
         return self.base + at
 
     def input(self, array: np.ndarray) -> int:
-        """Address of the array's bytes (those that its strides span), which may not be written."""
+        """Address of a copy of the array as it lies; its elements may be read, nothing else."""
         return self._filled(array, READ_ONLY)
 
     def filled(self, array: np.ndarray) -> int:
-        """Address of a copy that may be written."""
+        """Address of a copy whose elements may be written too."""
         return self._filled(array, WRITTEN)
 
     def empty(self, size: int) -> int:
+        """Address of `size` bytes that nothing has written."""
         return self.buffer(size, EMPTY)
 
     def _filled(self, array, state):
         low, high = np.lib.array_utils.byte_bounds(array)
-        address = self.buffer(high - low, state, low % 16)
-        source = np.frombuffer(ctypes.string_at(low, high - low), np.uint8)
-        self.memory.data[address - self.base :][: high - low] = source
-        return address + array.ctypes.data - low
+        lies = array.ctypes.data
+        address = self.buffer(high - low, NOWHERE, low % 16) + lies - low
+        at = address - self.base
+        for bytes_, values in ((self.memory.data, array[..., None].view(np.uint8)),
+                               (self.memory.state, np.uint8(state))):  # fmt: skip
+            shape, steps = (*array.shape, array.itemsize), (*array.strides, 1)
+            np.lib.stride_tricks.as_strided(bytes_[at:], shape, steps)[...] = values
+        return address
 
     def array(self, address: int, shape, kind) -> np.ndarray:
         """A copy of what lies there; Fault if a byte of it was never written."""
@@ -90,7 +94,7 @@ class Device:
         self.launches.append((name, launch))
         self.accesses.clear()
         run(program, self, launch, self.entered.setdefault(name, Counter()))
-        found = races.find_race(self.accesses, self.memory.size, launch.threads)
+        found = races.find_race(self.accesses, launch.threads)
         if found:
             (first, one), (second, other) = found
             one, other = (program.kernel.instructions[i] for i in (one, other))

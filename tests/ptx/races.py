@@ -47,15 +47,18 @@ class Access:
         return self.lanes, self.kind, self.index, self.epoch, self.warp_epoch, self.meeting
 
 
-def find_race(accesses: list[Access], size: int, lanes_of_block: int):
+def find_race(accesses: list[Access], lanes_of_block: int):
     """The first two accesses that race: ((lane, instruction), (lane, instruction)), or None."""
     if len(accesses) < 1 or not any(access.kind for access in accesses):
         return None
     grain = min(access.size for access in accesses)
     spread = [access.spread(grain) for access in accesses]
-    owner = np.full(size // grain + 1, -1, np.int64)
-    suspect = np.zeros(len(owner), bool)
-    written = np.zeros(len(owner), bool)
+    first = min(int(access.at.min()) for access in spread)
+    for access in spread:
+        access.at = access.at - first
+    places = max(int(access.at.max()) for access in spread) + 1
+    owner = np.empty(places, np.int64)  # read where it was written only
+    suspect, written = np.zeros((2, places), bool)
     for access in spread:
         owner[access.at] = access.lanes
         if access.kind:
@@ -95,6 +98,8 @@ def _among(accesses: list[Access], lanes_of_block: int):
         starts = np.flatnonzero(new)
         several = np.minimum.reduceat(who[order], starts) != np.maximum.reduceat(who[order], starts)
         several &= np.maximum.reduceat(kind[order], starts) > 0
+        if who is lane and several.any():
+            several &= ~_read_before(lane[order], kind[order], meeting[order], starts)
         ends = np.append(starts[1:], len(order))
         for group in np.flatnonzero(several):
             own = order[starts[group] : ends[group]]
@@ -102,6 +107,21 @@ def _among(accesses: list[Access], lanes_of_block: int):
             if found:
                 return tuple((int(lane[i]), int(index[i])) for i in found)
     return None
+
+
+def _read_before(lane, kind, meeting, starts):
+    """Of groups of accesses, whether one lane writes after a vote or shuffle behind all reads of
+    the others."""
+    writes, lane, meeting = kind != READ, lane.astype(np.int64), meeting.astype(np.int64)
+    least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    first = np.minimum.reduceat(np.where(writes, lane, most), starts)
+    last = np.maximum.reduceat(np.where(writes, lane, least), starts)
+    group = np.zeros(len(lane), np.int64)
+    group[starts[1:]] = 1
+    others = ~writes & (lane != first[np.cumsum(group)])
+    read = np.maximum.reduceat(np.where(others, meeting, least), starts)
+    written = np.minimum.reduceat(np.where(writes, meeting, most), starts)
+    return (first == last) & (read < written)
 
 
 def _pair(group, who, kind, meeting):

@@ -110,12 +110,9 @@ def test_fast_of_rows_at_any_even_byte(run, math, n):
 @pytest.mark.slow
 @pytest.mark.parametrize("math", MATHS)
 @pytest.mark.parametrize("n", [64, 65, 128, 256, 300])
-@pytest.mark.parametrize("alignment", [16, 4, 2])
-@pytest.mark.parametrize("ratio", [0.0, 3.9, 6.0])
+@pytest.mark.parametrize(("alignment", "ratio"), [(16, 3.9), (4, 0.0), (2, 6.0)])
 def test_fast_of_every_kind(run, math, n, alignment, ratio):
-    kind = MATHS[math]
-    if alignment < SIZES[kind]:
-        pytest.skip("a type has its own alignment")
+    alignment = max(alignment, SIZES[MATHS[math]])
     fast(run, n, seven_stages(n, math, 2), math, alignment, ratio, biased=True)
 
 

@@ -37,8 +37,8 @@ def test_fast(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("operator", ["hsic_accumulate_", "hsic_accumulate_fast_"])
-@pytest.mark.parametrize("m", [1, 16, 17, 1024, 1025, 2100])
 @pytest.mark.parametrize(("la", "lb"), [(1, 1), (64, 65), (128, 129), (200, 3)])
+@pytest.mark.parametrize("m", [1, 17, 1025])
 def test_every_shape(run, operator, m, la, lb):
     check(run, operator, "f32", la, lb, m, gap=m % 3, transposed=m % 2 == 0)
     check(run, operator, "f32", la, la, m, same=True)
