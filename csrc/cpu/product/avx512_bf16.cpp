@@ -1,12 +1,12 @@
 // panels.h for x86-64 processors with AVX512-BF16: the dot instruction for Gram matrices of bf16.
-#include <immintrin.h>
-
 #include <new>
 #include <utility>
 
 #include "cpu/product/panels.h"
 
 #if VP_X86_TARGETS
+#include <immintrin.h>
+
 VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")
 #define VP_ISA avx512_bf16
 #define VP_VECTOR 64
