@@ -108,3 +108,8 @@ def said(x):
     print('{"oh": no', end="", flush=True)
     os.write(2, b'[1, 2]\n7\n{"checked"}')
     return 2 * x
+
+
+def in_a_good_fork(x):
+    assert not torch.cuda._is_in_bad_fork()
+    return 2 * x

@@ -12,7 +12,6 @@ so that the counts bound what any run can reach: the ceilings, at 1.98 GHz on 13
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from nvcc import find_nvcc  # noqa: E402
 from ptx import sass  # noqa: E402
 from ptx.build import Built, build  # noqa: E402
 from ptx.device import demangled  # noqa: E402
@@ -103,15 +103,14 @@ def fold_and_center(counted: Counted) -> Counter:
 
 def score(counted: Counted, depth: int, kind: str = "bf16") -> Counter:
     """Of a lane, for one query and one key, in the fast attention kernel."""
-    rng = np.random.default_rng(0)
+    rng, heads = np.random.default_rng(0), 2  # enough blocks for one multiprocessor
 
     def run(tokens: int):
         q, k = (
-            (
-                rng.standard_normal((1, 1, tokens, depth)).astype(np.float32).view(np.uint32) >> 16
-            ).astype(np.uint16)
+            (rng.standard_normal((1, heads, tokens, depth), np.float32).view(np.uint32) >> 16)
+            .astype(np.uint16)
             for _ in range(2)
-        )
+        )  # fmt: skip
         grid = (16, tokens // 16)
         return counted.run(
             "attention_statistics_fast", [(q, kind), (k, kind)], depth**-0.5, *grid, 0, None, 16.0,
@@ -124,7 +123,7 @@ def score(counted: Counted, depth: int, kind: str = "bf16") -> Counter:
         for line in lines:
             lines[line] *= 2
     counts = counted.issued("AttentionBlock FastAttention Attention", twice, once)
-    scores = 512**2 - 2 * 256**2
+    scores = heads * (512**2 - 2 * 256**2)
     return Counter({opcode: count * 32 / scores for opcode, count in counts.items()})
 
 
@@ -195,7 +194,7 @@ def main() -> None:
     parser.add_argument("--opcodes", action="store_true", help="each row's most frequent opcodes")
     parser.add_argument("--cache", type=Path, help="folder that keeps what was compiled")
     asked = parser.parse_args()
-    nvcc = shutil.which("nvcc")
+    nvcc = find_nvcc()
     nvdisasm = nvcc and sass.find_nvdisasm(nvcc)
     if not nvdisasm:
         sys.exit("nvcc and nvdisasm are needed (PyPI: cuda-toolkit[nvcc,cccl], triton)")

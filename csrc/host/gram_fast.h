@@ -144,6 +144,35 @@ inline py::dict plan_gram_of(int64_t n, int64_t stages, bool corner, int64_t num
   return out;
 }
 
+// operation(a, b) of arrays of pairs of halves.
+template <auto of_bf16, auto of_f16>
+py::array_t<uint32_t> pairs_of(const py::array_t<uint32_t>& a, const py::array_t<uint32_t>& b,
+                               bool bf16) {
+  py::array_t<uint32_t> out(a.size());
+  for (py::ssize_t i = 0; i < a.size(); ++i) {
+    out.mutable_at(i) = bf16 ? of_bf16(a.at(i), b.at(i)) : of_f16(a.at(i), b.at(i));
+  }
+  return out;
+}
+
+// What ldmatrix gives the lanes of warp 0, (lanes, 4), of 32 rows of 8 halves.
+inline py::array_t<uint32_t> loaded(const py::array_t<uint16_t>& rows, bool transposed) {
+  alignas(kUnit) uint16_t shared[kWarpSize][8];
+  for (int i = 0; i < kWarpSize * 8; ++i) shared[i / 8][i % 8] = rows.at(i / 8, i % 8);
+  HostState state{true};
+  const HostWarps block{{{}}, state};
+  HostWarps::PerThread<OperandFragment> out;
+  const auto row = [&](int thread) { return shared[thread]; };
+  if (transposed) {
+    block.ldmatrix_transposed(0, out, row);
+  } else {
+    block.ldmatrix(0, out, row);
+  }
+  py::array_t<uint32_t> registers({kWarpSize, 4});
+  for (int i = 0; i < kWarpSize * 4; ++i) registers.mutable_at(i / 4, i % 4) = out[i / 4].at[i % 4];
+  return registers;
+}
+
 inline void add_gram_fast(py::module_& m) {
   m.attr("KEPT_STAGES") = kStages;
   m.attr("RUN_STAGES") = kRunStages;
@@ -164,6 +193,9 @@ inline void add_gram_fast(py::module_& m) {
     for (py::ssize_t i = 0; i < bits.size(); ++i) out.mutable_at(i) = round_tf32(bits.at(i));
     return out;
   });
+  m.def("add_pairs", &pairs_of<&add_pairs<BF16>, &add_pairs<F16>>);
+  m.def("subtract_pairs", &pairs_of<&subtract_pairs<BF16>, &subtract_pairs<F16>>);
+  m.def("loaded", &loaded);
   m.def("narrow", [](const py::array_t<float>& values, bool bf16) {
     py::array_t<uint16_t> out(values.size());
     for (py::ssize_t i = 0; i < values.size(); ++i) {

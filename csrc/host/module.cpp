@@ -149,10 +149,10 @@ static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower, in
   return out;
 }
 
-static py::dict panel_plan(int64_t rows, int64_t columns, int64_t k, bool symmetric,
-                           int64_t panel) {
+static py::dict panel_plan(int64_t rows, int64_t columns, int64_t k, bool symmetric, int64_t panel,
+                           int64_t threads) {
   const RowSet a = {nullptr, rows, k, k, Element::f32}, b = {nullptr, columns, k, k, Element::f32};
-  const PanelPlan plan = plan_panels({a, b, symmetric, symmetric}, panel);
+  const PanelPlan plan = plan_panels({a, b, symmetric, symmetric}, panel, threads);
   std::vector<std::pair<int64_t, int64_t>> slabs, tiles;
   for (int64_t task = 0; task < plan.tasks(); ++task) {
     slabs.push_back(tuple(plan.slabs_of(task)));
@@ -210,7 +210,7 @@ PYBIND11_MODULE(vitprobe_host, m) {
   m.attr("SLAB") = kSlab;
   m.attr("WORKSPACE") = kWorkspace;
   m.def("plan_panels", &panel_plan, py::arg("rows"), py::arg("columns"), py::arg("k"),
-        py::arg("symmetric"), py::arg("panel"));
+        py::arg("symmetric"), py::arg("panel"), py::arg("threads"));
   m.def("widen_bf16", &widen_all<BF16>);
   m.def("widen_f16", &widen_all<F16>);
 

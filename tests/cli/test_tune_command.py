@@ -24,7 +24,7 @@ def gpus(monkeypatch, tmp_path):
 
 def test_kernels_are_tried_and_shown(gpus, vitprobe_command, tmp_path):
     code, out, err = vitprobe_command("info")
-    assert code == 0 and out.count("not tried yet: at the first use, or by vitprobe tune") == 2
+    assert code == 0 and out.count("not tried yet: at the first use, or by vitprobe tune") == 1
     assert not gpus
 
     code, out, err = vitprobe_command("tune")
@@ -34,14 +34,13 @@ def test_kernels_are_tried_and_shown(gpus, vitprobe_command, tmp_path):
     assert small.split()[2:5] == ["small", "simple", "0.0e+00"] and large.split()[2] == "large"
     assert "reference" in small and "fast: it was ended by SIGABRT" in small
     assert len(lines_of(out, "bf16")) == 2
-    assert "cuda:1 a stand-in: as the one of this kind above" in out
-    assert "cuda:2 a stand-in: no kernel runs there (a stand-in, sm_75; built for 9.0" in out
+    assert "kernels on cuda:1: as on the one of this kind above" in out
+    assert "kernels on cuda:2: none runs there (a stand-in, sm_75; built for 9.0" in out
 
     assert [how["again"] for how in gpus] == [True]
     code, again, err = vitprobe_command("info")
     assert (code, err, len(gpus)) == (0, "", 1)
-    assert lines_of(again, "f32") == [*lines_of(out, "f32"), *lines_of(out, "f32")]
-    assert "kernels on cuda:2: a stand-in, sm_75; built for 9.0: no kernel image" in again
+    assert again.endswith(out)
 
     (path,) = (tmp_path / "cache").iterdir()
     assert len(json.loads(path.read_text())["answers"]) == 2

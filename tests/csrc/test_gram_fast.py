@@ -127,6 +127,27 @@ def test_one_small_number_in_a_column_of_large_ones_is_kept(host, math):
     assert errors(run(host, array, math)[0], values)[0] < (2e-3 if math == "tf32" else 1e-4)
 
 
+@pytest.mark.parametrize("n", [40, 150, 300])
+@pytest.mark.parametrize("math", ["bf16", "f16"])
+def test_columns_that_can_be_shifted_exactly_are(host, math, n):
+    """All digits are of the mean: unshifted, sums on the matrix unit would lose the last ones."""
+    digits = {"bf16": 128, "f16": 1024}[math]
+    whole = np.random.default_rng(n).integers(-5, 6, (n, 200)) + digits + 20
+    array, values = stored((whole * np.where(np.arange(200) % 2, 1, -1)).astype(np.float32), math)
+    assert np.array_equal(np.abs(values), whole)
+    assert errors(run(host, array, math)[0], values)[0] < 5e-8
+
+
+@pytest.mark.parametrize(("math", "scale"), [("f16", 6e-6), ("f16", 2e4), ("bf16", 1e-15)])
+@pytest.mark.parametrize("ratio", [0.0, 1.0, 2.0])
+def test_numbers_at_the_ends_of_the_type(host, math, scale, ratio):
+    """Subnormal halves, halves near the largest; squares that are near float32's least."""
+    x = np.clip(activations(70, 300, 5, ratio), -3.2, 3.2) * np.float32(scale)
+    array, values = stored(x.astype(np.float32), math)
+    assert np.isfinite(values).all()
+    assert errors(run(host, array, math)[0], values)[0] < (1e-5 if ratio > 1 else 2e-6)
+
+
 @pytest.mark.parametrize("n", [10, 100, 200, 300, 600])
 def test_every_column_counts_once(host, n):
     for p in (1, 31, 32, 33, 64, 65, 1025):

@@ -85,6 +85,12 @@ def test_the_rest_goes_on_behind_a_fault():
     assert not fastest(found[1], "small") and "SIGABRT" in found[1]["aborts"].why
 
 
+def test_children_may_use_cuda():
+    """CUDA refuses a process that was forked from one that has used it."""
+    _, found = asked("in_a_good_fork", "right")
+    assert not found["in_a_good_fork"].why
+
+
 def test_what_is_printed_by_others_is_no_result():
     _, found = asked("said", "right")
     assert not found["said"].why and set(fastest(found, "large")) == {"said", "right"}
@@ -107,7 +113,7 @@ def test_the_time_for_all_ends_it():
     began = time.monotonic()
     proof = prove([question("hangs"), *questions], "cpu", Limits(candidate=30.0, total=1.0))
     assert time.monotonic() - began < 10
-    assert len(proof.answers) == 4
+    assert len(proof.answers) == 4 and not proof.lasting
     for results in proof.answers.values():
         for result in results.values():
             assert "the time for all was over" in result.why and not result.seconds

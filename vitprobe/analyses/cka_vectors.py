@@ -10,6 +10,7 @@ from vitprobe.analyses.held import Held
 from vitprobe.analyses.schedule import SameStream, queued
 from vitprobe.analyses.timing import Stopwatch
 from vitprobe.metrics import CKA
+from vitprobe.ops.wide import wide_home
 from vitprobe.taps import Site
 
 
@@ -50,6 +51,9 @@ class SiteVectors:
         double = any(site.dtype == torch.float64 for of_model in sites for site in of_model)
         self._dtype = torch.float64 if double else torch.float32
         self._vectors = torch.empty(count, 0)
+        self._scales = [0.0] * count  # of rounding noise
+        self._told: tuple[float, ...] = ()
+        self._scales_there = torch.empty(0)
         self._held = Held(self._reduce, defer_bytes, stream)
         self._indices: dict[tuple[int, ...], Tensor] = {}
 
@@ -60,7 +64,7 @@ class SiteVectors:
             self._vectors = torch.empty(
                 len(self.features), length, dtype=self._dtype, device=self.metric.device
             )
-        self._noise = self._vectors.new_zeros(len(self.features), dtype=torch.float64)
+        self._norms = self._vectors.new_zeros(len(self.features), dtype=torch.float64)
         self._waiting = set(range(len(self.features)))
         self._twins: dict[int, int] = {}
         self._n = n
@@ -90,6 +94,7 @@ class SiteVectors:
                 else:
                     self._reduce([row], [x])
             self.features[row] = x[0].numel()
+            self._scales[row] = self.metric.noise_scale(x.dtype, x[0].numel())
             self._waiting.discard(row)
 
         return reduce
@@ -98,8 +103,16 @@ class SiteVectors:
         for kind in dict.fromkeys((x.dtype, x.device) for x in xs):
             alike = [k for k, x in enumerate(xs) if (x.dtype, x.device) == kind]
             some, index = [xs[k] for k in alike], self._index([rows[k] for k in alike])
-            self._vectors[index] = self.metric.vectors(some).to(self._vectors)
-            self._noise[index] = self.metric.noise_floors(some).to(self._noise)
+            vectors, wide_type = self._vectors, torch.promote_types(some[0].dtype, torch.float32)
+            one_kind = (wide_type, some[0].device) == (vectors.dtype, vectors.device)
+            if one_kind and isinstance(index, slice):  # a view of the buffer's own row
+                self.metric.reduce_(vectors[index], self._norms[index], some)
+                continue
+            vectors = some[0].new_empty(len(some), vectors.shape[1], dtype=wide_type)
+            norms = torch.empty(len(some), dtype=torch.float64, device=wide_home(vectors.device))
+            self.metric.reduce_(vectors, norms, some)
+            self._vectors[index] = vectors.to(self._vectors)
+            self._norms[index] = norms.to(self._norms)
 
     def _index(self, rows: Sequence[int]) -> Tensor | slice:
         """Rows as an index; every batch asks for the same ones."""
@@ -110,13 +123,22 @@ class SiteVectors:
             self._indices[key] = queued(torch.tensor(rows), self._vectors.device)
         return self._indices[key]
 
+    def _noise_scales(self) -> Tensor:
+        """(rows,) float64, beside the norms; nothing is copied to a GPU while it stays the same."""
+        scales = tuple(self._scales)
+        if self._told != scales:
+            there = torch.tensor(scales, dtype=torch.float64)
+            self._told, self._scales_there = scales, queued(there, self._norms.device)
+        return self._scales_there
+
     def finish(self) -> None:
         """Give the batch to the metric; a site that did not fire is blank from then on."""
         if self._twins:
             own, same = self._index([*self._twins]), self._index([*self._twins.values()])
             self._vectors[own] = self._vectors[same]
-            self._noise[own] = self._noise[same]
+            self._norms[own] = self._norms[same]
         for row in self._waiting:
             self.silent.setdefault(row, f"did not fire in batch {int(self.metric.batches)}")
             self._vectors[row] = torch.nan
-        self.metric.update_vectors(self._vectors, self._noise, self._n)
+        noise = self.metric.noise_of(self._norms, self._noise_scales(), self._n)
+        self.metric.update_vectors(self._vectors, noise, self._n)

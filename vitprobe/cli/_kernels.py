@@ -1,15 +1,42 @@
 """Which kernels were chosen on a GPU, and why: a table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 from rich.console import Console
 
 from vitprobe.cli._table import Column, print_table
-from vitprobe.ops.choice import Choice, ranked
+from vitprobe.ops import choice, library
 from vitprobe.ops.proof.question import Result
 
 
-def print_choices(console: Console, title: str, found: Sequence[Choice]) -> None:
+def print_gpus(console: Console, learn: Callable[[int], object] | None = None) -> None:
+    """For each GPU a table of what runs there, once for several of a kind.
+
+    learn: is called first with the number of each that is shown.
+    """
+    seen: list[dict] = []
+    for index in range(torch.cuda.device_count()):
+        why = library.why_no_image(index)
+        title, key = f"kernels on cuda:{index}", None if why else choice.machine(index).key
+        if key in seen:
+            console.print(f"{title}: as on the one of this kind above")
+            continue
+        if key is not None:
+            seen.append(key)
+            if learn is not None:
+                learn(index)
+        found = [] if why else choice.choices(index)
+        if found:
+            _print_choices(console, title, found)
+        else:
+            why = why and f"none runs there ({why}); the reference does"
+            console.print(
+                f"{title}: {why or 'not tried yet: at the first use, or by vitprobe tune'}"
+            )
+
+
+def _print_choices(console: Console, title: str, found: Sequence[choice.Choice]) -> None:
     """A line for each operator, type and size class: what runs, its error and time, the others."""
     results = [each.results.get(each.kernel, Result()) for each in found]
     print_table(
@@ -31,18 +58,18 @@ def print_choices(console: Console, title: str, found: Sequence[Choice]) -> None
     )
 
 
-def _runners_up(choice: Choice) -> str:
+def _runners_up(one: choice.Choice) -> str:
     """`simple 31.2 us (2.1e-07), reference 40 us (3e-07)`."""
-    results = choice.results
+    results = one.results
     return ", ".join(
-        f"{name} {_time(results[name], choice.size)} us ({_error(results[name])})"
-        for name in ranked(results, choice.size)
-        if name != choice.kernel
+        f"{name} {_time(results[name], one.size)} us ({_error(results[name])})"
+        for name in choice.ranked(results, one.size)
+        if name != one.kernel
     )
 
 
-def _left_out(choice: Choice) -> str:
-    return "; ".join(f"{name}: {each.why}" for name, each in choice.results.items() if each.why)
+def _left_out(one: choice.Choice) -> str:
+    return "; ".join(f"{name}: {each.why}" for name, each in one.results.items() if each.why)
 
 
 def _error(result: Result) -> str:

@@ -3,7 +3,6 @@
 import platform
 from importlib.metadata import version
 
-from rich.console import Console
 from rich.text import Text
 
 LABEL = 14  # characters of a label and the space behind it
@@ -17,6 +16,7 @@ def command() -> None:
     import torch
 
     from vitprobe.analyses.schedule import SCHEDULES, chosen_schedule
+    from vitprobe.cli._kernels import print_gpus
     from vitprobe.cli._summary import new_console
     from vitprobe.models.device import apple_gpu
     from vitprobe.ops import kernel_status
@@ -52,21 +52,4 @@ def command() -> None:
     if apple_gpu() is not None:
         line("", "mps (Apple's GPU; the reference runs)")
     if status["cuda"] == "loaded":
-        for i in range(torch.cuda.device_count()):
-            _say_choices(console, i)
-
-
-def _say_choices(console: Console, index: int) -> None:
-    """Which kernels were chosen on this GPU."""
-    from vitprobe.cli._kernels import print_choices
-    from vitprobe.ops import chosen_kernels
-    from vitprobe.ops.library import why_no_image
-
-    title, why = f"kernels on cuda:{index}", why_no_image(index)
-    found = [] if why else chosen_kernels(index)
-    if found:
-        console.print()
-        print_choices(console, title, found)
-    else:
-        why = why or "not tried yet: at the first use, or by vitprobe tune"
-        console.print(f"{title}: {why}")
+        print_gpus(console)

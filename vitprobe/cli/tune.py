@@ -8,11 +8,10 @@ def command() -> None:
     """
     import torch
 
-    from vitprobe.cli._kernels import print_choices
+    from vitprobe.cli._kernels import print_gpus
     from vitprobe.cli._summary import new_console
     from vitprobe.errors import InputError
     from vitprobe.ops import choice, kernel_status
-    from vitprobe.ops.library import why_no_image
 
     if not torch.cuda.is_available():
         raise InputError(
@@ -24,15 +23,4 @@ def command() -> None:
         raise InputError(
             f"vitprobe's CUDA kernels are not there ({status}): reinstall with VITPROBE_CUDA=1"
         )
-    console, tried = new_console(), []
-    for index in range(torch.cuda.device_count()):
-        why, here = why_no_image(index), choice.machine(index)
-        title = f"cuda:{index} {here.name}"
-        if why:
-            console.print(f"{title}: no kernel runs there ({why}); the reference does")
-        elif here.key in tried:
-            console.print(f"{title}: as the one of this kind above")
-        else:
-            tried.append(here.key)
-            choice.tune(index)
-            print_choices(console, title, choice.choices(index))
+    print_gpus(new_console(), choice.tune)

@@ -8,8 +8,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vitprobe import ops
-from vitprobe.metrics.kernels import rounding_steps, vectoriser
-from vitprobe.ops.wide import wide_home
+from vitprobe.metrics.kernels import rounding_step, vectoriser
+from vitprobe.ops.reference import first_norms
 
 _NEVER = torch.iinfo(torch.int64).max
 MINIMUM_EXAMPLES = 4
@@ -136,16 +136,45 @@ class CKA(Metric):
         """m, the length of the vector of n examples."""
         return n * (n - 1) // 2 if self.estimator == "unbiased" else n * (n + 1) // 2
 
+    def reduce_(self, vectors: Tensor, norms: Tensor, xs: Sequence[Tensor]) -> None:
+        """Fill the rows of k activations (n, ...) of one type, on one device.
+
+        Args:
+            vectors: (k, m), `self.vectors(xs)` from then on.
+            norms: (k,) float64, what `noise_of` wants of xs.
+            xs: as for `ops.centered_grams`.
+        """
+        if self.kernel == "linear":
+            ops.centered_grams_(vectors, norms, xs, self.estimator)
+        else:
+            vectors.copy_(self.vectors(xs))
+            norms.zero_()  # not wanted
+
     def noise_floors(self, xs: Sequence[Tensor]) -> Tensor:
         """The part of S_aa that rounding alone could give: (k,) float64 for k activations (n, ...)
         of one type."""
-        n = xs[0].shape[0]
+        norms = first_norms(xs)
+        scales = [self.noise_scale(x.dtype, x[0].numel()) for x in xs]
+        return self.noise_of(
+            norms, torch.tensor(scales, dtype=norms.dtype).to(norms.device), xs[0].shape[0]
+        )
+
+    def noise_scale(self, dtype: torch.dtype, features: int) -> float:
+        """Of activations of a type, with so many features."""
+        return rounding_step(dtype) / features**0.25
+
+    def noise_of(self, norms: Tensor, scales: Tensor, n: int) -> Tensor:
+        """`noise_floors` of layers of which the norms of the first of n examples are known.
+
+        Args:
+            norms: (k,) float64, ||x_0||.
+            scales: (k,) float64, their `noise_scale`.
+        """
         pairs = n * (n - 1) / 2
         if self.kernel == "linear":  # pairs / p (step^2 ||x_0||^2)^2
-            return rounding_steps(xs, [x[0].numel() ** 0.25 for x in xs]).pow_(4).mul_(pairs)
+            return (norms * scales).pow_(4).mul_(pairs)
         # Gaussian: noise in x is gone already, what is left is float64's, of values up to 1.
-        home = wide_home(xs[0].device)
-        return torch.full((len(xs),), pairs * 1e-28, dtype=torch.float64, device=home)
+        return torch.full_like(norms, pairs * 1e-28)
 
     def _accumulate(self, vectors: Tensor, noise: Tensor, n: int) -> None:
         sums = _products(vectors)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vitprobe import ops
 from vitprobe.errors import InputError
+from vitprobe.ops.reference import first_norms
 from vitprobe.ops.wide import wide
 
 Vectorise = Callable[[Sequence[Tensor]], Tensor]  # k activations -> (k, m)
@@ -16,24 +17,13 @@ Vectorise = Callable[[Sequence[Tensor]], Tensor]  # k activations -> (k, m)
 RBF_FRACTION = 0.5
 
 
-def rounding_steps(xs: Sequence[Tensor], divisors: Sequence[float]) -> Tensor:
-    """Norms below which differences between examples are rounding, not signal.
+def rounding_step(dtype: torch.dtype) -> float:
+    """Times an example's norm: the norm below which differences between examples are rounding.
 
-    Args:
-        xs: k activations (n, ...) of one type, on one device.
-        divisors: k numbers.
-
-    Returns:
-        (k,) float64: relative noise times ||x_0||, over the divisor. The relative noise is the
-        type's own step for half precision, and 8 steps for float32 and float64, where a matrix
-        product gives equal rows results that differ in the last bits.
+    The type's own step for half precision, and 8 steps for float32 and float64, where a matrix
+    product gives equal rows results that differ in the last bits.
     """
-    dtype = xs[0].dtype
-    step = torch.finfo(dtype).eps * (8 if dtype.itemsize >= 4 else 1)
-    # For all activations together: a dozen tiny kernels for each would cost more than their Grams.
-    norms = torch._foreach_norm([x[0] for x in xs], dtype=torch.promote_types(dtype, torch.float32))
-    torch._foreach_div_(norms, list(divisors))
-    return wide(torch.stack(norms)).mul_(step)
+    return torch.finfo(dtype).eps * (8 if dtype.itemsize >= 4 else 1)
 
 
 def vectoriser(kernel: str, estimator: str) -> Vectorise:
@@ -82,7 +72,8 @@ def rbf_gram(x: Tensor, fraction: float) -> Tensor:
     diagonal = gram[row == column]
     squared = diagonal[row] + diagonal[column] - 2 * gram
     # Distances within rounding are zeros: a constant layer must not become noise over noise.
-    squared = torch.where(squared <= 2 * rounding_steps([x], [1.0]).square(), 0, squared)
+    rounding = rounding_step(x.dtype) * first_norms([x])
+    squared = torch.where(squared <= 2 * rounding.square(), 0, squared)
     scaled = squared / (2 * fraction**2 * _median_of_all(squared[row > column], n))
     return torch.exp(-torch.where(squared == 0, 0, scaled))
 

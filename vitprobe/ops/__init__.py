@@ -11,6 +11,7 @@ from vitprobe.ops.functions import (
     center_pack,
     centered_gram,
     centered_grams,
+    centered_grams_,
     gram,
     hsic_accumulate_,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "center_pack",
     "centered_gram",
     "centered_grams",
+    "centered_grams_",
     "chosen_kernels",
     "dense_attention_statistics",
     "gram",

@@ -64,11 +64,11 @@ def kernel_for(operator: str, device: torch.device, kind: str, size: str) -> str
         return SIMPLE
     if forced is not None:
         return forced
-    if tune_mode() == "0":
-        return SIMPLE
     index = torch.cuda.current_device() if device.index is None else device.index
     key = (operator, index, kind, size, _products())
     if key not in _picked:
+        if tune_mode() == "0":
+            return SIMPLE
         _picked[key] = pick(_answers_of(index)[operator, kind], size)
     return _picked[key]
 

@@ -42,6 +42,12 @@ def _centered_grams_fast(xs: list[Tensor], biased: bool, tf32: bool) -> Tensor:
     return _centered_grams(xs, biased)
 
 
+def _centered_grams_fast_(
+    vectors: Tensor, norms: Tensor, xs: list[Tensor], biased: bool, tf32: bool
+) -> None:
+    return None
+
+
 def _hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> None:
     return None
 
@@ -72,6 +78,7 @@ FAKES: dict[str, Callable] = {
     "centered_gram_fast": _centered_gram_fast,
     "centered_grams": _centered_grams,
     "centered_grams_fast": _centered_grams_fast,
+    "centered_grams_fast_": _centered_grams_fast_,
     "hsic_accumulate_": _hsic_accumulate_,
     "hsic_accumulate_fast_": _hsic_accumulate_,
 }

@@ -1,12 +1,12 @@
 """The operators: inputs are checked, then the kernel that `choice.py` names runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from vitprobe.ops import fake
-from vitprobe.ops.candidates import KINDS
+from vitprobe.ops import fake, reference
+from vitprobe.ops.candidates import KINDS, centered_grams_fast
 from vitprobe.ops.choice import candidate
 from vitprobe.ops.library import why_no_cpu
 from vitprobe.ops.sizes import gram_size, hsic_size, packed_size
@@ -153,6 +153,12 @@ def centered_grams(
     """
     biased = _is_biased(estimator)
     _check_precision(precision)
+    xs = _alike(xs)
+    tf32 = precision == "tf32"
+    return _many(xs, tf32)(xs, biased, tf32)
+
+
+def _alike(xs: Sequence[Tensor]) -> list[Tensor]:
     if len(xs) == 0:
         raise ValueError("xs holds no activations")
     for x in xs:
@@ -162,11 +168,55 @@ def centered_grams(
         if x.shape[0] != xs[0].shape[0] or x.device != xs[0].device:
             places = [f"{len(y)} examples on {y.device}" for y in (xs[0], x)]
             raise ValueError(f"xs has activations of {places[0]} and of {places[1]}")
-    xs = [x.detach() for x in xs]
-    x, tf32 = xs[0], precision == "tf32"
+    return [x.detach() for x in xs]
+
+
+def _many(xs: list[Tensor], tf32: bool) -> Callable:
+    """What runs for activations together."""
+    x = xs[0]
     numbers = x.shape[0], x.numel() // x.shape[0], len(xs)
-    run = candidate("centered_grams", x, _kind(x, tf32), gram_size, *numbers)
-    return run(xs, biased, tf32)
+    return candidate("centered_grams", x, _kind(x, tf32), gram_size, *numbers)
+
+
+def centered_grams_(
+    vectors: Tensor,
+    norms: Tensor,
+    xs: Sequence[Tensor],
+    estimator: str = "unbiased",
+    precision: str = "fp32",
+) -> None:
+    """`centered_grams` into given rows, and beside it the norm of every first example.
+
+    The norm says how large rounding errors can be (`metrics.CKA`); the fast CUDA kernel finds it in
+    passing, without a launch of its own.
+
+    Args:
+        vectors: (k, m) float32, or float64 for float64; filled. Rows may lie apart.
+        norms: (k,) float64, filled: ||xs[i][0]||. On the device of `vectors`, or on the CPU where
+            that has no float64.
+        xs, estimator, precision: as for `centered_grams`.
+
+    Raises:
+        TypeError, ValueError: as `centered_grams`, and for other shapes or types of what is filled.
+    """
+    biased = _is_biased(estimator)
+    _check_precision(precision)
+    xs = _alike(xs)
+    n, tf32 = xs[0].shape[0], precision == "tf32"
+    wanted = len(xs), n * (n + 1) // 2 if biased else n * (n - 1) // 2
+    if vectors.shape != wanted or norms.shape != wanted[:1]:
+        raise ValueError(f"vectors and norms must be {wanted} and {wanted[:1]}, not "
+                         f"{tuple(vectors.shape)} and {tuple(norms.shape)}")  # fmt: skip
+    kind = torch.float64 if xs[0].dtype == torch.float64 else torch.float32
+    if vectors.dtype != kind or norms.dtype != torch.float64:
+        raise TypeError(f"vectors and norms must be {kind} and torch.float64, not "
+                        f"{vectors.dtype} and {norms.dtype}")  # fmt: skip
+    run = _many(xs, tf32)
+    if run is centered_grams_fast and vectors.device == xs[0].device:
+        torch.ops.vitprobe.centered_grams_fast_.default(vectors, norms, xs, biased, tf32)
+        return
+    vectors.copy_(run(xs, biased, tf32))
+    norms.copy_(reference.first_norms(xs))
 
 
 def hsic_accumulate_(acc: Tensor, a: Tensor, b: Tensor) -> Tensor:

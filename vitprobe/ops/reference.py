@@ -91,6 +91,12 @@ def centered_grams(xs: Sequence[Tensor], estimator: str = "unbiased") -> Tensor:
     return torch.stack([centered_gram(x, estimator) for x in xs])
 
 
+def first_norms(xs: Sequence[Tensor]) -> Tensor:
+    """(k,) float64: the norm of the first example of each of k activations of one type."""
+    kind = torch.promote_types(xs[0].dtype, torch.float32)
+    return wide(torch.stack(torch._foreach_norm([x[0] for x in xs], dtype=kind)))
+
+
 def _scale_and_pack(centred: Tensor, estimator: str) -> Tensor:
     scaled = centred * math.sqrt(2)
     scaled.diagonal().copy_(centred.diagonal())

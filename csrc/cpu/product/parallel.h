@@ -24,7 +24,8 @@ inline constexpr int64_t kAdded = int64_t{1} << 17;  // doubles added that pay f
 // sink(i, j, columns, values): called once for each stretch of elements (i, j..j + columns).
 template <class Sink> void multiply(const Product& product, const Sink& sink) {
   const PanelProduct& kernel = panel_product();
-  const PanelPlan plan = plan_panels(product, kernel.panel[product.a.type == Element::f64]);
+  const PanelPlan plan = plan_panels(product, kernel.panel[product.a.type == Element::f64],
+                                     torch::stable::get_num_threads());
   const std::unique_ptr<double[]> sums(new double[plan.splits * plan.split()]);
   torch::stable::parallel_for(0, plan.tasks(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -36,21 +37,26 @@ template <class Sink> void multiply(const Product& product, const Sink& sink) {
     }
   });
 
-  const int64_t W = plan.panel, rows = product.a.rows;
-  const int64_t grain = rows * kAdded / (plan.splits * plan.split()) + 1;
-  torch::stable::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t stop = product.symmetric ? i + 1 : product.b.rows;
-      for (int64_t j = 0; j < stop; j += W) {
-        const int64_t tile =
-            product.symmetric ? packed_index(i / W, j / W, true) : i / W * plan.b_panels + j / W;
-        double* sum = sums.get() + (tile * W + i % W) * W;
-        const int64_t columns = std::min(W, stop - j);
-        for (int64_t s = 1; s < plan.splits; ++s) {
-          const double* other = sum + s * plan.split();
-          for (int64_t c = 0; c < columns; ++c) sum[c] += other[c];
+  const int64_t W = plan.panel;
+  const int64_t grain = kAdded / (plan.splits * plan.tile()) + 1;
+  torch::stable::parallel_for(0, plan.tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const Coordinate at = tile_at(tile, plan.b_panels, product.symmetric);
+      const Range rows = run_range(product.a.rows, W, at.row);
+      const Range columns = run_range(product.b.rows, W, at.col);
+      const auto needed = [&](int64_t i) {  // columns of row i that hold sums
+        return (product.symmetric ? std::min(columns.end, i + 1) : columns.end) - columns.begin;
+      };
+      double* sum = sums.get() + tile * plan.tile();
+      for (int64_t s = 1; s < plan.splits; ++s) {
+        const double* other = sum + s * plan.split();
+        for (int64_t i = rows.begin; i < rows.end; ++i) {
+          const int64_t first = (i - rows.begin) * W, last = first + needed(i);
+          for (int64_t c = first; c < last; ++c) sum[c] += other[c];
         }
-        sink(i, j, columns, sum);
+      }
+      for (int64_t i = rows.begin; i < rows.end; ++i) {
+        sink(i, columns.begin, needed(i), sum + (i - rows.begin) * W);
       }
     }
   });

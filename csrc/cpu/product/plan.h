@@ -1,12 +1,12 @@
-// How a product is cut into tasks for any number of threads: from its sizes alone, so that the
-// result is the same bits whoever does them.
+// How a product is cut into tasks for the threads at hand.
 //
-//   splits   of K: consecutive slabs with sums of their own, which are added in order afterwards
-//   groups   of a split's tiles, where there are few slabs: each packs the split's slabs again
+//   splits   of K: consecutive slabs with sums of their own, which are added in order afterwards.
+//            They settle the result's last bits, so their number follows from the sizes alone
+//   groups   of a split's tiles, where threads are more than splits: each packs the split's slabs
+//            again and fills its own tiles, with the same bits however many groups there are
 //
-// What they cost where one thread does all: a split a third to a half of a slab's time, in sums that
-// are filled and added; a group one more packing, up to a sixth of the work at 256 rows, and half
-// of that at 512.
+// For one thread a split costs a third to a half of a slab's time, in sums that are filled and
+// added (more where all of them outgrow the cache); so there are few, and groups do the rest.
 #pragma once
 
 #include <algorithm>
@@ -28,11 +28,10 @@ struct PanelPlan {
   Range tiles_of(int64_t task) const { return share_range(tiles, groups, task % groups); }
 };
 
-inline constexpr int64_t kTasks = 64;                    // at most
 inline constexpr int64_t kLeast = int64_t{1} << 22;      // products that pay for a thread
 inline constexpr int64_t kWorkspace = int64_t{1} << 24;  // doubles: 128 MB
 
-inline PanelPlan plan_panels(const Product& product, int64_t panel) {
+inline PanelPlan plan_panels(const Product& product, int64_t panel, int64_t threads) {
   const int64_t a_rows = product.a.rows, b_rows = product.b.rows;
   const int64_t a_panels = tile_rows(a_rows, panel), b_panels = tile_rows(b_rows, panel);
   PanelPlan plan = {};
@@ -41,12 +40,12 @@ inline PanelPlan plan_panels(const Product& product, int64_t panel) {
   plan.tiles = product.symmetric ? packed_size(a_panels, true) : a_panels * b_panels;
   plan.slabs = ceil_div(product.a.length, kSlab);
 
-  const int64_t paid = std::min(a_rows * b_rows * product.a.length / kLeast, kTasks);
+  const int64_t paid = a_rows * b_rows * product.a.length / kLeast;
   const int64_t fits = kWorkspace / plan.split();
-  const int64_t useful = std::max(std::min<int64_t>(plan.slabs, 16), plan.slabs / 8);
-  plan.splits = std::max<int64_t>(1, std::min({useful, paid, fits}));
-  const int64_t packings = std::min(a_rows, b_rows) / 256;  // that cost a sixth of the work at most
-  plan.groups = std::max<int64_t>(1, std::min({paid / plan.splits, packings, plan.tiles}));
+  const int64_t useful = std::max(std::min<int64_t>(plan.slabs / 4, 8), plan.slabs / 16);
+  plan.splits = std::max<int64_t>(1, std::min({useful, paid, fits, int64_t{64}}));
+  const int64_t idle = ceil_div(threads, plan.splits);
+  plan.groups = std::max<int64_t>(1, std::min({idle, paid / plan.splits, plan.tiles}));
   return plan;
 }
 

@@ -64,9 +64,4 @@ template <typename T> VP_HD inline uint32_t subtract_pairs(uint32_t a, uint32_t 
   return multiply_add<T>(b, kOnes<T> | kSigns, a);
 }
 
-// All bits of the halves that are 0 or -0.
-VP_HD inline uint32_t zeros_of(uint32_t pair) {
-  return ((pair & 0x7fffu) == 0 ? 0xffffu : 0u) | ((pair & 0x7fff0000u) == 0 ? 0xffff0000u : 0u);
-}
-
 }  // namespace vitprobe::kernels

@@ -68,16 +68,21 @@ VP_HD inline AccumulatorFragment four_times(float value) {
 #endif
 }
 
-// A float rounded to TF32 (10 bits of fraction, ties away from zero), in the upper 19 of a float's
-// bits; what a GPU leaves in the others is not part of the number.
+// A float rounded to TF32, 10 bits of fraction, in the upper 19 of a float's bits; what a GPU
+// leaves in the others is not part of the number. Ties to even; away from zero on sm_80, whose only
+// rounding that is.
 VP_HD inline uint32_t round_tf32(uint32_t bits) {
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  uint32_t rounded;
+  asm("cvt.rn.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(float_of_bits(bits)));
+  return rounded;
+#elif defined(__CUDA_ARCH__)
   uint32_t rounded;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(float_of_bits(bits)));
   return rounded;
 #else
   const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
-  if (finite) return (bits + 0x1000u) & 0xffffe000u;
+  if (finite) return (bits + 0xfffu + (bits >> 13 & 1u)) & 0xffffe000u;
   return (bits & 0x7fffffu) != 0 ? bits | 0x400000u : bits;
 #endif
 }

@@ -10,11 +10,9 @@
 //             <v, w> = tr(K H L H)
 //
 // The matrix is cut into tiles of 256 x 256, those on or below the diagonal (common/tiles.h); a
-// block owns one. K being symmetric, an element off the diagonal counts for its row and, as the one
-// above the diagonal, for its column. A warp takes four rows at a time, a lane every 32nd column of
-// them: reads and writes are of neighbouring numbers. Up to 256 examples one block knows all sums,
-// and a site is one block of Center; for more, TileSums leaves every tile's sums in `sums`, and
-// Center adds up those that it needs.
+// block owns one (center_tile.h). Up to 256 examples one block knows all sums, and a site is one
+// block of Center; for more, TileSums leaves every tile's sums in `sums`, and Center adds up those
+// that it needs.
 //
 // Beside them, on request, the first example's norm, from parts of its sum of squares (fold.h).
 //
@@ -30,135 +28,18 @@
 #include "common/packed.h"
 #include "common/split.h"
 #include "common/tiles.h"
+#include "cuda/device/lane_sums.h"
 #include "cuda/device/warps.h"
+#include "cuda/gram/center_tile.h"
 
 namespace vitprobe::kernels {
 
-constexpr int kCenterTile = kThreads;  // rows and columns of a tile
 constexpr double kRoot2 = 1.41421356237309504880;
 
 // Doubles of workspace for the sums of one site; none where one block knows all.
 VP_HD inline int64_t center_sums(int64_t n) {
   return n > kCenterTile ? 2 * kCenterTile * lower_tiles(n, kCenterTile) : 0;
 }
-
-// value(thread) of every lane becomes the sum over the warp's lanes, added pairwise.
-template <class Block, class Value>
-VP_DEVICE inline void add_lanes(Block block, int warp, const Value& value) {
-  typename Block::template PerThread<double> other(block);
-  VP_UNROLL
-  for (int mask = kWarpSize / 2; mask > 0; mask /= 2) {
-    block.each_lane(warp, [&](int thread) { other[thread] = value(thread); });
-    block.swap(warp, mask, [&](int thread) -> double& { return other[thread]; });
-    block.each_lane(warp, [&](int thread) { value(thread) += other[thread]; });
-  }
-}
-
-// One tile of a site's Gram matrix, as its block reads it: what lies below the diagonal.
-template <typename In> struct CenterTile {
-  static constexpr int kRows = 4;                           // that a warp takes at a time
-  static constexpr int kColumns = kCenterTile / kWarpSize;  // of a lane
-  struct Sums {
-    double row[kCenterTile], column[kWarps][kCenterTile];  // of a warp's rows
-  };
-  struct Own {
-    double value[kRows][kColumns];
-    double row[kRows], column[kColumns];
-  };
-
-  const In* gram;
-  int64_t n, row0, column0;
-
-  VP_DEVICE CenterTile(const In* gram, int64_t n, int64_t tile) : gram(gram), n(n) {
-    const Coordinate at = tile == 0 ? Coordinate{0, 0} : lower_tile(tile);  // a root saved
-    row0 = at.row * kCenterTile;
-    column0 = at.col * kCenterTile;
-  }
-  VP_DEVICE bool on_diagonal() const { return row0 == column0; }
-
-  // The columns of the tile that a row has below the diagonal are 0 .. width(row) - 1.
-  VP_DEVICE int width(int row) const {
-    const int64_t i = row0 + row, left = i < n ? i - column0 : 0;
-    return left < kCenterTile ? static_cast<int>(left) : kCenterTile;
-  }
-
-  // work(first) for every four rows of a warp, their elements loaded; 0 where there is none.
-  template <class Block, class Owns, class Work>
-  VP_DEVICE void each_rows(Block block, Owns& own, int warp, const Work& work) const {
-    VP_LOOP
-    for (int first = warp * kRows; first < kCenterTile; first += kWarps * kRows) {
-      if (row0 + first >= n) break;
-      block.each_lane(warp, [&](int thread) {
-        const int lane = thread % kWarpSize;
-        VP_UNROLL
-        for (int r = 0; r < kRows; ++r) {
-          const int count = width(first + r);
-          const In* from = gram + packed_size(row0 + first + r, true) + column0 + lane;
-          VP_UNROLL
-          for (int c = 0; c < kColumns; ++c) {
-            const bool held = lane + c * kWarpSize < count;
-            own[thread].value[r][c] = held ? static_cast<double>(from[c * kWarpSize]) : 0.0;
-          }
-        }
-      });
-      work(first);
-    }
-  }
-
-  template <class Block, class Owns>
-  VP_DEVICE void sum(Block block, Sums& sums, Owns& own, int warp) const {
-    block.each_lane(warp, [&](int thread) {
-      VP_UNROLL
-      for (int c = 0; c < kColumns; ++c) own[thread].column[c] = 0.0;
-    });
-    each_rows(block, own, warp, [&](int first) {
-      block.each_lane(warp, [&](int thread) {
-        Own& mine = own[thread];
-        VP_UNROLL
-        for (int r = 0; r < kRows; ++r) {
-          mine.row[r] = 0.0;
-          VP_UNROLL
-          for (int c = 0; c < kColumns; ++c) {
-            mine.row[r] += mine.value[r][c];
-            mine.column[c] += mine.value[r][c];
-          }
-        }
-      });
-      VP_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        add_lanes(block, warp, [&](int thread) -> double& { return own[thread].row[r]; });
-      }
-      block.each_lane(warp, [&](int thread) {
-        if (thread % kWarpSize != 0) return;
-        VP_UNROLL
-        for (int r = 0; r < kRows; ++r) sums.row[first + r] = own[thread].row[r];
-      });
-    });
-    block.each_lane(warp, [&](int thread) {
-      VP_UNROLL
-      for (int c = 0; c < kColumns; ++c) {
-        sums.column[warp][thread % kWarpSize + c * kWarpSize] = own[thread].column[c];
-      }
-    });
-  }
-
-  // Row `row` of the matrix, of which this tile has both the rows and, on the diagonal, the
-  // columns.
-  VP_DEVICE double row_sum(const Sums& sums, int row) const {
-    return row0 + row < n ? sums.row[row] : 0.0;
-  }
-  VP_DEVICE static double column_sum(const Sums& sums, int column) {
-    double sum = 0.0;
-    VP_UNROLL
-    for (int warp = 0; warp < kWarps; ++warp) sum += sums.column[warp][column];
-    return sum;
-  }
-  // K_ii of row i = `row` of a tile on the diagonal.
-  VP_DEVICE double diagonal(int row) const {
-    const int64_t i = row0 + row;
-    return i < n ? static_cast<double>(gram[packed_index(i, i, true)]) : 0.0;
-  }
-};
 
 // Block `index`: the sums of tile index % tiles of site index / tiles, of its rows, then columns.
 template <typename In> struct TileSums {

@@ -14,8 +14,8 @@
 
 #include "common/host_device.h"
 #include "common/packed.h"
+#include "cuda/device/lane_sums.h"
 #include "cuda/device/warps.h"
-#include "cuda/gram/center.h"
 #include "cuda/gram/warp_tiles.h"
 #include "cuda/product.h"
 

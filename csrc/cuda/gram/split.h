@@ -84,8 +84,15 @@ template <class Math, class Tiles> struct GramBlock {
       block.each_warp([&](int warp) {
         // To the place of the stage before this one, which all warps have left.
         block.each_lane(warp, [&](int thread) { load(k_block + kStages - 1, thread); });
-        prepare(k_block + 1, warp);
-        multiply(block, shared, own, rows, k_block, sums, warp);
+        // One half of the warps waits for what it reads and adds up, while the other multiplies.
+        VP_LOOP
+        for (int round = 0; round < 2; ++round) {
+          if (round == warp / (kWarps / 2)) {
+            prepare(k_block + 1, warp);
+          } else {
+            multiply(block, shared, own, rows, k_block, sums, warp);
+          }
+        }
         block.each_lane(warp, [&](int thread) { block.template wait<0>(thread); });
       });
     }
@@ -118,8 +125,8 @@ template <class Math, class Tiles> struct GramBlock {
     // Warp tiles outside the matrix have nothing to do.
     const bool has_long = Tiles::long_warp_tile(own_tiles) * Tiles::kWarpTile < rows.count;
     const bool has_short = Tiles::short_warp_tile(own_tiles) * Tiles::kWarpTile < rows.count;
-    const int long_cells = has_long ? Tiles::long_cells(own_tiles) : 0;
     const int short_cells = has_short ? Tiles::short_cells(own_tiles) : 0;
+    const int cells = has_long ? Tiles::long_cells(own_tiles) : short_cells;
     unsigned char* stage = shared.stage[k_block % kStages].bytes;
     const StageRests& rests = shared.rests[k_block % 2];
 
@@ -128,13 +135,15 @@ template <class Math, class Tiles> struct GramBlock {
       Operands a[2][kFragments][kChain][Math::kParts];          // of the long and short warp tile
       Accumulators start;
       block.each_lane(warp, [&](int thread) {
-        float rest = 0.0f;
         if constexpr (sizeof(T) == 2) {
           const int unit = 2 * (group * Tiles::kSteps + step);
+          float rest = rests.of_unit[unit];
           VP_UNROLL
-          for (int u = 0; u < 2 * kChain; ++u) rest += rests.of_unit[unit + u];
+          for (int u = 1; u < 2 * kChain; ++u) rest += rests.of_unit[unit + u];
+          start[thread] = four_times(rest);
+        } else {
+          start[thread] = {{0.0f, 0.0f, 0.0f, 0.0f}};
         }
-        start[thread] = four_times(rest);
       });
       VP_UNROLL
       for (int which = 0; which < (Tiles::kCorner ? 1 : 2); ++which) {
@@ -142,10 +151,12 @@ template <class Math, class Tiles> struct GramBlock {
         for (int m = 0; m < kFragments; ++m) {
           VP_UNROLL
           for (int k = 0; k < kChain; ++k) {
-            fetch(block, a[which][m][k], warp, [&](int thread) {
+            Operands read;
+            block.ldmatrix(warp, read, [&](int thread) {
               return stage + (own[thread].left[which] ^ (step + k) * kStepBytes) +
                      m * 16 * kRowBytes;
             });
+            split(block, read, a[which][m][k], warp);
           }
         }
       }
@@ -156,35 +167,39 @@ template <class Math, class Tiles> struct GramBlock {
           right[thread].at[k] = stage + (own[thread].right ^ (step + k) * kStepBytes);
         }
       });
-      VP_UNROLL
-      for (int cell = 0; cell < Tiles::kColumns; ++cell) {
-        // No short warp tile is longer than half of the columns, rounded up.
-        constexpr int kHalf = (Tiles::kColumns + 1) / 2;
-        const bool in_short = !Tiles::kCorner && cell < kHalf && cell < short_cells;
-        if (cell >= long_cells && !in_short) continue;
-        Operands b[kChain][Math::kParts];
+      Operands read[2][kChain];  // of B: for this cell, and already for the next one
+      const auto read_right = [&](int cell) {
         VP_UNROLL
         for (int k = 0; k < kChain; ++k) {
-          fetch(block, b[k], warp,
-                [&](int thread) { return right[thread].at[k] + cell * 32 * kRowBytes; });
+          block.ldmatrix(warp, read[cell % 2][k],
+                         [&](int thread) { return right[thread].at[k] + cell * 32 * kRowBytes; });
         }
-        if (cell < long_cells) chain<0>(block, start, a, b, sums, cell, warp);
-        if (in_short) {
-          const int place = Tiles::short_place(cell);
-          chain<1>(block, start, a, b, sums, place < 0 ? 0 : place, warp);
+      };
+      read_right(0);
+      VP_UNROLL
+      for (int cell = 0; cell < Tiles::kColumns; ++cell) {
+        if (cell >= cells) break;
+        if (cell + 1 < Tiles::kColumns) read_right(cell + 1);
+        Operands b[kChain][Math::kParts];
+        VP_UNROLL
+        for (int k = 0; k < kChain; ++k) split(block, read[cell % 2][k], b[k], warp);
+        if (has_long) chain<0>(block, start, a, b, sums, cell, warp);
+        // No short warp tile is longer than half of the columns, rounded up.
+        constexpr int kHalf = (Tiles::kColumns + 1) / 2;
+        if (!Tiles::kCorner && cell < kHalf && cell < short_cells) {
+          chain<1>(block, start, a, b, sums, Tiles::short_place(cell), warp);
         }
       }
     }
   }
 
-  // One operand: 32 bytes of 16 rows.
-  template <class Block, class Operands, class Row>
-  VP_DEVICE static void fetch(Block block, Operands (&parts)[Math::kParts], int warp,
-                              const Row& row) {
-    block.ldmatrix(warp, parts[0], row);
-    if constexpr (Math::kParts == 2) {
-      block.each_lane(warp, [&](int thread) { Math::split(parts[0][thread], parts[1][thread]); });
-    }
+  template <class Block, class Operands>
+  VP_DEVICE static void split(Block block, const Operands& read, Operands (&parts)[Math::kParts],
+                              int warp) {
+    block.each_lane(warp, [&](int thread) {
+      parts[0][thread] = read[thread];
+      if constexpr (Math::kParts == 2) Math::split(parts[0][thread], parts[1][thread]);
+    });
   }
 
   // One cell of a warp tile: a chain of steps on the matrix unit, then one addition in fp32.

@@ -100,6 +100,7 @@ struct Made {
 static void test_gram(int64_t n, int64_t p, int64_t gap, Element type) {
   const Made x(n, p, gap, type);
   const std::unique_ptr<double[]> packed(new double[packed_size(n, true)]);
+  threads = 1 + n % 5;
   multiply({x.rows, x.rows, true, true},
            [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
              std::copy(sums, sums + columns, packed.get() + packed_index(i, j, true));

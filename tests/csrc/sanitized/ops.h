@@ -1,11 +1,15 @@
-// What cpu/product/parallel.h wants of ops.h, without torch: one thread, and an exception.
+// What cpu/product/parallel.h wants of ops.h, without torch: threads in turns, and an exception.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
 
+static uint32_t threads = 1;  // that the work is cut for
+
 namespace torch::stable {
+
+inline uint32_t get_num_threads() { return threads; }
 
 template <class Body>
 void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {

@@ -34,7 +34,7 @@ class Limits:
 class Proof:
     """answers: of every question, also where there was none (`why` says so).
     why: nothing could be tried, or "". lasting: whether the next process would find the same: not
-    where memory was wanting, or the device was another's.
+    where memory was wanting or no time was left for any, or the device was another's.
     """
 
     answers: Answers
@@ -75,6 +75,8 @@ def prove(
                     break
     except OSError as error:
         proof.end(f"no process to try it in: {error.strerror or error}")
+    if len(left) == len(questions):  # the next process may find torch in the disk's cache
+        proof.lasting = False
     why = proof.why or "not tried: the time for all was over; `vitprobe tune` takes longer"
     for question in left:
         for result in proof.answers[question.name].values():
