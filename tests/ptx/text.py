@@ -53,7 +53,6 @@ class Kernel:
 
     name: str
     parameters: dict[str, Variable] = field(default_factory=dict)
-    parameter_bytes: list[int] = field(default_factory=list)
     shared: dict[str, Variable] = field(default_factory=dict)
     local: dict[str, Variable] = field(default_factory=dict)
     registers: dict[str, str] = field(default_factory=dict)
@@ -100,7 +99,6 @@ def parse(entry: str, sources: dict[int, str], first_line: int = 1) -> Kernel:
     kernel = Kernel(head["name"])
     for declared in filter(None, (word.strip() for word in head["parameters"].split(","))):
         _place(kernel.parameters, declared.removeprefix(".param").strip())
-        kernel.parameter_bytes.append(list(kernel.parameters.values())[-1].size)
     body = entry[head.end() :]
     opening = body.index("{")
     for line in entry[: head.start()].splitlines():
