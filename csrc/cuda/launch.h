@@ -46,8 +46,8 @@ cudaError_t launch_class_row(const AttentionShape& shape, const AnyHeads& q, con
 
 // cuda/attention/fast.h; type bf16 or f16, and fits_matrix_unit(shape, q, k).
 cudaError_t launch_attention_fast(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
-                                  Type type, const AnyHeads& bias, double* partials, float* out,
-                                  cudaStream_t stream);
+                                  Type type, const AnyHeads& bias, int64_t num_sms,
+                                  double* partials, float* out, cudaStream_t stream);
 
 // cuda/hsic/simple.h; both matrices f32 or both f64.
 cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type,

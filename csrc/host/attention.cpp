@@ -78,9 +78,9 @@ py::dict run_attention(const AttentionInputs& in, const std::vector<int>& order)
   return out;
 }
 
-template <class Math>
-py::dict run_attention_fast(const AttentionInputs& in, const std::vector<int>& order, bool eager) {
-  using T = typename Math::T;
+template <typename T>
+py::dict run_attention_fast(const AttentionInputs& in, int64_t num_sms,
+                            const std::vector<int>& order, bool eager) {
   const AttentionShape& shape = in.shape;
   const Heads<T> q = heads_of<T>(in.q), k = heads_of<T>(in.k);
   const auto any = [](const Heads<T>& x) {
@@ -89,12 +89,12 @@ py::dict run_attention_fast(const AttentionInputs& in, const std::vector<int>& o
   py::dict out;
   out["fits"] = fits_matrix_unit(shape, any(q), any(k));
   if (!py::cast<bool>(out["fits"])) return out;
-  std::vector<double> partials(attention_partials(shape, kFastQueries),
+  std::vector<double> partials(fast_partials(shape, num_sms),
                                std::numeric_limits<double>::quiet_NaN());
   auto statistics = unwritten<float>({kStatistics, shape.images, shape.heads});
   HostWarpGrid grid{{order}, {eager}};
-  attention_fast<Math>(grid, shape, q, k, heads_of<float>(in.bias), partials.data(),
-                       statistics.mutable_data());
+  attention_fast(grid, shape, q, k, heads_of<float>(in.bias), num_sms, partials.data(),
+                 statistics.mutable_data());
   out["statistics"] = statistics;
   out["loads"] = grid.state.loads;
   out["conflicts"] = grid.state.conflicts;
@@ -116,21 +116,21 @@ void add_attention(py::module_& m) {
           if (type == "f16") return run_attention<F16>(in, order);
           throw std::invalid_argument("no such type");
         });
-  m.def("attention_fast", [](const AttentionInputs& in, const std::string& type,
+  m.def("attention_fast", [](const AttentionInputs& in, const std::string& type, int64_t num_sms,
                              const std::vector<int>& order, bool eager) {
-    if (type == "bf16") return run_attention_fast<MathBF16>(in, order, eager);
-    if (type == "f16") return run_attention_fast<MathF16>(in, order, eager);
+    if (type == "bf16") return run_attention_fast<BF16>(in, num_sms, order, eager);
+    if (type == "f16") return run_attention_fast<F16>(in, num_sms, order, eager);
     throw std::invalid_argument("no such type");
   });
   m.attr("FAST_QUERIES") = kFastQueries;
   m.attr("FAR_PLACES") = kFarPlaces;
   m.def("attention_shared_bytes", [] {
     return std::vector<std::pair<size_t, int>>{
-        {sizeof(AttentionTile<MathBF16, 2, FarTable, false>::Shared), 2},
-        {sizeof(AttentionTile<MathBF16, 4, FarTable, false>::Shared), 2},
-        {sizeof(AttentionTile<MathBF16, 6, FarTable, false>::Shared), 1},
-        {sizeof(AttentionTile<MathBF16, 8, FarTable, false>::Shared), 1},
-        {sizeof(AttentionTile<MathBF16, 8, FarComputed, true>::Shared), 1}};
+        {sizeof(AttentionTile<BF16, 2, FarTable, false>::Shared), 2},
+        {sizeof(AttentionTile<BF16, 4, FarTable, false>::Shared), 2},
+        {sizeof(AttentionTile<BF16, 6, FarTable, false>::Shared), 1},
+        {sizeof(AttentionTile<BF16, 8, FarTable, false>::Shared), 1},
+        {sizeof(AttentionTile<BF16, 8, FarComputed, true>::Shared), 1}};
   });
 }
 

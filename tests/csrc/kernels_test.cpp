@@ -258,10 +258,12 @@ static void test_attention(int64_t rows, int64_t columns, int64_t prefix, int64_
     const AnyHeads any[2] = {{queries.data, {0, tokens * stride, stride, 1}},
                              {keys.data, {0, 0, stride, 1}}};
     if (!fits_matrix_unit(shape, any[0], any[1])) return;
-    partials = buffer<double>(attention_partials(shape, kFastQueries));
-    out = buffer<float>(kStatistics * heads);
-    attention_fast<MathBF16>(grid, shape, queries, keys, added, partials.get(), out.get());
-    expect(out.get());
+    for (const int64_t num_sms : {1, 100}) {
+      partials = buffer<double>(fast_partials(shape, num_sms));
+      out = buffer<float>(kStatistics * heads);
+      attention_fast(grid, shape, queries, keys, added, num_sms, partials.get(), out.get());
+      expect(out.get());
+    }
   }
 }
 

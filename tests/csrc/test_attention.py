@@ -20,8 +20,9 @@ BIASES = ["", "full", "keys", "heads", "none left"]
 RAW, RATIO, MASS, ENTROPY, LEFT = range(5)
 
 
-def run(host, case, kind, fast=False, order=None, eager=False):
-    """What the kernel computes of the case, and the same case's numbers in float64."""
+def run(host, case, kind, fast=False, order=None, eager=False, num_sms=1):
+    """What the kernel computes of the case, and the same case's numbers in float64. num_sms: the
+    GPU's multiprocessors; for many of them the fast kernel makes more, smaller blocks."""
     given, values = as_stored(case, kind)
     inputs = host.AttentionInputs(
         given.q, given.k, given.bias, given.scale, given.grid, given.prefix, given.patch
@@ -29,7 +30,7 @@ def run(host, case, kind, fast=False, order=None, eager=False):
     order = order or orders(host)[0]
     if not fast:
         return host.attention(inputs, kind, order), values
-    found = host.attention_fast(inputs, kind, order, eager)
+    found = host.attention_fast(inputs, kind, num_sms, order, eager)
     if found["fits"]:
         assert found["conflicts"] == 0 and found["misaligned"] == 0 and found["loads"] > 0
     return found, values
@@ -88,13 +89,14 @@ def test_simple_kernel(host, kind, images, heads, depth, grid, prefix, size, bia
     depth=st.integers(1, 16).map(lambda units: 8 * units),
     layout=st.sampled_from(["split", "plain"]),
     eager=st.booleans(),
+    num_sms=st.sampled_from([1, 100]),
     **common,
 )
 def test_fast_kernel(
-    host, kind, images, heads, depth, grid, prefix, size, bias, layout, eager, seed
+    host, kind, images, heads, depth, grid, prefix, size, bias, layout, eager, num_sms, seed
 ):
     c = case(images, *heads, depth, grid, prefix, seed, size=size, bias=bias, layout=layout)
-    found, values = run(host, c, kind, fast=True, eager=eager)
+    found, values = run(host, c, kind, fast=True, eager=eager, num_sms=num_sms)
     assert found["fits"]
     assert error(found["statistics"], values) < limit(kind, values)
 
@@ -228,7 +230,7 @@ def test_what_the_fast_kernel_takes(host):
         if shift:
             q = np.zeros(q.size + shift, np.uint16)[shift:].reshape(q.shape)
         inputs = host.AttentionInputs(q, c.k, None, scale, c.grid, c.prefix, c.patch)
-        return host.attention_fast(inputs, "bf16", orders(host)[0], False)["fits"]
+        return host.attention_fast(inputs, "bf16", 1, orders(host)[0], False)["fits"]
 
     assert [depth for depth in range(8, 170, 8) if fits(depth)] == list(range(8, 129, 8))
     assert not fits(20) and not fits(64, "odd") and not fits(64, shift=1)

@@ -2,9 +2,12 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
 import torch
+from ptx import device_program
+from ptx.build import build
 
 OPERATORS = ("gram simple", "gram fast", "group", "center", "hsic simple", "hsic fast")
 OPERATORS += ("attention simple", "attention fast", "class row")
@@ -67,6 +70,48 @@ def test_only_some_and_what_it_does_not_know(device_test):
 def test_without_a_gpu_it_says_so_and_is_skipped(device_test):
     code, lines, _ = device_test()
     assert code == 77 and len(lines) == 1 and lines[0].startswith("device_test: no GPU (")
+
+
+# float64 is left out: the interpreter rounds its fused multiply-adds twice.
+INTERPRETED = ["gram simple bf16 65", "center", "hsic simple f32", "hsic fast", "class row f32"]
+INTERPRETED += [
+    "gram fast bf16 64 x 136",
+    "gram fast 3xtf32 64 x 203",
+    "attention fast f16, T = 50, D = 32",
+]
+
+
+@pytest.fixture(scope="module")
+def interpreted(nvcc, device_build, request, tmp_path_factory):
+    """The same program, its kernels executed from their PTX."""
+    folder = tmp_path_factory.mktemp("device")
+    cache = getattr(request.config, "cache", None)
+    built = build(nvcc, cache.mkdir("ptx") if cache else folder)
+    host = sorted(device_build.glob("CMakeFiles/device_test_host.dir/**/*.o"))
+    program = device_program.link_program(nvcc, built, host, folder / "program.so")
+
+    def run(*words):
+        command = [sys.executable, device_program.__file__, built.library, program, *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("only", INTERPRETED)
+def test_its_gpu_side_on_the_interpreter(interpreted, only):
+    """What it launches, brings and reads is right, and what must have the host's bits has them."""
+    code, (device, *lines, last), error = interpreted("--small", "--only", only)
+    assert code == 0 and lines and last == f"0 of {len(lines)} failed", (lines, error)
+    assert device == "the interpreter, sm_80"
+    for line in lines:
+        same = line.startswith(("ok   hsic", "ok   gram simple"))
+        assert line.endswith("(the same bits)") or not same, line
+
+
+def test_the_gpu_side_sees_one_wrong_number(interpreted):
+    code, lines, error = interpreted("--small", "--spoil", "--only", "center unbiased")
+    assert code == 3 and all(line.startswith("FAIL") for line in lines[1:-1]), (lines, error)
 
 
 @pytest.mark.cuda

@@ -94,7 +94,7 @@ class Device:
         self.launches.append((name, launch))
         self.accesses.clear()
         run(program, self, launch, self.entered.setdefault(name, Counter()))
-        found = races.find_race(self.accesses, self.memory.size, launch.threads)
+        found = races.find_race(self.accesses, launch.threads)
         if found:
             (first, one), (second, other) = found
             one, other = (program.kernel.instructions[i] for i in (one, other))

@@ -1,7 +1,7 @@
 """device_test (tests/csrc/device_test) whose GPU is the interpreter.
 
 python tests/ptx/device_program.py LAUNCHERS PROGRAM [device_test's own words]
-    both as `build` and `compile_program` made them
+    as `build` and `link_program` made them
 """
 
 import ctypes
@@ -18,24 +18,23 @@ from ptx.interpreted import Interpreted  # noqa: E402
 from ptx.memory import WRITTEN  # noqa: E402
 
 SOURCES = ROOT / "tests" / "csrc" / "device_test"
-_FILES = ("main.cpp", "cases.cpp", "reference.cpp", "host_gram.cpp", "host_attention.cpp")
-_OWN_MAIN = "device_test_main"
 _ON_COPY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _ON_FREE = ctypes.CFUNCTYPE(None)
 
 
-def compile_program(nvcc: str, built: Built, out: Path) -> Path:
-    """The program as a library; its launches are those of `built`.
+def link_program(nvcc: str, built: Built, host: list[Path], out: Path) -> Path:
+    """The program as a library; its launches are those of `built`, `host` the objects of all but
+    device.cu.
 
     Raises:
         ValueError: it does not compile; the message holds what the compiler said.
     """
-    include = built.library.parent / "include"
-    words = ["-std=c++20", "-shared", "-cudart", "none", "-O2", f"-Dmain={_OWN_MAIN}"]
-    words += ["-Xcompiler", "-fPIC,-mfma,-ffp-contract=fast", f"-I{CSRC}", f"-I{STANDIN}"]
-    files = [*(SOURCES / name for name in _FILES), SOURCES / "device.cu", STANDIN / "memory.cpp"]
-    command = [nvcc, *words, f"-I{include}", *files, "-o", out]
-    done = subprocess.run([str(w) for w in command], capture_output=True, text=True, timeout=600)
+    # -O2: without it nvcc keeps calls of its own runtime that nothing makes.
+    words = ["-std=c++20", "-O2", "-shared", "-cudart", "none", "-Xcompiler", "-fPIC"]
+    words += [f"-I{folder}" for folder in (CSRC, STANDIN, built.library.parent / "include")]
+    files = [SOURCES / "device.cu", STANDIN / "memory.cpp", *host]
+    command = [str(word) for word in (nvcc, *words, *files, "-o", out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         raise ValueError(done.stdout + done.stderr)
     return out
@@ -61,8 +60,7 @@ def main() -> int:
     library = ctypes.CDLL(program)
     library.keep_memory(*callbacks)
     own = [b"device_test", *(word.encode() for word in words), None]
-    start = next(s for s in (f"_Z16{_OWN_MAIN}iPPc",) if hasattr(library, s))
-    code = getattr(library, start)(len(words) + 1, (ctypes.c_char_p * len(own))(*own))
+    code = library.main(len(words) + 1, (ctypes.c_char_p * len(own))(*own))
     if gpu._error is not None:
         raise gpu._error
     return code

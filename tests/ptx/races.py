@@ -47,15 +47,18 @@ class Access:
         return self.lanes, self.kind, self.index, self.epoch, self.warp_epoch, self.meeting
 
 
-def find_race(accesses: list[Access], size: int, lanes_of_block: int):
+def find_race(accesses: list[Access], lanes_of_block: int):
     """The first two accesses that race: ((lane, instruction), (lane, instruction)), or None."""
     if len(accesses) < 1 or not any(access.kind for access in accesses):
         return None
     grain = min(access.size for access in accesses)
     spread = [access.spread(grain) for access in accesses]
-    owner = np.full(size // grain + 1, -1, np.int64)
-    suspect = np.zeros(len(owner), bool)
-    written = np.zeros(len(owner), bool)
+    first = min(int(access.at.min()) for access in spread)
+    for access in spread:
+        access.at = access.at - first
+    places = max(int(access.at.max()) for access in spread) + 1
+    owner = np.empty(places, np.int64)  # read where it was written only
+    suspect, written = np.zeros((2, places), bool)
     for access in spread:
         owner[access.at] = access.lanes
         if access.kind:

@@ -161,6 +161,31 @@ def test_atomics():
     assert old.tolist() == [100 + lane * (lane - 1) // 2 for lane in range(32)]
 
 
+def test_local_memory_is_each_threads_own():
+    [found] = execute(
+        ".local .align 8 .b8 own[16];\n mov.u64 %rd5, own; st.local.u32 [%rd5+4], %r0;"
+        "cvta.local.u64 %rd6, %rd5; ld.u32 <a>, [%rd6+4];",
+        [], [U4],
+    )  # fmt: skip
+    assert np.array_equal(found, LANES)
+    with pytest.raises(Fault, match="local memory: reads what nothing wrote"):
+        execute(".local .align 8 .b8 own[16];\n ld.local.u32 <a>, [own+8];", [], [U4])
+    with pytest.raises(Fault, match="local memory: out of bounds"):
+        execute(".local .align 8 .b8 own[16];\n st.local.u32 [own+16], %r0;")
+
+
+def test_generic_addresses_find_their_memory():
+    """Even lanes in shared memory, odd ones in global memory, by one instruction."""
+    [found] = execute(
+        "mov.u64 %rd5, room; mul.wide.u32 %rd6, %r0, 8; add.u64 %rd5, %rd5, %rd6;"
+        "cvta.shared.u64 %rd5, %rd5; and.b32 %r5, %r0, 1; setp.eq.u32 %p1, %r5, 0;"
+        "add.u64 %rd7, %rd1, 32; selp.b64 %rd5, %rd5, %rd7, %p1;"
+        "st.u32 [%rd5], %r0; ld.u32 <a>, [%rd5];",
+        [], [U4],
+    )  # fmt: skip
+    assert np.array_equal(found, LANES)
+
+
 # ---- what must not be
 
 

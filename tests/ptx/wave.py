@@ -172,7 +172,7 @@ class Wave:
             accesses = [access.of(mask[access.lanes]) for access in accesses]
             accesses = [access for access in accesses if len(access.at)]
         self.accesses["shared"] = kept
-        found = races.find_race(accesses, self.memory["shared"].size, self.threads)
+        found = races.find_race(accesses, self.threads)
         if found:
             self.race("shared", *found)
 

@@ -1,17 +1,23 @@
-// What a block of the fast attention kernel does: 256 queries of one image and head, all keys.
+// What a block of the fast attention kernel does: up to 256 queries of one image and head, all
+// keys.
 //
-//   key_block    64 keys; a block keeps three stages of them, one is multiplied while two arrive
-//   warp    32 queries, whose q stays in registers; 16 keys at a time: 32 x 16 scores (mma.sync)
-//   lane    of these 4 queries by 4 keys; running sums of its own (parts.h)
+//   stage  64 keys; a block keeps three of them, one is multiplied while two arrive (keys.h)
+//   warp   32 queries, whose q stays in registers; 16 keys at a time: 32 x 16 scores (mma.sync).
+//          Where queries are few, 2 or 4 warps have the same ones, and share the keys.
+//   lane   of these 4 queries by 4 keys; running sums of its own (parts.h)
 //
 // No value is multiplied with the weights, so the lanes of a query need not agree on the largest
-// score before its end: each runs its own online softmax, without a shuffle, and the four of a
-// query are merged once. A lane's `top` moves only when a score is 2^8 above it: the sums are the
-// same numbers, only their scale is not, and most rescaling falls away.
+// score before its end: each runs its own online softmax, without a shuffle, and what lanes and
+// warps have of a query is merged once.
 //
-// A score costs one fused multiply-add, one maximum, one exponential, one subtraction and one load
-// for the distance, and four more additions and multiplications. Only the keys at the edges (class
-// token, registers, behind the last key) and those with a bias are looked at one by one.
+// Nor is the largest score looked for. Floats have room for weights far above 1: a lane sums a
+// stage relative to a `top` that it had before, and when the sum shows that a score was more than
+// 2^24 above it, the warp does the stage once more the careful way, in which `top` follows the
+// scores. A lane's first `top` is the largest of its first scores, so no weight is lost below it.
+//
+// A score then costs a fused multiply-add, an exponential, an addition; a subtraction, a load and a
+// fused multiply-add for the distance, another one for the entropy. Stages with keys that are no
+// patches (the last ones) and keys with a bias are done the careful way, key by key.
 #pragma once
 
 #include <cmath>
@@ -26,256 +32,327 @@
 
 namespace vitprobe::kernels {
 
-constexpr int kKeyStages = 3;
-constexpr float kRoom = 8;  // a score may be 2^kRoom above `top`: a difference of `room`
+constexpr float kRoom = 8;           // a score may be 2^kRoom above `top` before that follows
+constexpr float kMostSum = 1 << 24;  // of a stage's weights, before it is done carefully
 
 // steps: of 16 halves, that cover D.
-template <class Math, int steps, class Far, bool biased> struct AttentionTile {
-  using T = typename Math::T;
-  static constexpr int kMs = 2, kQueries = kWarps * kMs * 16;
-  static constexpr int kChunk = 16, kNs = kChunk / 8;  // keys that a warp multiplies at once
+template <typename T, int steps, class Far, bool biased> struct AttentionTile {
+  static constexpr int kMs = 2, kRows = 2 * kMs, kWarpQueries = kMs * 16;
+  static constexpr int kQueries = kWarps * kWarpQueries;
+  static constexpr int kChunks = kStageKeys / kChunkKeys;
   static constexpr int kBlocksEach = steps > 4 || biased ? 1 : 2;
+  // Scores are in base 2; with a bias in nats: a mask may be of the lowest float, times log2 e
+  // -inf.
+  static constexpr float kUnit2 = biased ? static_cast<float>(kLog2E) : 1.0f;
+  using Stage = KeyStage<steps, Far>;
 
-  struct Shared {
-    KeyStage<T, steps, Far> stage[kKeyStages];
-    typename Far::Table table;
+  struct Ending {
+    QuerySums<float> sums[kQueries];
     QueryValues<float, kQueries> values;
-    double sums[kGroups * kStatistics];
+    double total[kStatistics];
   };
+  struct Shared {
+    union {
+      Stage stage[kKeyStages];
+      Ending ending;
+    };
+    typename Far::Table table;
+  };
+  // Of a lane's queries: row r of these is 8 (r%2) + 16 (r/2) + l/4 of the warp's 32.
   struct Own {
-    typename Far::Query place[kMs][2];  // of rows l/4 and l/4 + 8 of 16
-    Running<float> sums[kMs][2];
+    typename Far::Query place[kRows];
+    QuerySums<float> sums[kRows];
   };
-  struct Products {
-    float z[kMs][kNs][4];
+  struct StageSums {
+    float top[kRows], patch[kRows], distance[kRows], weighted[kRows];
+  };
+  template <class Block> struct Scores {
+    typename Block::template PerThread<AccumulatorFragment> of[kMs][2];
+
+    VP_DEVICE float at(int thread, int row, int key) const {
+      return of[row / 2][key / 2][thread].at[row % 2 * 2 + key % 2];
+    }
+  };
+  // What a block works on.
+  struct Task {
+    int64_t image, head;
+    int query0, queries;  // patches: its first, and those left from there on
   };
 
   AttentionShape shape;
   Heads<T> q, k;
   Heads<float> bias;
   FarGrid grid;
-  float scale, unit, room;  // with a bias scores are in nats, else as multiplied
+  GridStep by_stage;
+  int64_t behind;  // from the token behind the last one back to token 0, of k
+  int log_shares;  // of the warps that have the same queries
+  float scale;     // from products to scores
   double* partials;
   float* out;
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int64_t tiles = ceil_div(shape.patches(), kQueries);
-    const int64_t image = index / tiles / shape.heads, head = index / tiles % shape.heads;
-    const int query0 = static_cast<int>(index % tiles) * kQueries;
-    const int queries = static_cast<int>(shape.patches()) - query0;
-    const T* keys = k.at(image, shape.key_head(head), 0);
-    const int key_blocks = static_cast<int>(ceil_div(shape.tokens, kStageKeys));
+    const int each = kQueries >> log_shares;
+    const int64_t tiles = ceil_div(shape.patches(), each), pair = index / tiles;
+    const int query0 = static_cast<int>(index % tiles) * each;
+    const Task task{pair / shape.heads, pair % shape.heads, query0,
+                    static_cast<int>(shape.patches()) - query0};
+    const T* keys = k.at(task.image, shape.key_head(task.head), 0);
+    const int stages = static_cast<int>(ceil_div(shape.tokens, kStageKeys));
     typename Block::template PerThread<Own> own;
+    typename Block::template PerThread<KeyCopies<T, steps, Far>> copies;
     typename Block::template PerThread<OperandFragment> rows[kMs][steps];  // of q
 
     // Behind the last stage an empty group is committed: the newest but one is always waited for.
-    const auto load = [&](int key_block, int thread) {
-      if (key_block < key_blocks) {
-        shared.stage[key_block % kKeyStages].load(block, keys, k.strides[2], shape, grid,
-                                                  key_block * kStageKeys, thread);
+    const auto load = [&](int stage, int warp, int thread) {
+      if (stage < stages) {
+        copies[thread].load(block, shared.stage[stage % kKeyStages], k.strides[2], behind, grid,
+                            by_stage, warp, thread);
       }
       block.commit(thread);
     };
-    block.each_thread([&](int thread) {
-      for (int key_block = 0; key_block < kKeyStages - 1; ++key_block) load(key_block, thread);
-      Far::fill(shared.table, grid, thread);
-      begin(own[thread], rows, image, head, query0, queries, thread);
-      block.template wait<kKeyStages - 2>(thread);
+    block.each_warp([&](int warp) {
+      block.each_lane(warp, [&](int thread) {
+        copies[thread] = {keys, k.strides[2], shape, grid, shared.stage, thread};
+        for (int stage = 0; stage < kKeyStages - 1; ++stage) load(stage, warp, thread);
+        Far::fill(shared.table, grid, thread);
+        begin(own[thread], rows, task, thread);
+        block.template wait<kKeyStages - 2>(thread);
+      });
     });
-    for (int key_block = 0; key_block < key_blocks; ++key_block) {
+    for (int stage = 0; stage < stages; ++stage) {
       block.each_warp([&](int warp) {
         // The place of the stage before this one, which all warps have left.
-        block.each_lane(warp, [&](int thread) { load(key_block + kKeyStages - 1, thread); });
-        if (warp * kMs * 16 < queries) {
-          VP_LOOP
-          for (int half = 0; half < kStageKeys; half += kChunk) {
-            const int key0 = key_block * kStageKeys + half;
-            if (key0 >= shape.tokens) break;
-            multiply(block, shared, own, rows, key_block % kKeyStages, half, key0, image, head,
-                     query0, warp);
-          }
+        block.each_lane(warp, [&](int thread) { load(stage + kKeyStages - 1, warp, thread); });
+        if ((warp >> log_shares) * kWarpQueries < task.queries) {
+          add_stage(block, shared, own, rows, task, stage, warp);
         }
         block.each_lane(warp, [&](int thread) { block.template wait<kKeyStages - 2>(thread); });
       });
     }
-    block.each_warp([&](int warp) { finish(block, shared, own, warp); });
-    double* sums = tiles == 1 ? shared.sums : partials + index * kGroups * kStatistics;
-    block.each_thread([&](int thread) { shared.values.sum(queries, sums, thread); });
+    block.each_warp([&](int warp) { merge_lanes(block, shared.ending, own, warp); });
+    block.each_thread([&](int thread) {
+      if (thread >= each) return;
+      QuerySums<float> whole = shared.ending.sums[thread << log_shares];
+      for (int share = 1; share < 1 << log_shares; ++share) {
+        whole.merge(shared.ending.sums[(thread << log_shares) + share], kUnit2);
+      }
+      shared.ending.values.put(thread, whole);
+    });
+    double* total = tiles == 1 ? shared.ending.total : partials + index * kStatistics;
+    shared.ending.values.sum(block, task.queries < each ? task.queries : each, total);
     if (tiles > 1) return;  // MeanOfQueries follows
     block.each_thread([&](int thread) {
-      if (thread == 0) write_means(shape, index, sums, kGroups, out);
+      if (thread >= kStatistics) return;
+      out[thread * shape.pairs() + pair] = static_cast<float>(
+          mean_of_queries(thread, total[thread], total[kLeftOut], shape.patches()));
     });
   }
 
  private:
-  VP_HD static constexpr int row_of(int thread, int m) {
-    return thread / kWarpSize * kMs * 16 + m * 16;
+  // The query of the block that is row r of a lane.
+  VP_DEVICE int query_of(int thread, int r) const {
+    return (thread / kWarpSize >> log_shares) * kWarpQueries + r / 2 * 16 +
+           c_cell(thread % kWarpSize, r % 2 * 2).row;
   }
+  // Of those with the same queries, which a warp is: it has every 2^log_shares-th chunk of keys.
+  VP_DEVICE int share_of(int warp) const { return warp & ((1 << log_shares) - 1); }
 
   // q by words of two halves, as cuda/device/mma.h's map has them; zeros outside.
   template <class Operands>
-  VP_DEVICE void begin(Own& own, Operands (&rows)[kMs][steps], int64_t image, int64_t head,
-                       int query0, int queries, int thread) const {
+  VP_DEVICE void begin(Own& own, Operands (&rows)[kMs][steps], const Task& task, int thread) const {
     VP_UNROLL
-    for (int m = 0; m < kMs; ++m) {
+    for (int r = 0; r < kRows; ++r) {
+      const int query = query_of(thread, r);
+      const bool inside = query < task.queries;
+      const T* from =
+          q.at(task.image, task.head, shape.prefix + task.query0 + (inside ? query : 0));
       VP_UNROLL
       for (int s = 0; s < steps; ++s) {
         VP_UNROLL
-        for (int r = 0; r < 4; ++r) {
-          const Cell at = a_cell(thread % kWarpSize, r);
-          const int row = row_of(thread, m) + at.row;
-          const int depth = (s * kStepBytes + at.at) / static_cast<int>(sizeof(T));
-          rows[m][s][thread].at[r] = 0;
-          if (row < queries && depth < shape.depth) {
-            const T* from = q.at(image, head, shape.prefix + query0 + row) + depth;
-            rows[m][s][thread].at[r] = *reinterpret_cast<const uint32_t*>(from);
-          }
+        for (int i = r % 2; i < 4; i += 2) {  // the registers of that row
+          const int depth =
+              (s * kStepBytes + a_cell(thread % kWarpSize, i).at) / static_cast<int>(sizeof(T));
+          rows[r / 2][s][thread].at[i] =
+              inside && depth < shape.depth ? *reinterpret_cast<const uint32_t*>(from + depth) : 0;
         }
       }
-      VP_UNROLL
-      for (int h = 0; h < 2; ++h) {
-        const int row = row_of(thread, m) + c_cell(thread % kWarpSize, 2 * h).row;
-        own.place[m][h] = Far::query(grid, row < queries ? query0 + row : 0);
-        own.sums[m][h] = Running<float>::none();
-      }
+      own.place[r] = Far::query(grid, grid.place(inside ? task.query0 + query : 0));
+      own.sums[r] = QuerySums<float>::none();
     }
   }
 
-  // One chunk of keys, `first` of its stage and key0 of all, of a warp's queries.
   template <class Block, class Owns, class Operands>
-  VP_DEVICE void multiply(Block block, Shared& shared, Owns& own,
-                          const Operands (&rows)[kMs][steps], int slot, int first, int key0,
-                          int64_t image, int64_t head, int query0, int warp) const {
-    KeyStage<T, steps, Far>& stage = shared.stage[slot];
-    typename Block::template PerThread<AccumulatorFragment> z[kMs][kNs];
-    Operands key;
+  VP_DEVICE void add_stage(Block block, Shared& shared, Owns& own,
+                           const Operands (&rows)[kMs][steps], const Task& task, int number,
+                           int warp) const {
+    Stage& stage = shared.stage[number % kKeyStages];
+    const int key0 = number * kStageKeys;
+    if (!biased && key0 + kStageKeys <= task.query0 + task.queries) {
+      if (number == 0) set_tops(block, stage, own, rows, warp);
+      if (add_patches(block, stage, shared.table, own, rows, warp)) return;
+    }
+    VP_LOOP
+    for (int i = 0; i < kChunks; i += 1 << log_shares) {
+      const int chunk = share_of(warp) + i;
+      if (key0 + chunk * kChunkKeys >= shape.tokens) return;
+      Scores<Block> z;
+      multiply(block, stage, rows, z, chunk, warp);
+      block.each_lane(warp, [&](int thread) {
+        add_carefully(own[thread], z, stage.lane_keys(chunk, thread), shared.table, task,
+                      key0 + chunk * kChunkKeys, thread);
+      });
+      block.sync_warp();  // lanes that moved `top` went another way; mma wants all of them
+    }
+  }
+
+  // The scores of a chunk of a stage's keys.
+  template <class Block, class Operands>
+  VP_DEVICE void multiply(Block block, Stage& stage, const Operands (&rows)[kMs][steps],
+                          Scores<Block>& z, int chunk, int warp) const {
+    Operands keys;
     block.each_lane(warp, [&](int thread) {
       VP_UNROLL
-      for (int i = 0; i < kMs * kNs; ++i) z[i / kNs][i % kNs][thread] = {{0, 0, 0, 0}};
+      for (int i = 0; i < 2 * kMs; ++i) z.of[i / 2][i % 2][thread] = {{0, 0, 0, 0}};
     });
     VP_UNROLL
     for (int s = 0; s < steps; ++s) {
+      block.ldmatrix(warp, keys, [&](int thread) {
+        const Cell at = b_source(thread % kWarpSize);
+        const int first = chunk * kChunkKeys * kRowBytes + swizzled(at.row, at.at);
+        return stage.panel[s / kRowSteps].bytes + (first ^ s % kRowSteps * kStepBytes);
+      });
       VP_UNROLL
-      for (int n = 0; n < kNs; n += 2) {
-        block.ldmatrix(warp, key, [&](int thread) {
-          const Cell at = b_source(thread % kWarpSize);
-          return stage.at(first + n * 8 + at.row, 2 * s + at.at);
-        });
+      for (int i = 0; i < 2 * kMs; ++i) {
+        auto& own_z = z.of[i / 2][i % 2];
+        block.template mma<T>(warp, own_z, own_z, rows[i / 2][s], keys, i % 2);
+      }
+    }
+  }
+
+  // From a warp's first chunk.
+  template <class Block, class Owns, class Operands>
+  VP_DEVICE void set_tops(Block block, Stage& stage, Owns& own, const Operands (&rows)[kMs][steps],
+                          int warp) const {
+    Scores<Block> z;
+    multiply(block, stage, rows, z, share_of(warp), warp);
+    block.each_lane(warp, [&](int thread) {
+      VP_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        own[thread].sums[r].top = scale * fmaxf(fmaxf(z.at(thread, r, 0), z.at(thread, r, 1)),
+                                                fmaxf(z.at(thread, r, 2), z.at(thread, r, 3)));
+      }
+    });
+  }
+
+  // A stage of patches without a bias, relative to the tops that are; false, and nothing is added,
+  // if one has to follow.
+  template <class Block, class Owns, class Operands>
+  VP_DEVICE bool add_patches(Block block, Stage& stage, const typename Far::Table& table, Owns& own,
+                             const Operands (&rows)[kMs][steps], int warp) const {
+    typename Block::template PerThread<StageSums> sums;
+    block.each_lane(warp, [&](int thread) {
+      VP_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        sums[thread].top[r] = own[thread].sums[r].top;
+        sums[thread].patch[r] = sums[thread].distance[r] = sums[thread].weighted[r] = 0;
+      }
+    });
+    int chunk = share_of(warp);
+    do {
+      Scores<Block> z;
+      multiply(block, stage, rows, z, chunk, warp);
+      block.each_lane(warp, [&](int thread) {
+        const auto keys = stage.lane_keys(chunk, thread);
+        StageSums& to = sums[thread];
         VP_UNROLL
-        for (int i = 0; i < 2 * kMs; ++i) {
-          auto& own_z = z[i / 2][n + i % 2];
-          block.template mma<T>(warp, own_z, own_z, rows[i / 2][s], key, i % 2);
+        for (int r = 0; r < kRows; ++r) {
+          float far[kLaneKeys];
+          Far::four(table, grid, own[thread].place[r], keys.at, far);
+          VP_UNROLL
+          for (int i = 0; i < kLaneKeys; ++i) {
+            const float t = z.at(thread, r, i) * scale - to.top[r], p = power_of_two(t);
+            to.patch[r] += p;
+            to.distance[r] += p * far[i];
+            to.weighted[r] += p * t;
+          }
         }
-      }
-    }
-    typename Block::template PerThread<Products> products;
+      });
+      chunk += 1 << log_shares;
+    } while (chunk < kChunks);
+    const bool too_much = block.any(warp, [&](int thread) {
+      bool some = false;
+      VP_UNROLL
+      for (int r = 0; r < kRows; ++r) some |= sums[thread].patch[r] > kMostSum;
+      return some;
+    });
+    if (too_much) return false;
     block.each_lane(warp, [&](int thread) {
       VP_UNROLL
-      for (int i = 0; i < kMs * kNs * 4; ++i) {
-        products[thread].z[i / 4 / kNs][i / 4 % kNs][i % 4] =
-            z[i / 4 / kNs][i / 4 % kNs][thread].at[i % 4];
+      for (int r = 0; r < kRows; ++r) {
+        QuerySums<float>& to = own[thread].sums[r];
+        to.patch += sums[thread].patch[r];
+        to.distance += sums[thread].distance[r];
+        to.weighted += sums[thread].weighted[r];
       }
     });
-    const bool inner = !biased && key0 >= shape.prefix && key0 + kChunk <= shape.tokens;
-    block.each_lane(warp, [&](int thread) {
-      const typename Far::Key* places = stage.places + first;
-      if (inner) {
-        add_inner(own[thread], products[thread], shared.table, places, thread);
-      } else {
-        const int64_t token0 = shape.prefix + query0;
-        add_edge(own[thread], products[thread], shared.table, places, image, head, token0, key0,
-                 thread);
-      }
-    });
-    block.sync_warp();  // lanes that moved `top` went another way; mma wants all of them
+    return true;
   }
 
-  VP_HD static constexpr int column_of(int thread, int i) {  // of a lane's four keys
-    return i / 2 * 8 + c_cell(thread % kWarpSize, i % 2).at;
-  }
-
-  VP_DEVICE void move(Running<float>& sums, const float (&z)[2 * kNs]) const {
-    float top = z[0];
+  template <class Block>
+  VP_DEVICE void add_carefully(Own& own, const Scores<Block>& scores,
+                               const typename Stage::LaneKeys& keys,
+                               const typename Far::Table& table, const Task& task, int key0,
+                               int thread) const {
+    const int key = key0 + thread % (kChunkKeys / kLaneKeys) * kLaneKeys;
+    const int tokens = static_cast<int>(shape.tokens), patches = task.query0 + task.queries;
     VP_UNROLL
-    for (int i = 1; i < 2 * kNs; ++i) top = z[i] > top ? z[i] : top;
-    if (top - sums.top > room) sums.move_to(top, unit);
-  }
-
-  // Patch keys, all of them inside, without a bias.
-  VP_DEVICE void add_inner(Own& own, const Products& products, const typename Far::Table& table,
-                           const typename Far::Key* places, int thread) const {
-    typename Far::Key keys[2 * kNs];
-    VP_UNROLL
-    for (int i = 0; i < 2 * kNs; ++i) keys[i] = places[column_of(thread, i)];
-    VP_UNROLL
-    for (int row = 0; row < kMs * 2; ++row) {
-      const int m = row / 2, h = row % 2;
-      Running<float>& sums = own.sums[m][h];
-      float z[2 * kNs];
+    for (int r = 0; r < kRows; ++r) {
+      QuerySums<float>& sums = own.sums[r];
+      float z[kLaneKeys], far[kLaneKeys], top = -INFINITY;
+      Far::four(table, grid, own.place[r], keys.at, far);
       VP_UNROLL
-      for (int i = 0; i < 2 * kNs; ++i) z[i] = products.z[m][i / 2][2 * h + i % 2];
-      move(sums, z);
-      const float zero = sums.top * unit;
-      VP_UNROLL
-      for (int i = 0; i < 2 * kNs; ++i) {
-        const float t = z[i] * unit - zero, p = power_of_two(t);
-        sums.patch += p;
-        sums.distance += p * Far::between(table, own.place[m][h], keys[i]);
-        sums.weighted += p * t;
-      }
-    }
-  }
-
-  VP_DEVICE void add_edge(Own& own, const Products& products, const typename Far::Table& table,
-                          const typename Far::Key* places, int64_t image, int64_t head,
-                          int64_t token0, int key0, int thread) const {
-    VP_UNROLL
-    for (int row = 0; row < kMs * 2; ++row) {
-      const int m = row / 2, h = row % 2;
-      const int64_t token = token0 + row_of(thread, m) + c_cell(thread % kWarpSize, 2 * h).row;
-      float z[2 * kNs];
-      VP_UNROLL
-      for (int i = 0; i < 2 * kNs; ++i) {
-        const int key = key0 + column_of(thread, i);
-        z[i] = products.z[m][i / 2][2 * h + i % 2];
+      for (int i = 0; i < kLaneKeys; ++i) {
+        z[i] = scores.at(thread, r, i) * scale;
         if constexpr (biased) {
-          const bool inside = token < shape.tokens && key < shape.tokens;
-          if (inside) z[i] = z[i] * scale + bias.at(image, head, token)[key * bias.strides[3]];
+          const int query = query_of(thread, r);
+          if (query < task.queries && key + i < tokens) {
+            const int64_t column = key + i + shape.prefix - (key + i < patches ? 0 : tokens);
+            const int64_t token = shape.prefix + task.query0 + query;
+            z[i] += bias.at(task.image, task.head, token)[column * bias.strides[3]];
+          }
         }
-        if (key >= shape.tokens) z[i] = -INFINITY;
+        if (key + i >= tokens) z[i] = -INFINITY;
+        top = fmaxf(top, z[i]);
       }
-      move(own.sums[m][h], z);
+      if (top - sums.top > kRoom / kUnit2) sums.move_to(top, kUnit2);
       VP_UNROLL
-      for (int i = 0; i < 2 * kNs; ++i) {
-        const int column = column_of(thread, i);
-        own.sums[m][h].add(z[i], key0 + column >= shape.prefix,
-                           Far::between(table, own.place[m][h], places[column]), unit);
+      for (int i = 0; i < kLaneKeys; ++i) {
+        sums.add(z[i], key + i < patches, far[i], kUnit2);
       }
     }
   }
 
   // The four lanes of a query merge what they have; the first of them writes it.
   template <class Block, class Owns>
-  VP_DEVICE void finish(Block block, Shared& shared, Owns& own, int warp) const {
-    typename Block::template PerThread<Running<float>> sent;
+  VP_DEVICE void merge_lanes(Block block, Ending& ending, Owns& own, int warp) const {
+    typename Block::template PerThread<QuerySums<float>> sent;
     VP_UNROLL
-    for (int row = 0; row < kMs * 2; ++row) {
-      const int m = row / 2, h = row % 2;
+    for (int r = 0; r < kRows; ++r) {
       VP_UNROLL
       for (int mask = 1; mask <= 2; mask *= 2) {
-        block.each_lane(warp, [&](int thread) { sent[thread] = own[thread].sums[m][h]; });
+        block.each_lane(warp, [&](int thread) { sent[thread] = own[thread].sums[r]; });
         block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].top; });
         block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].patch; });
         block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].other; });
         block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].distance; });
         block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].weighted; });
-        block.each_lane(warp,
-                        [&](int thread) { own[thread].sums[m][h].merge(sent[thread], unit); });
+        block.each_lane(warp, [&](int thread) { own[thread].sums[r].merge(sent[thread], kUnit2); });
       }
       block.each_lane(warp, [&](int thread) {
-        const Cell at = c_cell(thread % kWarpSize, 2 * h);
-        if (at.at == 0) shared.values.put(row_of(thread, m) + at.row, own[thread].sums[m][h]);
+        if (thread % 4 == 0) {
+          ending.sums[(query_of(thread, r) << log_shares) + share_of(warp)] = own[thread].sums[r];
+        }
       });
     }
   }

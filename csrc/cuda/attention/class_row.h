@@ -15,8 +15,9 @@ namespace vitprobe::kernels {
 
 template <typename T> struct ClassRow {
   using Run = Widened<T>;
+  static constexpr int kParts = 16;
   struct Shared {
-    Run own[kThreads], whole;  // first the largest score, then the sum
+    Run own[kThreads], parts[kParts];  // first of the largest score, then of the sum
   };
 
   AttentionShape shape;
@@ -29,41 +30,51 @@ template <typename T> struct ClassRow {
     const int64_t image = index / shape.heads, head = index % shape.heads;
     Run* row = out + index * shape.tokens;
     block.each_thread([&](int thread) {
-      Run top = Running<Run>::none().top;
+      Run top = QuerySums<Run>::none().top;
       for (int64_t key = thread; key < shape.tokens; key += kThreads) {
         row[key] = score(image, head, key);
         if (row[key] > top) top = row[key];
       }
       shared.own[thread] = top;
     });
+    const auto larger = [](Run a, Run b) { return b > a ? b : a; };
+    join(block, shared, larger);
     block.each_thread([&](int thread) {
-      if (thread != 0) return;
-      shared.whole = shared.own[0];
-      for (int i = 1; i < kThreads; ++i) {
-        if (shared.own[i] > shared.whole) shared.whole = shared.own[i];
-      }
-    });
-    block.each_thread([&](int thread) {
+      const Run top = joined(shared, larger);
       Run sum = 0;
       for (int64_t key = thread; key < shape.tokens; key += kThreads) {
-        row[key] = power_of_two((row[key] - shared.whole) * static_cast<Run>(kLog2E));
+        row[key] = power_of_two((row[key] - top) * static_cast<Run>(kLog2E));
         sum += row[key];
       }
       shared.own[thread] = sum;
     });
+    const auto plus = [](Run a, Run b) { return a + b; };
+    join(block, shared, plus);
     block.each_thread([&](int thread) {
-      if (thread != 0) return;
-      shared.whole = 0;
-      for (int i = 0; i < kThreads; ++i) shared.whole += shared.own[i];
-    });
-    block.each_thread([&](int thread) {
+      const Run sum = joined(shared, plus);
       for (int64_t key = thread; key < shape.tokens; key += kThreads) {
-        row[key] = shared.whole == 0 ? Run(0) : row[key] / shared.whole;
+        row[key] = sum == 0 ? Run(0) : row[key] / sum;
       }
     });
   }
 
  private:
+  // What the threads have, joined by a few of them; from these parts every thread has the whole.
+  template <class Block, class Two>
+  VP_DEVICE static void join(Block block, Shared& shared, const Two& two) {
+    block.each_thread([&](int thread) {
+      if (thread >= kParts) return;
+      Run part = shared.own[thread];
+      for (int i = thread + kParts; i < kThreads; i += kParts) part = two(part, shared.own[i]);
+      shared.parts[thread] = part;
+    });
+  }
+  template <class Two> VP_DEVICE static Run joined(const Shared& shared, const Two& two) {
+    Run whole = shared.parts[0];
+    for (int i = 1; i < kParts; ++i) whole = two(whole, shared.parts[i]);
+    return whole;
+  }
+
   VP_DEVICE Run score(int64_t image, int64_t head, int64_t key) const {
     const T* left = q.at(image, head, 0);
     const T* right = k.at(image, shape.key_head(head), key);

@@ -10,21 +10,21 @@
 
 namespace vitprobe::kernels {
 
-template <class Math>
+template <typename T>
 static cudaError_t launch(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
-                          const AnyHeads& bias, double* partials, float* out, cudaStream_t stream) {
-  using T = typename Math::T;
+                          const AnyHeads& bias, int64_t num_sms, double* partials, float* out,
+                          cudaStream_t stream) {
   WarpGrid grid{{stream}};
-  attention_fast<Math>(grid, shape, typed<T>(q), typed<T>(k), typed<float>(bias), partials, out);
+  attention_fast(grid, shape, typed<T>(q), typed<T>(k), typed<float>(bias), num_sms, partials, out);
   return grid.error;
 }
 
 cudaError_t launch_attention_fast(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
-                                  Type type, const AnyHeads& bias, double* partials, float* out,
-                                  cudaStream_t stream) {
+                                  Type type, const AnyHeads& bias, int64_t num_sms,
+                                  double* partials, float* out, cudaStream_t stream) {
   if (!fits_matrix_unit(shape, q, k)) return cudaErrorInvalidValue;
-  if (type == Type::bf16) return launch<MathBF16>(shape, q, k, bias, partials, out, stream);
-  if (type == Type::f16) return launch<MathF16>(shape, q, k, bias, partials, out, stream);
+  if (type == Type::bf16) return launch<BF16>(shape, q, k, bias, num_sms, partials, out, stream);
+  if (type == Type::f16) return launch<F16>(shape, q, k, bias, num_sms, partials, out, stream);
   return cudaErrorInvalidValue;
 }
 

@@ -56,34 +56,49 @@ template <class Function> void with_steps(int64_t depth, const Function& functio
   }
 }
 
-// Workspace: partials (attention_partials(shape, kFastQueries),).
-template <class Math, class Grid>
-void attention_fast(Grid& launcher, const AttentionShape& shape, const Heads<typename Math::T>& q,
-                    const Heads<typename Math::T>& k, const Heads<float>& bias, double* partials,
+// Warps that have the same queries and share the keys, as a power of two: where patches are so few
+// that half of a block's warps would have none, or the blocks are too few for the GPU.
+inline int log_shares(const AttentionShape& shape, int64_t num_sms) {
+  const int64_t blocks = shape.pairs() * ceil_div(shape.patches(), kFastQueries);
+  if (4 * shape.patches() <= kFastQueries) return 2;
+  return 2 * shape.patches() <= kFastQueries || blocks < 2 * num_sms ? 1 : 0;
+}
+
+inline int64_t fast_partials(const AttentionShape& shape, int64_t num_sms) {
+  const int queries = kFastQueries >> log_shares(shape, num_sms);
+  return shape.patches() <= queries ? 0 : attention_partials(shape, queries);
+}
+
+// num_sms: the GPU's multiprocessors. Workspace: partials (fast_partials(shape, num_sms),).
+template <typename T, class Grid>
+void attention_fast(Grid& launcher, const AttentionShape& shape, const Heads<T>& q,
+                    const Heads<T>& k, const Heads<float>& bias, int64_t num_sms, double* partials,
                     float* out) {
-  const int64_t tiles = ceil_div(shape.patches(), kFastQueries);
+  const int shares = log_shares(shape, num_sms);
+  const int64_t tiles = ceil_div(shape.patches(), kFastQueries >> shares);
   const FarGrid grid(shape);
+  const GridStep by_stage(kStageKeys, grid.columns);
   const auto run = [&](auto far, auto with_bias) {
     constexpr bool biased = decltype(with_bias)::value;
-    const auto scale = static_cast<float>(shape.scale), log2e = static_cast<float>(kLog2E);
-    const float unit = biased ? log2e : scale * log2e;
+    const auto scale = static_cast<float>(biased ? shape.scale : shape.scale * kLog2E);
     with_steps(shape.depth, [&](auto steps) {
-      using Body = AttentionTile<Math, decltype(steps)::value, decltype(far), biased>;
+      using Body = AttentionTile<T, decltype(steps)::value, decltype(far), biased>;
       static_assert(Body::kQueries == kFastQueries);
-      launcher.launch_warps(shape.pairs() * tiles, Body{shape, q, k, bias, grid, scale, unit,
-                                                        kRoom / unit, partials, out});
+      launcher.launch_warps(shape.pairs() * tiles,
+                            Body{shape, q, k, bias, grid, by_stage, shape.tokens * k.strides[2],
+                                 shares, scale, partials, out});
     });
   };
   if (bias.data != nullptr) {
     run(FarComputed{}, std::true_type{});
-  } else if (fits_table(shape)) {
+  } else if (FarPairs::fits(grid)) {
+    run(FarPairs{}, std::false_type{});
+  } else if (FarTable::fits(grid)) {
     run(FarTable{}, std::false_type{});
   } else {
     run(FarComputed{}, std::false_type{});
   }
-  if (tiles == 1) return;  // done: every block had all queries
-  launcher.launch(ceil_div(shape.pairs(), kThreads),
-                  MeanOfQueries<float>{shape, tiles * kGroups, partials, out});
+  if (tiles > 1) mean_of_queries(launcher, shape, tiles, partials, out);
 }
 
 }  // namespace vitprobe::kernels

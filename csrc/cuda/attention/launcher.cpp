@@ -1,7 +1,8 @@
 // attention_statistics on CUDA, simple and fast: check, allocate, launch (cuda/attention/simple.h,
 // fast.h, class_row.h). What the fast kernel does not take, the simple one does.
 //
-// Workspace: 320 bytes for every 64 queries of an image and head (simple), or 256 (fast).
+// Workspace: 40 bytes for every 64 queries of an image and head (simple); of the fast kernel as
+// much for every block, if an image and head has several.
 #include <optional>
 #include <tuple>
 
@@ -59,12 +60,13 @@ std::tuple<Tensor, Tensor> statistics(const Tensor& q, const Tensor& k, const At
   const bool half = type == ScalarType::BFloat16 || type == ScalarType::Half;
   fast = fast && half && kernels::fits_matrix_unit(shape, left, right);
   constexpr int kSimple = kernels::AttentionQueries<float>::kQueries;
-  const Tensor partials =
-      workspace(q, kernels::attention_partials(shape, fast ? kernels::kFastQueries : kSimple));
+  const int64_t num_sms = fast ? sm_count() : 0;
+  const Tensor partials = workspace(q, fast ? kernels::fast_partials(shape, num_sms)
+                                            : kernels::attention_partials(shape, kSimple));
   Tensor out = torch::stable::new_empty(q, {kernels::kStatistics, shape.images, shape.heads}, wide);
   if (fast) {
     check_launch(kernels::launch_attention_fast(
-        shape, left, right, kernel_type(type), added, doubles(partials),
+        shape, left, right, kernel_type(type), added, num_sms, doubles(partials),
         static_cast<float*>(out.mutable_data_ptr()), device.stream()));
   } else {
     check_launch(kernels::launch_attention(shape, left, right, kernel_type(type), added,

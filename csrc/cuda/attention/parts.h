@@ -70,11 +70,11 @@ inline float power_of_two(float x) { return std::exp2(x); }
 inline double power_of_two(double x) { return std::exp2(x); }
 #endif
 
-template <typename Run> struct Running {
+template <typename Run> struct QuerySums {
   Run top, patch, other, distance, weighted;
 
   // The lowest score that is no -inf: a mask may be made of it.
-  VP_HD static Running none() {
+  VP_HD static QuerySums none() {
     const Run lowest = sizeof(Run) == 8 ? static_cast<Run>(-DBL_MAX) : static_cast<Run>(-FLT_MAX);
     return {lowest, 0, 0, 0, 0};
   }
@@ -101,7 +101,7 @@ template <typename Run> struct Running {
     weighted += p * t;
   }
 
-  VP_DEVICE void merge(Running more, Run unit) {
+  VP_DEVICE void merge(QuerySums more, Run unit) {
     if (more.top > top) {
       move_to(more.top, unit);
     } else {
@@ -116,13 +116,22 @@ template <typename Run> struct Running {
 
 // What is summed over queries, before it becomes the statistics of that order.
 enum Statistic { kDistanceRaw, kDistance, kMass, kEntropy, kLeftOut, kStatistics };
-constexpr int kGroups = 8;  // sums that a block leaves, each of an eighth of its queries
+
+template <int count> VP_DEVICE inline double sum_of(const double* values) {
+  double sum = 0.0;
+  VP_UNROLL_4
+  for (int i = 0; i < count; ++i) sum += values[i];
+  return sum;
+}
 
 template <typename Run, int queries> struct QueryValues {
+  static constexpr int kParts = 16;  // of the queries, each summed by a thread
+
   Run of[kStatistics][queries];
+  double parts[kStatistics][kParts];
 
   // A query that no key is left for has attention 0 to all.
-  VP_DEVICE void put(int query, const Running<Run>& sums) {
+  VP_DEVICE void put(int query, const QuerySums<Run>& sums) {
     const Run s = sums.patch + sums.other;
     const bool empty = s == 0;
     const Run mass = empty ? Run(0) : sums.patch / s;
@@ -135,57 +144,87 @@ template <typename Run, int queries> struct QueryValues {
     of[kLeftOut][query] = left_out ? Run(1) : Run(0);
   }
 
-  // Of the first `count` queries: (kGroups, kStatistics) sums, a thread each.
-  VP_DEVICE void sum(int64_t count, double* out, int thread) const {
-    if (thread >= kGroups * kStatistics) return;
-    constexpr int kEach = queries / kGroups;
-    const int first = thread / kStatistics * kEach, statistic = thread % kStatistics;
-    double sum = 0.0;
-    for (int query = first; query < first + kEach && query < count; ++query) {
-      sum += static_cast<double>(of[statistic][query]);
-    }
-    out[thread] = sum;
-  }
-};
-
-// Doubles of workspace, for blocks of that many queries.
-inline int64_t attention_partials(const AttentionShape& shape, int queries) {
-  return shape.pairs() * ceil_div(shape.patches(), queries) * kGroups * kStatistics;
-}
-
-// Sums of an image and head's queries, (count, kStatistics), in their order -> its statistics.
-template <typename Out>
-VP_DEVICE void write_means(const AttentionShape& shape, int64_t pair, const double* sums,
-                           int64_t count, Out* out) {
-  double total[kStatistics] = {};
-  for (int64_t i = 0; i < count; ++i) {
-    VP_UNROLL
-    for (int s = 0; s < kStatistics; ++s) total[s] += sums[i * kStatistics + s];
-  }
-  const auto patches = static_cast<double>(shape.patches());
-  VP_UNROLL
-  for (int s = 0; s < kStatistics; ++s) {
-    const double over = s == kLeftOut ? 1.0 : s == kDistance ? patches - total[kLeftOut] : patches;
-    out[s * shape.pairs() + pair] = static_cast<Out>(total[s] / over);  // 0 / 0: NaN
-  }
-}
-
-// A thread has one image and head.
-template <typename Out> struct MeanOfQueries {
-  struct Shared {};
-
-  AttentionShape shape;
-  int64_t sums;            // of an image and head
-  const double* partials;  // (pairs, sums, kStatistics)
-  Out* out;                // (kStatistics, pairs)
-
-  template <class Block> VP_DEVICE void operator()(Block block, Shared&, int64_t index) const {
+  // out[kStatistics] = sums over the first `count` queries.
+  template <class Block> VP_DEVICE void sum(Block block, int64_t count, double* out) {
     block.each_thread([&](int thread) {
-      const int64_t pair = index * kThreads + thread;
-      if (pair >= shape.pairs()) return;
-      write_means(shape, pair, partials + pair * sums * kStatistics, sums, out);
+      if (thread >= kStatistics * kParts) return;
+      const int statistic = thread / kParts, part = thread % kParts;
+      double total = 0.0;
+      for (int query = part; query < queries && query < count; query += kParts) {
+        total += static_cast<double>(of[statistic][query]);
+      }
+      parts[statistic][part] = total;
+    });
+    block.each_thread([&](int thread) {
+      if (thread < kStatistics) out[thread] = sum_of<kParts>(parts[thread]);
     });
   }
 };
+
+// Doubles of workspace: kStatistics of each block of that many queries.
+inline int64_t attention_partials(const AttentionShape& shape, int queries) {
+  return shape.pairs() * ceil_div(shape.patches(), queries) * kStatistics;
+}
+
+// One statistic of an image and head, from its sum over the queries; 0 / 0: NaN.
+VP_DEVICE inline double mean_of_queries(int statistic, double sum, double left_out,
+                                        int64_t patches) {
+  if (statistic == kLeftOut) return sum;
+  const auto all = static_cast<double>(patches);
+  return sum / (statistic == kDistance ? all - left_out : all);
+}
+
+// A warp's threads add the sums of an image and head's blocks, each every 32nd.
+template <typename Out> struct MeanOfQueries {
+  static constexpr int kPairs = 8, kParts = kThreads / kPairs;
+  struct Shared {
+    double parts[kPairs][kStatistics][kParts];
+    double sums[kPairs][kStatistics];
+  };
+
+  AttentionShape shape;
+  int64_t blocks;          // of an image and head
+  const double* partials;  // (pairs, blocks, kStatistics)
+  Out* out;                // (kStatistics, pairs)
+
+  template <class Block>
+  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    block.each_thread([&](int thread) {
+      const int64_t pair = index * kPairs + thread / kParts;
+      if (pair >= shape.pairs()) return;
+      double totals[kStatistics] = {};
+      for (int64_t i = thread % kParts; i < blocks; i += kParts) {
+        VP_UNROLL
+        for (int s = 0; s < kStatistics; ++s) {
+          totals[s] += partials[(pair * blocks + i) * kStatistics + s];
+        }
+      }
+      VP_UNROLL
+      for (int s = 0; s < kStatistics; ++s) {
+        shared.parts[thread / kParts][s][thread % kParts] = totals[s];
+      }
+    });
+    block.each_thread([&](int thread) {
+      const int own = thread / kStatistics, statistic = thread % kStatistics;
+      if (own >= kPairs || index * kPairs + own >= shape.pairs()) return;
+      shared.sums[own][statistic] = sum_of<kParts>(shared.parts[own][statistic]);
+    });
+    block.each_thread([&](int thread) {
+      const int own = thread / kStatistics, statistic = thread % kStatistics;
+      const int64_t pair = index * kPairs + own;
+      if (own >= kPairs || pair >= shape.pairs()) return;
+      const double* sums = shared.sums[own];
+      out[statistic * shape.pairs() + pair] = static_cast<Out>(
+          mean_of_queries(statistic, sums[statistic], sums[kLeftOut], shape.patches()));
+    });
+  }
+};
+
+template <typename Out, class Grid>
+void mean_of_queries(Grid& grid, const AttentionShape& shape, int64_t blocks,
+                     const double* partials, Out* out) {
+  using Body = MeanOfQueries<Out>;
+  grid.launch(ceil_div(shape.pairs(), Body::kPairs), Body{shape, blocks, partials, out});
+}
 
 }  // namespace vitprobe::kernels

@@ -37,7 +37,7 @@ template <typename T> struct AttentionQueries {
   struct Shared {
     Run q[kDepth][kQueries + 1], k[kDepth][kKeys + 1];
     Run scores[kQueries][kKeys + 1];
-    Running<Run> sums[kQueries][kShare];
+    QuerySums<Run> sums[kQueries][kShare];
     QueryValues<Run, kQueries> values;
   };
   struct Products {
@@ -56,9 +56,9 @@ template <typename T> struct AttentionQueries {
     const int64_t query0 = index % tiles * kQueries;  // a patch, not a token
     const int64_t queries = shape.patches() - query0;
     typename Block::template PerThread<Products> products(block);
-    typename Block::template PerThread<Running<Run>> sums(block);
+    typename Block::template PerThread<QuerySums<Run>> sums(block);
 
-    block.each_thread([&](int thread) { sums[thread] = Running<Run>::none(); });
+    block.each_thread([&](int thread) { sums[thread] = QuerySums<Run>::none(); });
     for (int64_t key0 = 0; key0 < shape.tokens; key0 += kKeys) {
       block.each_thread([&](int thread) { products[thread] = Products{}; });
       for (int64_t depth0 = 0; depth0 < shape.depth; depth0 += kDepth) {
@@ -76,15 +76,13 @@ template <typename T> struct AttentionQueries {
         [&](int thread) { shared.sums[thread / kShare][thread % kShare] = sums[thread]; });
     block.each_thread([&](int thread) {
       if (thread >= kQueries) return;
-      Running<Run> whole = shared.sums[thread][0];
+      QuerySums<Run> whole = shared.sums[thread][0];
       for (int i = 1; i < kShare; ++i) {
         whole.merge(shared.sums[thread][i], static_cast<Run>(kLog2E));
       }
       shared.values.put(thread, whole);
     });
-    block.each_thread([&](int thread) {
-      shared.values.sum(queries, partials + index * kGroups * kStatistics, thread);
-    });
+    shared.values.sum(block, queries, partials + index * kStatistics);
   }
 
  private:
@@ -132,7 +130,7 @@ template <typename T> struct AttentionQueries {
     }
   }
 
-  VP_DEVICE void add(const Shared& shared, Running<Run>& sums, int64_t query0, int64_t key0,
+  VP_DEVICE void add(const Shared& shared, QuerySums<Run>& sums, int64_t query0, int64_t key0,
                      int thread) const {
     const int row = thread / kShare;
     const int64_t query = query0 + row;
@@ -156,8 +154,7 @@ void attention(Grid& grid, const AttentionShape& shape, const Heads<T>& q, const
                const Heads<Widened<T>>& bias, double* partials, Widened<T>* out) {
   const int64_t tiles = ceil_div(shape.patches(), AttentionQueries<T>::kQueries);
   grid.launch(shape.pairs() * tiles, AttentionQueries<T>{shape, q, k, bias, partials});
-  grid.launch(ceil_div(shape.pairs(), kThreads),
-              MeanOfQueries<Widened<T>>{shape, tiles * kGroups, partials, out});
+  mean_of_queries(grid, shape, tiles, partials, out);
 }
 
 }  // namespace vitprobe::kernels
