@@ -60,7 +60,7 @@ std::tuple<Tensor, Tensor> statistics(const Tensor& q, const Tensor& k, const At
   const bool half = type == ScalarType::BFloat16 || type == ScalarType::Half;
   fast = fast && half && kernels::fits_matrix_unit(shape, left, right);
   constexpr int kSimple = kernels::AttentionQueries<float>::kQueries;
-  const int64_t num_sms = fast ? sm_count() : 0;
+  const int64_t num_sms = fast ? sm_count(q) : 0;
   const Tensor partials = workspace(q, fast ? kernels::fast_partials(shape, num_sms)
                                             : kernels::attention_partials(shape, kSimple));
   Tensor out = torch::stable::new_empty(q, {kernels::kStatistics, shape.images, shape.heads}, wide);
