@@ -56,6 +56,15 @@ def test_fast(run, kind, depth):
           layout="plain", fast_kernel=True)  # fmt: skip
 
 
+@pytest.mark.parametrize("depth", STEPS)
+@pytest.mark.parametrize("grid", [(9, 8), (9, 9)])
+def test_fast_with_whole_stages_of_patches(run, depth, grid):
+    """Distances in pairs, where columns are even; scores far above a lane's first ones."""
+    for size in (1.0, 4.0):
+        check(run, "attention_statistics_fast", "bf16", 1, 2, 2, depth, grid, 2, size=size,
+              fast_kernel=True)  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["bf16", "f16"])
 @pytest.mark.parametrize("depth", STEPS)
 def test_fast_on_a_grid_too_large_for_a_table(run, kind, depth):

@@ -38,7 +38,8 @@ constexpr float kMostSum = 1 << 24;  // of a stage's weights, before it is done 
 // steps: of 16 halves, that cover D.
 template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   static constexpr int kMs = 2, kRows = 2 * kMs, kWarpQueries = kMs * 16;
-  static constexpr int kQueries = kWarps * kWarpQueries;
+  static constexpr int kLogQueries = 8, kQueries = 1 << kLogQueries;
+  static_assert(kQueries == kWarps * kWarpQueries);
   static constexpr int kChunks = kStageKeys / kChunkKeys;
   static constexpr int kBlocksEach = steps > 4 || biased ? 1 : 2;
   // Scores are in base 2; with a bias in nats: a mask may be of the lowest float, times log2 e
@@ -47,7 +48,7 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   using Stage = KeyStage<steps, Far>;
 
   struct Ending {
-    QuerySums<float> sums[kQueries];
+    QuerySums<float> sums[4][kQueries + 8];  // of every lane of a query; + 8: no bank conflicts
     QueryValues<float, kQueries> values;
     double total[kStatistics];
   };
@@ -75,7 +76,7 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   };
   // What a block works on.
   struct Task {
-    int64_t image, head;
+    int image, head;
     int query0, queries;  // patches: its first, and those left from there on
   };
 
@@ -84,21 +85,22 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   Heads<float> bias;
   FarGrid grid;
   GridStep by_stage;
-  int64_t behind;  // from the token behind the last one back to token 0, of k
-  int log_shares;  // of the warps that have the same queries
-  float scale;     // from products to scores
+  int64_t behind;    // from the token behind the last one back to token 0, of k
+  int heads_of_key;  // heads that have the same keys
+  int log_shares;    // of the warps that have the same queries
+  float scale;       // from products to scores
   double* partials;
   float* out;
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int each = kQueries >> log_shares;
-    const int64_t tiles = ceil_div(shape.patches(), each), pair = index / tiles;
-    const int query0 = static_cast<int>(index % tiles) * each;
-    const Task task{pair / shape.heads, pair % shape.heads, query0,
-                    static_cast<int>(shape.patches()) - query0};
-    const T* keys = k.at(task.image, shape.key_head(task.head), 0);
-    const int stages = static_cast<int>(ceil_div(shape.tokens, kStageKeys));
+    const int patches = static_cast<int>(shape.patches()), log_each = kLogQueries - log_shares;
+    const int each = 1 << log_each, tiles = (patches + each - 1) >> log_each;
+    const int pair = static_cast<int>(index) / tiles, heads = static_cast<int>(shape.heads);
+    const int query0 = (static_cast<int>(index) - pair * tiles) << log_each;
+    const Task task{pair / heads, pair % heads, query0, patches - query0};
+    const T* keys = k.at(task.image, task.head / heads_of_key, 0);
+    const int stages = (static_cast<int>(shape.tokens) + kStageKeys - 1) / kStageKeys;
     typename Block::template PerThread<Own> own;
     typename Block::template PerThread<KeyCopies<T, steps, Far>> copies;
     typename Block::template PerThread<OperandFragment> rows[kMs][steps];  // of q
@@ -130,12 +132,23 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
         block.each_lane(warp, [&](int thread) { block.template wait<kKeyStages - 2>(thread); });
       });
     }
-    block.each_warp([&](int warp) { merge_lanes(block, shared.ending, own, warp); });
+    block.each_thread([&](int thread) {
+      const int share = share_of(thread / kWarpSize);
+      VP_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        const int query = query_of(thread, r);
+        shared.ending.sums[thread % 4][(query << log_shares) + share] = own[thread].sums[r];
+      }
+    });
     block.each_thread([&](int thread) {
       if (thread >= each) return;
-      QuerySums<float> whole = shared.ending.sums[thread << log_shares];
-      for (int share = 1; share < 1 << log_shares; ++share) {
-        whole.merge(shared.ending.sums[(thread << log_shares) + share], kUnit2);
+      QuerySums<float> whole = QuerySums<float>::none();
+      VP_LOOP
+      for (int share = 0; share < 1 << log_shares; ++share) {
+        VP_UNROLL
+        for (int lane = 0; lane < 4; ++lane) {
+          whole.merge(shared.ending.sums[lane][(thread << log_shares) + share], kUnit2);
+        }
       }
       shared.ending.values.put(thread, whole);
     });
@@ -144,8 +157,8 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
     if (tiles > 1) return;  // MeanOfQueries follows
     block.each_thread([&](int thread) {
       if (thread >= kStatistics) return;
-      out[thread * shape.pairs() + pair] = static_cast<float>(
-          mean_of_queries(thread, total[thread], total[kLeftOut], shape.patches()));
+      out[thread * shape.pairs() + pair] =
+          static_cast<float>(mean_of_queries(thread, total[thread], total[kLeftOut], patches));
     });
   }
 
@@ -330,30 +343,6 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
       for (int i = 0; i < kLaneKeys; ++i) {
         sums.add(z[i], key + i < patches, far[i], kUnit2);
       }
-    }
-  }
-
-  // The four lanes of a query merge what they have; the first of them writes it.
-  template <class Block, class Owns>
-  VP_DEVICE void merge_lanes(Block block, Ending& ending, Owns& own, int warp) const {
-    typename Block::template PerThread<QuerySums<float>> sent;
-    VP_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      VP_UNROLL
-      for (int mask = 1; mask <= 2; mask *= 2) {
-        block.each_lane(warp, [&](int thread) { sent[thread] = own[thread].sums[r]; });
-        block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].top; });
-        block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].patch; });
-        block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].other; });
-        block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].distance; });
-        block.swap(warp, mask, [&](int thread) -> float& { return sent[thread].weighted; });
-        block.each_lane(warp, [&](int thread) { own[thread].sums[r].merge(sent[thread], kUnit2); });
-      }
-      block.each_lane(warp, [&](int thread) {
-        if (thread % 4 == 0) {
-          ending.sums[(query_of(thread, r) << log_shares) + share_of(warp)] = own[thread].sums[r];
-        }
-      });
     }
   }
 };

@@ -19,7 +19,7 @@
 
 #include "common/host_device.h"
 #include "cuda/attention/parts.h"
-#include "cuda/device/thread_block.h"
+#include "cuda/device/warps.h"
 
 namespace vitprobe::kernels {
 
@@ -51,32 +51,53 @@ struct GridStep {
   }
 };
 
+// n / divisor for 0 <= n < 2^31, by a multiplication (Granlund and Montgomery 1994, figure 4.1).
+struct Divider {
+  uint32_t multiplier;
+  int shift;
+
+  explicit Divider(uint32_t divisor) : shift(0) {
+    while (uint64_t{1} << shift < divisor) ++shift;
+    const uint64_t rest = (uint64_t{1} << shift) - divisor;
+    multiplier = static_cast<uint32_t>((rest << 32) / divisor + 1);
+  }
+  VP_HD int of(int n) const {
+    const auto dividend = static_cast<uint32_t>(n);
+    const auto high = static_cast<uint32_t>(uint64_t{dividend} * multiplier >> 32);
+    return static_cast<int>((high + dividend) >> shift);
+  }
+};
+
 // Patches of a row and of a column, and their size.
 struct FarGrid {
   int rows, columns;
+  Divider by_columns;
   float height, width;
 
   explicit FarGrid(const AttentionShape& shape)
       : rows(static_cast<int>(shape.rows)),
         columns(static_cast<int>(shape.columns)),
+        by_columns(static_cast<uint32_t>(shape.columns)),
         height(static_cast<float>(shape.height)),
         width(static_cast<float>(shape.width)) {}
 
-  VP_DEVICE GridPlace place(int patch) const { return {patch / columns, patch % columns}; }
+  VP_DEVICE GridPlace place(int patch) const {
+    const int y = by_columns.of(patch);
+    return {y, patch - y * columns};
+  }
   VP_DEVICE float far(float dy, float dx) const {
     dy *= height;
     dx *= width;
     return fast_root(dy * dy + dx * dx);
   }
   // set(i, distance) for this thread's places of a table whose rows are `across` long, the middle
-  // one that of no distance.
+  // one that of no distance: a warp has every eighth row.
   template <class Set> VP_DEVICE void fill(int across, int thread, const Set& set) const {
-    int y = thread / across, x = thread % across;
-    const int down = kThreads / across, right = kThreads % across;
-    for (int i = thread; i < (2 * rows - 1) * across; i += kThreads) {
-      set(i, far(static_cast<float>(y - (rows - 1)), static_cast<float>(x - (columns - 1))));
-      y += down + (x + right >= across ? 1 : 0);
-      x += right - (x + right >= across ? across : 0);
+    for (int y = thread / kWarpSize; y < 2 * rows - 1; y += kWarps) {
+      for (int x = thread % kWarpSize; x < across; x += kWarpSize) {
+        set(y * across + x,
+            far(static_cast<float>(y - (rows - 1)), static_cast<float>(x - (columns - 1))));
+      }
     }
   }
 };

@@ -78,6 +78,7 @@ void attention_fast(Grid& launcher, const AttentionShape& shape, const Heads<T>&
   const int64_t tiles = ceil_div(shape.patches(), kFastQueries >> shares);
   const FarGrid grid(shape);
   const GridStep by_stage(kStageKeys, grid.columns);
+  const auto heads_of_key = static_cast<int>(shape.heads / shape.key_heads);
   const auto run = [&](auto far, auto with_bias) {
     constexpr bool biased = decltype(with_bias)::value;
     const auto scale = static_cast<float>(biased ? shape.scale : shape.scale * kLog2E);
@@ -86,7 +87,7 @@ void attention_fast(Grid& launcher, const AttentionShape& shape, const Heads<T>&
       static_assert(Body::kQueries == kFastQueries);
       launcher.launch_warps(shape.pairs() * tiles,
                             Body{shape, q, k, bias, grid, by_stage, shape.tokens * k.strides[2],
-                                 shares, scale, partials, out});
+                                 heads_of_key, shares, scale, partials, out});
     });
   };
   if (bias.data != nullptr) {
