@@ -50,7 +50,7 @@ def test_more_keys_than_a_row_of_threads(run):
 @pytest.mark.parametrize("kind", ["bf16", "f16"])
 @pytest.mark.parametrize("depth", STEPS)
 def test_fast(run, kind, depth):
-    """Distances looked up one by one and in pairs (columns even), computed where there is a bias."""
+    """Distances looked up in pairs (columns even) and singly, computed where there is a bias."""
     check(run, "attention_statistics_fast", kind, 1, 1, 1, depth, (3, 6), 1, fast_kernel=True)
     check(run, "attention_statistics_fast", kind, 1, 2, 2, depth - 8, (6, 7), 1, fast_kernel=True)
     check(run, "attention_statistics_fast", kind, 1, 2, 1, depth, (5, 6), 0, bias="keys",
