@@ -62,7 +62,7 @@ def test_simple_of_several(run, kind):
 
 @pytest.mark.parametrize("kind", ["f32", "f64"])
 @pytest.mark.parametrize("biased", [False, True])
-@pytest.mark.parametrize("n", [70, 150])
+@pytest.mark.parametrize("n", [70, 260])
 def test_centre(run, kind, biased, n):
     gram = gram64(stored(activations(n, 90, 0), "f64")[1])
     own = packed(gram, True).astype(np.float64 if kind == "f64" else np.float32)
