@@ -134,6 +134,33 @@ def test_distances_are_looked_up_in_small_grids_and_computed_in_large_ones(host,
         assert error(found["statistics"], values) < 2e-6
 
 
+@pytest.mark.parametrize("kind", ["table", "pairs", "computed"])
+@given(
+    grid=st.tuples(st.integers(1, 33), st.integers(1, 33))
+    | st.sampled_from([(1, 2000), (1, 2048), (1, 2049), (700, 1), (22, 22), (31, 32), (32, 32)]),
+    patch=st.sampled_from([(16.0, 16.0), (0.1, 0.1), (3.0, 0.7)]),
+    query=st.integers(0, 10**6),
+    key=st.integers(0, 10**6),
+)
+def test_distances_from_each_source(host, kind, grid, patch, query, key):
+    """Of neighbours too, however far from the first patch: whole numbers are subtracted."""
+    rows, columns = grid
+    query %= rows * columns
+    for key0 in (key % (rows * columns), query):
+        keys = key0 // 4 * 4 + np.arange(4)
+        found = np.array(host.far(kind, grid, patch, query, keys[0]))
+        if kind == "pairs":
+            fits = columns % 2 == 0 and (2 * rows - 1) * 2 * columns < host.FAR_PLACES // 2 - 16
+        else:
+            fits = kind == "computed" or (2 * rows - 1) * (2 * columns - 1) <= host.FAR_PLACES
+        assert (len(found) == 4) == fits
+        inside = keys < rows * columns
+        y, x = keys // columns - query // columns, keys % columns - query % columns
+        wanted = np.hypot(y * np.float32(patch[0]), x * np.float32(patch[1]))
+        if fits:
+            assert np.allclose(found[inside], wanted[inside], rtol=3e-7, atol=0)
+
+
 @pytest.mark.parametrize("grid", [(2, 2), (14, 14), (5, 9)])
 @pytest.mark.parametrize("fast", [False, True])
 def test_uniform_attention(host, grid, fast):
@@ -236,6 +263,13 @@ def test_what_the_fast_kernel_takes(host):
     assert not fits(20) and not fits(64, "odd") and not fits(64, shift=1)
     assert fits(64, shift=8)
     assert not fits(64, scale=0.0) and not fits(64, scale=-1.0) and not fits(64, scale=math.inf)
+
+
+@given(n=st.integers(0, 2**31 - 1), divisor=st.integers(1, 2**31 - 1), times=st.integers(0, 2**31))
+def test_division_by_multiplying(host, n, divisor, times):
+    most = (2**31 - 1) // divisor
+    for dividend in (n, divisor * min(times, most), max(divisor * min(times, most) - 1, 0)):
+        assert host.divide(dividend, divisor) == dividend // divisor
 
 
 def test_shared_memory_fits_every_gpu(host):
