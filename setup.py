@@ -157,6 +157,18 @@ def default_architectures(nvcc):
     return [f"{names[0]}+PTX", *names[1:]]
 
 
+def instruction_sets():
+    """Those that the CPU kernels are compiled for; which of them runs is chosen at run time."""
+    command = [cpp_extension.get_cxx_compiler(), "-E", "-P", "-x", "c++", f"-I{ROOT / 'csrc'}", "-"]
+    header = '#include "cpu/vector/instruction_set.h"\nVP_X86_TARGETS\n'
+    try:
+        x86 = output_of(command, input=header).split()[-1:] == ["1"]
+    except OSError:  # no such compiler: the build itself says so
+        x86 = False
+    found = [path.stem for path in sorted(ROOT.glob("csrc/cpu/product/*.cpp"))]
+    return [name for name in found if name == "base" or (x86 and name.startswith("avx"))]
+
+
 def cpu_extension():
     return cpp_extension.CppExtension(
         "vitprobe._C",
@@ -206,12 +218,15 @@ if cuda:
 
 BUILT = {
     "torch": torch.__version__,
+    "instruction_sets": ", ".join(instruction_sets()),
     "cuda": cuda.get("version"),
     "architectures": cuda.get("architectures"),
     "dropped_architectures": cuda.get("dropped") or None,
     "why_no_cuda": why_not or None,
 }
-SUMMARY = f"vitprobe: built with torch {BUILT['torch']}: the CPU kernels, " + (
+SUMMARY = (
+    f"vitprobe: built with torch {BUILT['torch']}: the CPU kernels ({BUILT['instruction_sets']}), "
+) + (
     f"and the CUDA kernels by {cuda['nvcc']} ({BUILT['cuda']}) for {BUILT['architectures']}"
     + (f" (without {cuda['dropped']}: the kernels need 8.0 or later)" if cuda["dropped"] else "")
     if cuda

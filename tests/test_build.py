@@ -1,6 +1,8 @@
 """What setup.py decides to build, and what it says; nothing is compiled here."""
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +48,31 @@ def test_torch_without_cuda(decide):
     assert code == 0
     assert "but not the CUDA kernels: torch" in said
     assert "has no CUDA" in said
+
+
+def compiler(path, answer):
+    path.write_text(f"#!/bin/sh\ncat > {path}.asked\necho {answer}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_cpus_instruction_sets_are_said(decide, tmp_path):
+    """As the compiler answers: one that cannot change the set in a file gets the base alone."""
+    able = compiler(tmp_path / "able", "1")
+    code, said = decide(None, CXX=able)
+    assert code == 0
+    assert "the CPU kernels (avx2, avx512, avx512_bf16, base)" in said
+    assert "instruction_set.h" in (tmp_path / "able.asked").read_text()
+    code, said = decide(None, CXX=compiler(tmp_path / "unable", "0"))
+    assert code == 0
+    assert "the CPU kernels (base)" in said
+
+
+@pytest.mark.parametrize("name", ["g++", "clang++"])
+def test_both_compilers_know_the_x86_sets(decide, name):
+    if shutil.which(name) is None or platform.machine() != "x86_64":
+        pytest.skip(f"needs {name} on x86-64")
+    assert "avx512_bf16" in decide(None, CXX=name)[1]
 
 
 def test_asked_for_and_not_to_be_had(decide):

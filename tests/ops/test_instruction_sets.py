@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -51,16 +52,16 @@ extern "C" void product(int set, int element, const void* a, int64_t rows, const
 """
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    if not CSRC.is_dir() or shutil.which(COMPILER) is None:
-        pytest.skip("needs the sources and a C++ compiler")
+@pytest.fixture(scope="module", params=[COMPILER, "clang++"])
+def library(request, tmp_path_factory):
+    if not CSRC.is_dir() or shutil.which(request.param) is None:
+        pytest.skip(f"needs the sources and {request.param}")
     folder = tmp_path_factory.mktemp("panels")
     (folder / "call.cpp").write_text(CALL)
     sources = [str(path) for path in sorted((CSRC / "cpu" / "product").glob("*.cpp"))]
     flags = ["-std=c++20", "-O1", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
     target = str(folder / "panels.so")
-    command = [COMPILER, *flags, f"-I{CSRC}", "call.cpp", *sources, "-o", target]
+    command = [request.param, *flags, f"-I{CSRC}", "call.cpp", *sources, "-o", target]
     subprocess.run(command, cwd=folder, check=True)
     return ctypes.CDLL(target)
 
@@ -110,6 +111,15 @@ def centred(lower):
     whole = np.tril(lower) + np.tril(lower, -1).T
     means = whole.mean(0)
     return np.tril(whole - means - means[:, None] + means.mean())
+
+
+def test_the_x86_sets_are_compiled(library):
+    """What this processor has is there: no compiler leaves it out in silence."""
+    cpu = Path("/proc/cpuinfo")
+    flags = set(cpu.read_text().split()) if platform.machine() == "x86_64" and cpu.exists() else ()
+    for which, flag in enumerate(["", "avx2", "avx512dq", "avx512_bf16"]):
+        if flag in flags:
+            assert library.panel(which, 0) > 0, flag
 
 
 def need(library, which):

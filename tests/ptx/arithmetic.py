@@ -86,6 +86,7 @@ def _fields(template, plain=2):
     """bfe, bfi: `plain` operands of the type, then start and length."""
 
     def family(w, i):
+        refuse(i)
         args = [w.read(x, i.type) for x in i.operands[1 : 1 + plain]]
         args += [w.read(x, "u32") for x in i.operands[1 + plain :]]
         w.write(i.operands[0], template.format(*args), i.type)

@@ -48,14 +48,12 @@ def _half_operation(template):
     """template of a, b, c: expressions of float64 arrays."""
 
     def family(w, i):
-        refuse(i, "rn", "ftz", "sat", "relu", "NaN", "xorsign", "abs")
+        refuse(i, "rn", "sat", "relu", "NaN", "approx")
         args = [halves_of(w, operand, i.type) for operand in i.operands[1:]]
         values = []
         for own in zip(*args, strict=True):
             wide = [f"{x}.astype(np.float64)" for x in own]
             value = template.format(*wide, nan="NaN" in i.op)
-            if "ftz" in i.op:
-                raise Unknown(f"{i.place}: .ftz of halves")
             if "sat" in i.op:
                 value = f"fl.saturate({value})"
             if "relu" in i.op:
@@ -85,7 +83,7 @@ HALF = {
 
 def _float(name):
     def family(w, i):
-        known = {"rn", "rz", "rm", "rp", "ftz", "sat", "NaN", "approx", "full", "relu"}
+        known = {"rn", "rz", "rm", "rp", "ftz", "sat", "NaN", "approx", "full"}
         refuse(i, *known)
         single, mode = i.type == "f32", _mode(i)
         args = [w.read(operand, i.type) for operand in i.operands[1:]]

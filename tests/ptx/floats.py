@@ -1,7 +1,7 @@
 """Floating point as the PTX manual has it: one rounding, in the mode asked for.
 
 float32 arithmetic that numpy rounds once is left to it; the rest is computed in float64 with the
-sign of what is missing, and rounded from there. fma in float64 goes over x86's 80 bits.
+sign of what is missing, and rounded from there.
 """
 
 import numpy as np
@@ -55,8 +55,33 @@ def fma32(a, b, c):
 
 
 def fma64(a, b, c):
+    """a b + c, rounded once: Boldo and Melquiond 2008, by error-free products and sums and a sum
+    rounded to odd. Near overflow or underflow, where these are not exact, in 80 bits."""
+    high, low = _two_product(a, b)
+    upper, lower = two_sum(c, low)
+    whole, rest = two_sum(high, upper)
+    out = np.where(high == 0, high + c, whole + sum_to_odd(lower, rest))  # -0 stays
+    size = np.abs(a * b)
+    safe = (size < 2.0**960) & ((size > 2.0**-900) | (a == 0) | (b == 0)) & (np.abs(c) < 2.0**960)
+    safe &= (np.abs(a) < 2.0**960) & (np.abs(b) < 2.0**960)
+    if np.all(safe):
+        return out
     long = np.longdouble
-    return (a.astype(long) * b + c).astype(F8)
+    return np.where(safe, out, (np.asarray(a, long) * b + c).astype(F8))
+
+
+def _two_product(a, b):
+    """The float64 product and what it lacks: Dekker 1971."""
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _halved(a), _halved(b)
+    lacks = a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return product, lacks
+
+
+def _halved(x):
+    far = x * 134217729.0  # 2^27 + 1
+    high = far - (far - x)
+    return high, x - high
 
 
 def odd32(x):

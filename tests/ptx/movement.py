@@ -109,6 +109,8 @@ def _atom(w, i):
     _check(i, "add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec", "noftz")
     name = next(word for word in i.op[1:] if word in
                 ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec"))  # fmt: skip
+    if i.type not in ("u32", "s32", "b32", "u64", "s64", "b64", "f32", "f64"):
+        raise Unknown(f"{i.place}: {'.'.join(i.op)}")
     red = i.op[0] == "red"
     to, place, *values = ["_", *i.operands] if red else i.operands
     type_ = i.type

@@ -98,6 +98,21 @@ def test_fma_is_rounded_once():
     assert found[0] != found[1]
 
 
+def test_fma_of_doubles_is_rounded_once():
+    a, b = (RNG.standard_normal(512) * 2.0 ** RNG.integers(-90, 90, 512) for _ in range(2))
+    c = -(a * b)  # what is left is the product's rounding error
+    c[256:] = RNG.standard_normal(256) * np.abs(c[256:]) * 2.0 ** RNG.integers(-60, 60, 256)
+    b[-4:], a[-4:], c[-4:] = 1, [0, -0.0, np.inf, np.nan], [0, -0.0, 1, 1]
+    [found] = execute("fma.rn.f64 <a>, <0>, <1>, <2>;", [a, b, c], [F8], threads=512)
+    wanted = [  # Python divides integers, and so turns fractions into floats, with one rounding
+        float(Fraction(x) * Fraction(y) + Fraction(z))
+        for x, y, z in zip(a[:-4].tolist(), b[:-4].tolist(), c[:-4].tolist(), strict=True)
+    ]
+    assert np.array_equal(found[:-4], wanted)
+    same(found[-4:], [0, -0.0, np.inf, np.nan])
+    assert np.signbit(found[-3]) and not np.signbit(found[-4])
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_doubles_become_floats(mode):
     values = RNG.standard_normal(256) * 2.0 ** RNG.integers(-160, 130, 256)

@@ -201,6 +201,11 @@ def test_comparisons(name):
         "call f;",
         "add.cc.u32 %r1, %r2, %r3;",
         "mov.u32 %r1, nowhere;",
+        "min.xorsign.abs.f16x2 %r1, %r2, %r3;",
+        "add.ftz.f16x2 %r1, %r2, %r3;",
+        "fma.rn.relu.f32 %f1, %f2, %f3, %f4;",
+        "bar.red.popc.u32 %r1, 0, %p1;",
+        "atom.global.add.noftz.bf16x2 %r1, [%rd1], %r2;",
     ],
 )
 def test_what_is_not_known_is_named(body):

@@ -14,7 +14,7 @@ _ENTRY = re.compile(
     r"(?:\.visible |\.weak )?\.entry\s+(?P<name>[\w$]+)\s*\((?P<parameters>.*?)\)", re.S
 )
 _FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"([^"]*)"', re.M)
-_LOC = re.compile(r"\.loc\s+(\d+)\s+(\d+)")
+_LOC = re.compile(r"\.loc\s+(\d+)\s+(\d+)(?:.*inlined_at\s+(\d+)\s+(\d+))?")
 _VARIABLE = re.compile(
     r"(?:\.align\s+(?P<align>\d+)\s+)?\.(?P<type>\w+)\s+(?P<name>[\w$%]+)(?:\[(?P<count>\d*)\])?$"
 )
@@ -53,7 +53,6 @@ class Kernel:
 
     name: str
     parameters: dict[str, Variable] = field(default_factory=dict)
-    parameter_bytes: list[int] = field(default_factory=list)
     shared: dict[str, Variable] = field(default_factory=dict)
     local: dict[str, Variable] = field(default_factory=dict)
     registers: dict[str, str] = field(default_factory=dict)
@@ -100,7 +99,6 @@ def parse(entry: str, sources: dict[int, str], first_line: int = 1) -> Kernel:
     kernel = Kernel(head["name"])
     for declared in filter(None, (word.strip() for word in head["parameters"].split(","))):
         _place(kernel.parameters, declared.removeprefix(".param").strip())
-        kernel.parameter_bytes.append(list(kernel.parameters.values())[-1].size)
     body = entry[head.end() :]
     opening = body.index("{")
     for line in entry[: head.start()].splitlines():
@@ -164,7 +162,7 @@ class _Body:
             self.line = number
             if match := _LOC.match(line):
                 if int(match[2]):  # line 0: of no line
-                    self.place = f"{self.sources.get(int(match[1]), '?')}:{match[2]}"
+                    self.place = self.located(match)
                 continue
             waiting += " " + line
             *whole, waiting = waiting.split(";")
@@ -174,6 +172,13 @@ class _Body:
                 waiting = self.open_and_close(waiting.strip())
         if waiting.strip():
             raise Unknown(f"statement: {waiting}")
+
+    def located(self, loc: re.Match) -> str:
+        """File and line; of what CUDA's own headers do, where they were called."""
+        file, line = self.sources.get(int(loc[1]), "?"), loc[2]
+        if file.startswith("/") and loc[3]:
+            file, line = self.sources.get(int(loc[3]), "?"), loc[4]
+        return f"{file}:{line}"
 
     def open_and_close(self, text: str) -> str:
         """Takes scopes' braces and labels from the front."""

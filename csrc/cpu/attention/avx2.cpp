@@ -5,10 +5,11 @@
 #include "cpu/attention/rows.h"
 
 #if VP_X86_TARGETS
-#pragma GCC target("avx2,fma,bmi2")
+VP_BEGIN_TARGET("avx2,fma,bmi2")
 #define VP_ISA avx2
 #define VP_VECTOR 32
 #define VP_ROWS 4
 #define VP_VECTORS 3
 #include "cpu/attention/row_kernels.h"
+VP_END_TARGET
 #endif

@@ -5,10 +5,11 @@
 #include "cpu/attention/rows.h"
 
 #if VP_X86_TARGETS
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2")
+VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2")
 #define VP_ISA avx512
 #define VP_VECTOR 64
 #define VP_ROWS 8
 #define VP_VECTORS 3
 #include "cpu/attention/row_kernels.h"
+VP_END_TARGET
 #endif

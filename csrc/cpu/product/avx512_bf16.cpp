@@ -1,16 +1,17 @@
 // panels.h for x86-64 processors with AVX512-BF16: the dot instruction for Gram matrices of bf16.
-#include <immintrin.h>
-
 #include <new>
 #include <utility>
 
 #include "cpu/product/panels.h"
 
 #if VP_X86_TARGETS
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")
+#include <immintrin.h>
+
+VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")
 #define VP_ISA avx512_bf16
 #define VP_VECTOR 64
 #define VP_ROWS 8
 #define VP_VECTORS 3
 #include "cpu/product/dot_kernels.h"
+VP_END_TARGET
 #endif

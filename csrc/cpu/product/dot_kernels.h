@@ -71,7 +71,7 @@ inline void pack(const RowSet& x, Range columns, uint32_t* panels, const Use& us
         stride = kBlock;
       } else if (first + 2 * L <= x.rows) {  // the 16 rows after these
 #pragma GCC unroll 16
-        for (int r = 0; r < L; ++r) __builtin_prefetch(from + (L + r) * stride);
+        for (int r = 0; r < L; ++r) __builtin_prefetch(from + (L + r) * stride, 0, 2);
       }
       U32 square[L];
 #pragma GCC unroll 16

@@ -27,20 +27,26 @@ template <class T, class In> void pack(const RowSet& x, Range columns, bool shif
     const int64_t first = group * L;
     const int64_t present = x.rows - first < L ? x.rows - first : L;
     for (int64_t k = 0; k < depth; k += L) {
-      const int64_t width = depth - k < L ? depth - k : L;
-      const In* corner = data + first * x.stride + k;
-      Vector<T> square[L] = {};
-      Vector<T> sum = load(sums + k), pivot = {};
-      if (present == L && width == L) {
-        if (shift) pivot = load(data + k);
-#pragma GCC unroll 16
-        for (int r = 0; r < L; ++r) square[r] = load(corner + r * x.stride) - pivot;
-      } else {
-        if (shift) pivot = load_part<T>(data + k, width);
-        for (int r = 0; r < present; ++r) {
-          square[r] = load_part<T>(corner + r * x.stride, width) - pivot;
+      const In* from = data + first * x.stride + k;
+      int64_t stride = x.stride, width = L;
+      In edge[L * L];
+      if (present < L || depth - k < L) {  // behind the last row the first one, behind columns 0
+        if (depth - k < L) width = depth - k;
+        __builtin_memset(edge, 0, sizeof edge);
+        for (int64_t r = 0; r < L; ++r) {
+          const In* row = r < present ? from + r * stride : data + k;
+          __builtin_memcpy(edge + r * L, row, width * sizeof(In));
         }
+        from = edge;
+        stride = L;
+      } else if (first + 2 * L <= x.rows && k * sizeof(In) % 64 == 0) {  // the next rows, into L2
+#pragma GCC unroll 16
+        for (int r = 0; r < L; ++r) __builtin_prefetch(from + (L + r) * stride, 0, 2);
       }
+      Vector<T> square[L], sum = load(sums + k), pivot = {};
+      if (shift) pivot = width == L ? load(data + k) : load_part<T>(data + k, width);
+#pragma GCC unroll 16
+      for (int r = 0; r < L; ++r) square[r] = load(from + r * stride) - pivot;
       if (shift) {
 #pragma GCC unroll 16
         for (int r = 0; r < L; ++r) sum += square[r];

@@ -2,8 +2,17 @@
 #pragma once
 
 // Whether the compiler can be told another instruction set in the middle of a file.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GNUC__)  // GCC and clang
 #define VP_X86_TARGETS 1
+#define VP_PRAGMA(...) _Pragma(#__VA_ARGS__)
+#if defined(__clang__)
+#define VP_BEGIN_TARGET(set) \
+  VP_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
+#define VP_END_TARGET VP_PRAGMA(clang attribute pop)
+#else
+#define VP_BEGIN_TARGET(set) VP_PRAGMA(GCC push_options) VP_PRAGMA(GCC target(set))
+#define VP_END_TARGET VP_PRAGMA(GCC pop_options)
+#endif
 #else
 #define VP_X86_TARGETS 0
 #endif

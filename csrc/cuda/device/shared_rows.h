@@ -20,4 +20,14 @@ template <int rows> struct alignas(kRowBytes) SharedRows {
   VP_DEVICE unsigned char* at(int row, int unit) { return bytes + swizzled(row, unit); }
 };
 
+// A unit in a lane's registers; one access of 16 bytes.
+template <typename Word> struct alignas(kUnit) Unit {
+  Word at[4];
+};
+// Where a lane's rows l, l + 32, .. of a warp's unit are in a stage: the first of them.
+template <int rows> VP_DEVICE unsigned char* own_unit(SharedRows<rows>& stage, int thread) {
+  return stage.at(thread % kWarpSize, thread / kWarpSize);
+}
+constexpr int kOwnStep = kWarpSize * kRowBytes;  // from one of them to the next
+
 }  // namespace vitprobe::kernels

@@ -20,6 +20,7 @@
 #include "common/narrow.h"
 #include "common/widen.h"
 #include "cuda/device/half_pairs.h"
+#include "cuda/device/warps.h"
 #include "cuda/gram/simple.h"
 
 namespace vitprobe::kernels {
@@ -27,6 +28,14 @@ namespace vitprobe::kernels {
 template <typename T> VP_HD inline bool shift_is_exact(float value, float shift) {
   return widen(narrow(value - shift, T{})) == value - shift;
 }
+
+// A warp to a unit.
+static_assert(kRowUnits == kWarps);
+
+// What is left of the columns' means, for each unit of a stage: minus the sum of their rests.
+struct StageRests {
+  float of_unit[kRowUnits];
+};
 
 // The same for all columns at once, where no block holds all rows. Block `index`: 32 columns;
 // 8 threads share a column's rows.

@@ -179,7 +179,10 @@ template <class Math, class Tiles> struct GramBlock {
       VP_UNROLL
       for (int cell = 0; cell < Tiles::kColumns; ++cell) {
         if (cell >= cells) break;
-        if (cell + 1 < Tiles::kColumns) read_right(cell + 1);
+        // What every long warp tile needs is read without asking.
+        constexpr int kLeast = Tiles::cells_of(Tiles::kWarpTiles / 2);
+        const int next = cell + 1;
+        if (next < Tiles::kColumns && (next < kLeast || next < cells)) read_right(next);
         Operands b[kChain][Math::kParts];
         VP_UNROLL
         for (int k = 0; k < kChain; ++k) split(block, read[cell % 2][k], b[k], warp);

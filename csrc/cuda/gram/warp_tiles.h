@@ -6,12 +6,11 @@
 // S-1-i, so that all pairs have the same work; of each 32 columns one warp takes the first 16, the
 // other the rest.
 //
-//   S = 4 warp tiles       pair 0: warp tile 3 (long) and warp tile 0 (short)
+//   S = 4 warp tiles   pair 0: warp tile 3 (long) and warp tile 0 (short)
 //   0 *                pair 1: warp tile 2 (long) and warp tile 1 (short)
 //   1 * *
-//   2 * * *            32 columns x a warp tile = one cell; cells 0, 1, .. of the long warp tile
-//   from the 3 * * * *          left are kept at places 0, 1, .., those of the short one in last,
-//   last-1, ..
+//   2 * * *            32 columns of a warp tile are one cell; cells 0, 1, .. of the long warp tile
+//   3 * * * *          are kept at places 0, 1, .., those of the short one at last, last - 1, ..
 //
 // The long warp tile of pair i has as many cells as the short one leaves places: kCells in all.
 // Where pairs are fewer than fit into the block's 8 warps, groups of warps share the steps of K.
