@@ -192,16 +192,25 @@ def test_attention_to_one_key_has_its_distance(host, fast):
 
 
 @pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.parametrize("slope", [0.25, 40.0, -40.0])
-def test_the_largest_score_may_come_at_any_time(host, fast, slope):
-    """Scores that grow with every key, to thousands, and ones that fall from there."""
+@pytest.mark.parametrize("slope", [0.25, 40.0])
+@pytest.mark.parametrize("largest", [0, 50, 99])
+def test_the_largest_score_may_come_at_any_time(host, fast, slope, largest):
+    """Scores that grow from key to key up to one, to thousands, and fall from there."""
     c = case(1, 1, 1, 16, (9, 11), 1, 0)
     c.q, c.k = np.zeros_like(c.q), np.zeros_like(c.k)
-    c.q[..., 0], c.k[..., 0] = 1, np.arange(100)
-    c.scale = abs(slope)
-    c.q *= math.copysign(1, slope)
+    c.q[..., 0], c.k[..., 0] = 1, 100 - np.abs(np.arange(100) - largest)
+    c.scale = slope
     found, values = run(host, c, "f16", fast)
     assert error(found["statistics"], values) < 1e-6
+
+
+@pytest.mark.parametrize("kind", HALVES)
+@pytest.mark.parametrize("grid", [(8, 9), (9, 9), (40, 30)])
+def test_scores_far_above_those_of_the_first_keys(host, kind, grid):
+    """Distances in pairs, one by one and computed; whole stages that are done twice."""
+    c = case(1, 1, 1, 16, grid, 2, 0, size=4.0)
+    found, values = run(host, c, kind, fast=True)
+    assert error(found["statistics"], values) < limit(kind, values)
 
 
 @pytest.mark.parametrize("fast", [False, True])

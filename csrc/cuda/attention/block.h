@@ -11,8 +11,8 @@
 // warps have of a query is merged once.
 //
 // Nor is the largest score looked for. Floats have room for weights far above 1: a lane sums a
-// stage relative to a `top` that it had before, and when the sum shows that a score was more than
-// 2^24 above it, the warp does the stage once more the careful way, in which `top` follows the
+// stage relative to a `top` that it had before, and when a sum is above 2^24, since a score is far
+// above it, the warp does the stage once more the careful way, in which `top` follows the
 // scores. A lane's first `top` is the largest of its first scores, so no weight is lost below it.
 //
 // A score then costs a fused multiply-add, an exponential, an addition; a subtraction, a load and a
