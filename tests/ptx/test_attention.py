@@ -50,7 +50,8 @@ def test_more_keys_than_a_row_of_threads(run):
 @pytest.mark.parametrize("kind", ["bf16", "f16"])
 @pytest.mark.parametrize("depth", STEPS)
 def test_fast(run, kind, depth):
-    """Distances looked up, and computed with a bias for masked keys; a last step not full."""
+    """Distances looked up in pairs (columns even) and singly, computed where there is a bias."""
+    check(run, "attention_statistics_fast", kind, 1, 1, 1, depth, (3, 6), 1, fast_kernel=True)
     check(run, "attention_statistics_fast", kind, 1, 2, 2, depth - 8, (6, 7), 1, fast_kernel=True)
     check(run, "attention_statistics_fast", kind, 1, 2, 1, depth, (5, 6), 0, bias="keys",
           layout="plain", fast_kernel=True)  # fmt: skip
@@ -68,7 +69,7 @@ def test_fast_with_whole_stages_of_patches(run, depth, grid):
 @pytest.mark.parametrize("kind", ["bf16", "f16"])
 @pytest.mark.parametrize("depth", STEPS)
 def test_fast_on_a_grid_too_large_for_a_table(run, kind, depth):
-    check(run, "attention_statistics_fast", kind, 1, 1, 1, depth, (33, 32), 0, fast_kernel=True)
+    check(run, "attention_statistics_fast", kind, 1, 1, 1, depth, (33, 33), 0, fast_kernel=True)
 
 
 def test_what_the_fast_kernel_does_not_take_goes_to_the_simple_one(run):

@@ -62,8 +62,9 @@ def test_simple_of_several(run, kind):
 
 @pytest.mark.parametrize("kind", ["f32", "f64"])
 @pytest.mark.parametrize("biased", [False, True])
-def test_centre(run, kind, biased):
-    gram = gram64(stored(activations(70, 90, 0), "f64")[1])
+@pytest.mark.parametrize("n", [70, 260])
+def test_centre(run, kind, biased, n):
+    gram = gram64(stored(activations(n, 90, 0), "f64")[1])
     own = packed(gram, True).astype(np.float64 if kind == "f64" else np.float32)
     [vector] = run.call("center_pack", run.tensor(own, kind), biased)
     assert relative_error(run.array(vector), centred64(gram, biased)) < limit(kind)
