@@ -35,7 +35,7 @@ cudaError_t launch_centered_grams(const AnyMatrix* x, int64_t count, Type x_type
 cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool biased,
                                double* sums, void* out, Type out_type, cudaStream_t stream);
 
-// attention.h; bias and out f64 for f64, f32 otherwise.
+// cuda/attention/simple.h; bias and out f64 for f64, f32 otherwise.
 cudaError_t launch_attention(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
                              Type type, const AnyHeads& bias, double* partials, void* out,
                              cudaStream_t stream);

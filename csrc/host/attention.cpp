@@ -7,6 +7,7 @@
 #include <pybind11/stl.h>
 
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -102,6 +103,22 @@ py::dict run_attention_fast(const AttentionInputs& in, int64_t num_sms,
   return out;
 }
 
+// From a query to four keys, the first of them `key`; nothing where the table does not fit.
+template <class Far> std::vector<float> far_from(const AttentionShape& shape, int query, int key) {
+  const FarGrid grid(shape);
+  if (!Far::fits(grid)) return {};
+  const auto table = std::make_unique<typename Far::Table>();
+  for (int thread = 0; thread < kThreads; ++thread) Far::fill(*table, grid, thread);
+  typename Far::Key keys[kLaneKeys];
+  float far[kLaneKeys];
+  const int last = static_cast<int>(shape.patches()) - 1;
+  for (int i = 0; i < kLaneKeys; ++i) {
+    keys[i] = Far::key(grid, key + i <= last ? grid.place(key + i) : GridPlace{0, 0});
+  }
+  Far::four(*table, grid, Far::query(grid, grid.place(query)), keys, far);
+  return {far, far + kLaneKeys};
+}
+
 void add_attention(py::module_& m) {
   py::class_<AttentionInputs>(m, "AttentionInputs")
       .def(py::init<const py::array&, const py::array&, py::object, double,
@@ -122,12 +139,21 @@ void add_attention(py::module_& m) {
     if (type == "f16") return run_attention_fast<F16>(in, num_sms, order, eager);
     throw std::invalid_argument("no such type");
   });
-  m.attr("FAST_QUERIES") = kFastQueries;
+  m.def("far", [](const std::string& kind, std::pair<int64_t, int64_t> grid,
+                  std::pair<double, double> patch, int query, int key) {
+    const AttentionShape shape{1,           1, 1,   0,           0,           grid.first,
+                               grid.second, 0, 1.0, patch.first, patch.second};
+    if (kind == "table") return far_from<FarTable>(shape, query, key);
+    if (kind == "pairs") return far_from<FarPairs>(shape, query, key);
+    return far_from<FarComputed>(shape, query, key);
+  });
+  m.def("divide", [](int n, int64_t divisor) { return Divider(divisor).of(n); });
   m.attr("FAR_PLACES") = kFarPlaces;
   m.def("attention_shared_bytes", [] {
     return std::vector<std::pair<size_t, int>>{
         {sizeof(AttentionTile<BF16, 2, FarTable, false>::Shared), 2},
         {sizeof(AttentionTile<BF16, 4, FarTable, false>::Shared), 2},
+        {sizeof(AttentionTile<BF16, 4, FarPairs, false>::Shared), 2},
         {sizeof(AttentionTile<BF16, 6, FarTable, false>::Shared), 1},
         {sizeof(AttentionTile<BF16, 8, FarTable, false>::Shared), 1},
         {sizeof(AttentionTile<BF16, 8, FarComputed, true>::Shared), 1}};

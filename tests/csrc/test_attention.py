@@ -134,6 +134,33 @@ def test_distances_are_looked_up_in_small_grids_and_computed_in_large_ones(host,
         assert error(found["statistics"], values) < 2e-6
 
 
+@pytest.mark.parametrize("kind", ["table", "pairs", "computed"])
+@given(
+    grid=st.tuples(st.integers(1, 33), st.integers(1, 33))
+    | st.sampled_from([(1, 2000), (1, 2048), (1, 2049), (700, 1), (22, 22), (31, 32), (32, 32)]),
+    patch=st.sampled_from([(16.0, 16.0), (0.1, 0.1), (3.0, 0.7)]),
+    query=st.integers(0, 10**6),
+    key=st.integers(0, 10**6),
+)
+def test_distances_from_each_source(host, kind, grid, patch, query, key):
+    """Of neighbours too, however far from the first patch: whole numbers are subtracted."""
+    rows, columns = grid
+    query %= rows * columns
+    for key0 in (key % (rows * columns), query):
+        keys = key0 // 4 * 4 + np.arange(4)
+        found = np.array(host.far(kind, grid, patch, query, keys[0]))
+        if kind == "pairs":
+            fits = columns % 2 == 0 and (2 * rows - 1) * 2 * columns < host.FAR_PLACES // 2 - 16
+        else:
+            fits = kind == "computed" or (2 * rows - 1) * (2 * columns - 1) <= host.FAR_PLACES
+        assert (len(found) == 4) == fits
+        inside = keys < rows * columns
+        y, x = keys // columns - query // columns, keys % columns - query % columns
+        wanted = np.hypot(y * np.float32(patch[0]), x * np.float32(patch[1]))
+        if fits:
+            assert np.allclose(found[inside], wanted[inside], rtol=3e-7, atol=0)
+
+
 @pytest.mark.parametrize("grid", [(2, 2), (14, 14), (5, 9)])
 @pytest.mark.parametrize("fast", [False, True])
 def test_uniform_attention(host, grid, fast):
@@ -165,16 +192,25 @@ def test_attention_to_one_key_has_its_distance(host, fast):
 
 
 @pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.parametrize("slope", [0.25, 40.0, -40.0])
-def test_the_largest_score_may_come_at_any_time(host, fast, slope):
-    """Scores that grow with every key, to thousands, and ones that fall from there."""
+@pytest.mark.parametrize("slope", [0.25, 40.0])
+@pytest.mark.parametrize("largest", [0, 50, 99])
+def test_the_largest_score_may_come_at_any_time(host, fast, slope, largest):
+    """Scores that grow from key to key up to one, to thousands, and fall from there."""
     c = case(1, 1, 1, 16, (9, 11), 1, 0)
     c.q, c.k = np.zeros_like(c.q), np.zeros_like(c.k)
-    c.q[..., 0], c.k[..., 0] = 1, np.arange(100)
-    c.scale = abs(slope)
-    c.q *= math.copysign(1, slope)
+    c.q[..., 0], c.k[..., 0] = 1, 100 - np.abs(np.arange(100) - largest)
+    c.scale = slope
     found, values = run(host, c, "f16", fast)
     assert error(found["statistics"], values) < 1e-6
+
+
+@pytest.mark.parametrize("kind", HALVES)
+@pytest.mark.parametrize("grid", [(8, 9), (9, 9), (40, 30)])
+def test_scores_far_above_those_of_the_first_keys(host, kind, grid):
+    """Distances in pairs, one by one and computed; whole stages that are done twice."""
+    c = case(1, 1, 1, 16, grid, 2, 0, size=4.0)
+    found, values = run(host, c, kind, fast=True)
+    assert error(found["statistics"], values) < limit(kind, values)
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -236,6 +272,13 @@ def test_what_the_fast_kernel_takes(host):
     assert not fits(20) and not fits(64, "odd") and not fits(64, shift=1)
     assert fits(64, shift=8)
     assert not fits(64, scale=0.0) and not fits(64, scale=-1.0) and not fits(64, scale=math.inf)
+
+
+@given(n=st.integers(0, 2**31 - 1), divisor=st.integers(1, 2**31 - 1), times=st.integers(0, 2**31))
+def test_division_by_multiplying(host, n, divisor, times):
+    most = (2**31 - 1) // divisor
+    for dividend in (n, divisor * min(times, most), max(divisor * min(times, most) - 1, 0)):
+        assert host.divide(dividend, divisor) == dividend // divisor
 
 
 def test_shared_memory_fits_every_gpu(host):

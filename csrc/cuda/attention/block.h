@@ -11,8 +11,8 @@
 // warps have of a query is merged once.
 //
 // Nor is the largest score looked for. Floats have room for weights far above 1: a lane sums a
-// stage relative to a `top` that it had before, and when the sum shows that a score was more than
-// 2^24 above it, the warp does the stage once more the careful way, in which `top` follows the
+// stage relative to a `top` that it had before, and when a sum is above 2^24, since a score is far
+// above it, the warp does the stage once more the careful way, in which `top` follows the
 // scores. A lane's first `top` is the largest of its first scores, so no weight is lost below it.
 //
 // A score then costs a fused multiply-add, an exponential, an addition; a subtraction, a load and a
@@ -85,10 +85,10 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   Heads<float> bias;
   FarGrid grid;
   GridStep by_stage;
-  int64_t behind;    // from the token behind the last one back to token 0, of k
-  int heads_of_key;  // heads that have the same keys
-  int log_shares;    // of the warps that have the same queries
-  float scale;       // from products to scores
+  int64_t behind;  // from the token behind the last one back to token 0, of k
+  Divider by_tiles, by_heads, by_heads_of_key;
+  int log_shares;  // of the warps that have the same queries
+  float scale;     // from products to scores
   double* partials;
   float* out;
 
@@ -96,10 +96,10 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
     const int patches = static_cast<int>(shape.patches()), log_each = kLogQueries - log_shares;
     const int each = 1 << log_each, tiles = (patches + each - 1) >> log_each;
-    const int pair = static_cast<int>(index) / tiles, heads = static_cast<int>(shape.heads);
+    const int pair = by_tiles.of(static_cast<int>(index)), image = by_heads.of(pair);
     const int query0 = (static_cast<int>(index) - pair * tiles) << log_each;
-    const Task task{pair / heads, pair % heads, query0, patches - query0};
-    const T* keys = k.at(task.image, task.head / heads_of_key, 0);
+    const Task task{image, pair - image * static_cast<int>(shape.heads), query0, patches - query0};
+    const T* keys = k.at(image, by_heads_of_key.of(task.head), 0);
     const int stages = (static_cast<int>(shape.tokens) + kStageKeys - 1) / kStageKeys;
     typename Block::template PerThread<Own> own;
     typename Block::template PerThread<KeyCopies<T, steps, Far>> copies;
@@ -171,26 +171,22 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   // Of those with the same queries, which a warp is: it has every 2^log_shares-th chunk of keys.
   VP_DEVICE int share_of(int warp) const { return warp & ((1 << log_shares) - 1); }
 
-  // q by words of two halves, as cuda/device/mma.h's map has them; zeros outside.
+  // q by words of two halves, as cuda/device/mma.h's map has them; zeros behind D. Behind the last
+  // query the last one again, which is left out in the end.
   template <class Operands>
   VP_DEVICE void begin(Own& own, Operands (&rows)[kMs][steps], const Task& task, int thread) const {
     VP_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const int query = query_of(thread, r);
-      const bool inside = query < task.queries;
-      const T* from =
-          q.at(task.image, task.head, shape.prefix + task.query0 + (inside ? query : 0));
+      const int query = query_of(thread, r) < task.queries ? query_of(thread, r) : task.queries - 1;
+      const T* from = q.at(task.image, task.head, shape.prefix + task.query0 + query) +
+                      a_cell(thread % kWarpSize, 0).at / static_cast<int>(sizeof(T));
       VP_UNROLL
-      for (int s = 0; s < steps; ++s) {
-        VP_UNROLL
-        for (int i = r % 2; i < 4; i += 2) {  // the registers of that row
-          const int depth =
-              (s * kStepBytes + a_cell(thread % kWarpSize, i).at) / static_cast<int>(sizeof(T));
-          rows[r / 2][s][thread].at[i] =
-              inside && depth < shape.depth ? *reinterpret_cast<const uint32_t*>(from + depth) : 0;
-        }
+      for (int unit = 0; unit < 2 * steps; ++unit) {
+        const int depth = unit * (kUnit / static_cast<int>(sizeof(T)));
+        rows[r / 2][unit / 2][thread].at[r % 2 + unit % 2 * 2] =
+            depth < shape.depth ? *reinterpret_cast<const uint32_t*>(from + depth) : 0;
       }
-      own.place[r] = Far::query(grid, grid.place(inside ? task.query0 + query : 0));
+      own.place[r] = Far::query(grid, grid.place(task.query0 + query));
       own.sums[r] = QuerySums<float>::none();
     }
   }

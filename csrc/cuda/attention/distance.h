@@ -51,14 +51,15 @@ struct GridStep {
   }
 };
 
-// n / divisor for 0 <= n < 2^31, by a multiplication (Granlund and Montgomery 1994, figure 4.1).
+// n / divisor for 0 <= n < 2^31 and 0 < divisor < 2^31, by a multiplication (Granlund and
+// Montgomery 1994, figure 4.1).
 struct Divider {
   uint32_t multiplier;
   int shift;
 
-  explicit Divider(uint32_t divisor) : shift(0) {
-    while (uint64_t{1} << shift < divisor) ++shift;
-    const uint64_t rest = (uint64_t{1} << shift) - divisor;
+  explicit Divider(int64_t divisor) : shift(0) {
+    while (int64_t{1} << shift < divisor) ++shift;
+    const int64_t rest = (int64_t{1} << shift) - divisor;
     multiplier = static_cast<uint32_t>((rest << 32) / divisor + 1);
   }
   VP_HD int of(int n) const {
@@ -77,7 +78,7 @@ struct FarGrid {
   explicit FarGrid(const AttentionShape& shape)
       : rows(static_cast<int>(shape.rows)),
         columns(static_cast<int>(shape.columns)),
-        by_columns(static_cast<uint32_t>(shape.columns)),
+        by_columns(shape.columns),
         height(static_cast<float>(shape.height)),
         width(static_cast<float>(shape.width)) {}
 
@@ -186,6 +187,7 @@ struct FarComputed {
   using Key = Query;
   struct Table {};
 
+  static bool fits(const FarGrid&) { return true; }
   VP_DEVICE static void fill(Table&, const FarGrid&, int) {}
   VP_DEVICE static Key key(const FarGrid&, GridPlace at) {
     return {static_cast<float>(at.y), static_cast<float>(at.x)};

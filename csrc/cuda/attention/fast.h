@@ -1,17 +1,17 @@
-// Attention statistics on the matrix unit: what attention.h computes, for bf16 and f16, in one pass
+// Attention statistics on the matrix unit: what simple.h computes, for bf16 and f16, in one pass
 // over q and k.
 //
-// What a block does with 256 queries of an image and head is told in block.h, how keys
-// reach it in keys.h, where distances come from in distance.h. An image and
-// head of at most 256 patches, every ViT at 224 pixels, is one block's, and all is one launch; of
-// larger ones MeanOfQueries adds the blocks' sums, in a fixed order.
+// What a block does with up to 256 queries of an image and head is told in block.h, how keys reach
+// it in keys.h, where distances come from in distance.h. An image and head of at most 256 patches,
+// every ViT at 224 pixels, is one block's where there are many, and all is one launch; of larger
+// ones MeanOfQueries adds the blocks' sums, in a fixed order.
 //
 // float has no such kernel: as 3xTF32 each score would take three products, q in two parts would
 // not fit the registers, and TF32 alone keeps three digits of a score. The simple kernel's fused
 // multiply-adds are exact enough; models that are in a hurry run in halves.
 //
-// Floor: the largest of 2 T^2 D operations on the matrix unit, T^2 exponentials at 16 a clock and
-// some 10 T^2 fp32 instructions at 128 a clock on a multiprocessor.
+// Floor: the largest of 2 T^2 D operations on the matrix unit, T^2 exponentials at 16 a clock, and
+// T^2 times what tests/sass.py counts for a score, at 128 a clock on a multiprocessor.
 #pragma once
 
 #include <cfloat>
@@ -57,11 +57,12 @@ template <class Function> void with_steps(int64_t depth, const Function& functio
 }
 
 // Warps that have the same queries and share the keys, as a power of two: where patches are so few
-// that half of a block's warps would have none, or the blocks are too few for the GPU.
+// that half of a block's warps would have none, or blocks that half of the GPU would. A block of
+// half the queries takes more than half the instructions, so that more blocks than that do not pay.
 inline int log_shares(const AttentionShape& shape, int64_t num_sms) {
   const int64_t blocks = shape.pairs() * ceil_div(shape.patches(), kFastQueries);
   if (4 * shape.patches() <= kFastQueries) return 2;
-  return 2 * shape.patches() <= kFastQueries || blocks < 2 * num_sms ? 1 : 0;
+  return 2 * shape.patches() <= kFastQueries || 2 * blocks <= num_sms ? 1 : 0;
 }
 
 inline int64_t fast_partials(const AttentionShape& shape, int64_t num_sms) {
@@ -78,16 +79,18 @@ void attention_fast(Grid& launcher, const AttentionShape& shape, const Heads<T>&
   const int64_t tiles = ceil_div(shape.patches(), kFastQueries >> shares);
   const FarGrid grid(shape);
   const GridStep by_stage(kStageKeys, grid.columns);
-  const auto heads_of_key = static_cast<int>(shape.heads / shape.key_heads);
+  const Divider by_tiles(tiles), by_heads(shape.heads);
+  const Divider by_heads_of_key(shape.heads / shape.key_heads);
   const auto run = [&](auto far, auto with_bias) {
     constexpr bool biased = decltype(with_bias)::value;
     const auto scale = static_cast<float>(biased ? shape.scale : shape.scale * kLog2E);
     with_steps(shape.depth, [&](auto steps) {
       using Body = AttentionTile<T, decltype(steps)::value, decltype(far), biased>;
       static_assert(Body::kQueries == kFastQueries);
-      launcher.launch_warps(shape.pairs() * tiles,
-                            Body{shape, q, k, bias, grid, by_stage, shape.tokens * k.strides[2],
-                                 heads_of_key, shares, scale, partials, out});
+      launcher.launch_warps(
+          shape.pairs() * tiles,
+          Body{shape, q, k, bias, grid, by_stage, shape.tokens * k.strides[2], by_tiles, by_heads,
+               by_heads_of_key, shares, scale, partials, out});
     });
   };
   if (bias.data != nullptr) {

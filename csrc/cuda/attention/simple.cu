@@ -1,5 +1,5 @@
 // Attention statistics on the GPU, simple: what they are and how they are computed is told in
-// attention.h, the class token's row in class_row.h; here they become kernels.
+// simple.h, the class token's row in class_row.h; here they become kernels.
 //
 // Alone:  nvcc -arch=sm_90a -Xptxas -v -c csrc/cuda/attention/simple.cu
 #include "cuda/attention/simple.h"
