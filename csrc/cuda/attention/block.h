@@ -10,14 +10,9 @@
 // score before its end: each runs its own online softmax, without a shuffle, and what lanes and
 // warps have of a query is merged once.
 //
-// Nor is the largest score looked for. Floats have room for weights far above 1: a lane sums a
-// stage relative to a `top` that it had before, and when a sum is above 2^24, since a score is far
-// above it, the warp does the stage once more the careful way, in which `top` follows the
-// scores. A lane's first `top` is the largest of its first scores, so no weight is lost below it.
-//
-// A score then costs a fused multiply-add, an exponential, an addition; a subtraction, a load and a
-// fused multiply-add for the distance, another one for the entropy. Stages with keys that are no
-// patches (the last ones) and keys with a bias are done the careful way, key by key.
+// Nor is the largest score looked for where there is no bias: lane_scores.h. Stages with keys that
+// are no patches (the last ones) and keys with a bias are done the careful way, key by key, in
+// which `top` follows the scores.
 #pragma once
 
 #include <cmath>
@@ -26,21 +21,22 @@
 #include "common/host_device.h"
 #include "cuda/attention/distance.h"
 #include "cuda/attention/keys.h"
+#include "cuda/attention/lane_scores.h"
 #include "cuda/attention/parts.h"
 #include "cuda/device/mma.h"
 #include "cuda/device/warps.h"
 
 namespace vitprobe::kernels {
 
-constexpr float kRoom = 8;           // a score may be 2^kRoom above `top` before that follows
-constexpr float kMostSum = 1 << 24;  // of a stage's weights, before it is done carefully
+constexpr float kRoom = 8;  // a score may be 2^kRoom above `top` before that follows
 
 // steps: of 16 halves, that cover D.
 template <typename T, int steps, class Far, bool biased> struct AttentionTile {
-  static constexpr int kMs = 2, kRows = 2 * kMs, kWarpQueries = kMs * 16;
+  using Lanes = LaneScores<T, steps, Far>;
+  static constexpr int kMs = Lanes::kMs, kRows = Lanes::kRows, kWarpQueries = kMs * 16;
   static constexpr int kLogQueries = 8, kQueries = 1 << kLogQueries;
   static_assert(kQueries == kWarps * kWarpQueries);
-  static constexpr int kChunks = kStageKeys / kChunkKeys;
+  static constexpr int kChunks = Lanes::kChunks;
   static constexpr int kBlocksEach = steps > 4 || biased ? 1 : 2;
   // Scores are in base 2; with a bias in nats: a mask may be of the lowest float, times log2 e
   // -inf.
@@ -59,21 +55,8 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
     };
     typename Far::Table table;
   };
-  // Of a lane's queries: row r of these is 8 (r%2) + 16 (r/2) + l/4 of the warp's 32.
-  struct Own {
-    typename Far::Query place[kRows];
-    QuerySums<float> sums[kRows];
-  };
-  struct StageSums {
-    float top[kRows], patch[kRows], distance[kRows], weighted[kRows];
-  };
-  template <class Block> struct Scores {
-    typename Block::template PerThread<AccumulatorFragment> of[kMs][2];
-
-    VP_DEVICE float at(int thread, int row, int key) const {
-      return of[row / 2][key / 2][thread].at[row % 2 * 2 + key % 2];
-    }
-  };
+  using Own = typename Lanes::Own;
+  template <class Block> using Scores = typename Lanes::template Scores<Block>;
   // What a block works on.
   struct Task {
     int image, head;
@@ -83,18 +66,17 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   AttentionShape shape;
   Heads<T> q, k;
   Heads<float> bias;
-  FarGrid grid;
+  Lanes lanes;
   GridStep by_stage;
   int64_t behind;  // from the token behind the last one back to token 0, of k
   Divider by_tiles, by_heads, by_heads_of_key;
-  int log_shares;  // of the warps that have the same queries
-  float scale;     // from products to scores
   double* partials;
   float* out;
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    const int patches = static_cast<int>(shape.patches()), log_each = kLogQueries - log_shares;
+    const int patches = static_cast<int>(shape.patches()),
+              log_each = kLogQueries - lanes.log_shares;
     const int each = 1 << log_each, tiles = (patches + each - 1) >> log_each;
     const int pair = by_tiles.of(static_cast<int>(index)), image = by_heads.of(pair);
     const int query0 = (static_cast<int>(index) - pair * tiles) << log_each;
@@ -108,16 +90,16 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
     // Behind the last stage an empty group is committed: the newest but one is always waited for.
     const auto load = [&](int stage, int warp, int thread) {
       if (stage < stages) {
-        copies[thread].load(block, shared.stage[stage % kKeyStages], k.strides[2], behind, grid,
-                            by_stage, warp, thread);
+        copies[thread].load(block, shared.stage[stage % kKeyStages], k.strides[2], behind,
+                            lanes.grid, by_stage, warp, thread);
       }
       block.commit(thread);
     };
     block.each_warp([&](int warp) {
       block.each_lane(warp, [&](int thread) {
-        copies[thread] = {keys, k.strides[2], shape, grid, shared.stage, thread};
+        copies[thread] = {keys, k.strides[2], shape, lanes.grid, shared.stage, thread};
         for (int stage = 0; stage < kKeyStages - 1; ++stage) load(stage, warp, thread);
-        Far::fill(shared.table, grid, thread);
+        Far::fill(shared.table, lanes.grid, thread);
         begin(own[thread], rows, task, thread);
         block.template wait<kKeyStages - 2>(thread);
       });
@@ -126,28 +108,28 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
       block.each_warp([&](int warp) {
         // The place of the stage before this one, which all warps have left.
         block.each_lane(warp, [&](int thread) { load(stage + kKeyStages - 1, warp, thread); });
-        if ((warp >> log_shares) * kWarpQueries < task.queries) {
+        if ((warp >> lanes.log_shares) * kWarpQueries < task.queries) {
           add_stage(block, shared, own, rows, task, stage, warp);
         }
         block.each_lane(warp, [&](int thread) { block.template wait<kKeyStages - 2>(thread); });
       });
     }
     block.each_thread([&](int thread) {
-      const int share = share_of(thread / kWarpSize);
+      const int share = lanes.share_of(thread / kWarpSize);
       VP_UNROLL
       for (int r = 0; r < kRows; ++r) {
         const int query = query_of(thread, r);
-        shared.ending.sums[thread % 4][(query << log_shares) + share] = own[thread].sums[r];
+        shared.ending.sums[thread % 4][(query << lanes.log_shares) + share] = own[thread].sums[r];
       }
     });
     block.each_thread([&](int thread) {
       if (thread >= each) return;
       QuerySums<float> whole = QuerySums<float>::none();
       VP_LOOP
-      for (int share = 0; share < 1 << log_shares; ++share) {
+      for (int share = 0; share < 1 << lanes.log_shares; ++share) {
         VP_UNROLL
         for (int lane = 0; lane < 4; ++lane) {
-          whole.merge(shared.ending.sums[lane][(thread << log_shares) + share], kUnit2);
+          whole.merge(shared.ending.sums[lane][(thread << lanes.log_shares) + share], kUnit2);
         }
       }
       shared.ending.values.put(thread, whole);
@@ -165,11 +147,9 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
  private:
   // The query of the block that is row r of a lane.
   VP_DEVICE int query_of(int thread, int r) const {
-    return (thread / kWarpSize >> log_shares) * kWarpQueries + r / 2 * 16 +
+    return (thread / kWarpSize >> lanes.log_shares) * kWarpQueries + r / 2 * 16 +
            c_cell(thread % kWarpSize, r % 2 * 2).row;
   }
-  // Of those with the same queries, which a warp is: it has every 2^log_shares-th chunk of keys.
-  VP_DEVICE int share_of(int warp) const { return warp & ((1 << log_shares) - 1); }
 
   // q by words of two halves, as cuda/device/mma.h's map has them; zeros behind D. Behind the last
   // query the last one again, which is left out in the end.
@@ -186,7 +166,7 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
         rows[r / 2][unit / 2][thread].at[r % 2 + unit % 2 * 2] =
             depth < shape.depth ? *reinterpret_cast<const uint32_t*>(from + depth) : 0;
       }
-      own.place[r] = Far::query(grid, grid.place(task.query0 + query));
+      own.place[r] = Far::query(lanes.grid, lanes.grid.place(task.query0 + query));
       own.sums[r] = QuerySums<float>::none();
     }
   }
@@ -198,114 +178,21 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
     Stage& stage = shared.stage[number % kKeyStages];
     const int key0 = number * kStageKeys;
     if (!biased && key0 + kStageKeys <= task.query0 + task.queries) {
-      if (number == 0) set_tops(block, stage, own, rows, warp);
-      if (add_patches(block, stage, shared.table, own, rows, warp)) return;
+      if (number == 0) lanes.set_tops(block, stage, own, rows, warp);
+      if (lanes.add_patches(block, stage, shared.table, own, rows, warp)) return;
     }
     VP_LOOP
-    for (int i = 0; i < kChunks; i += 1 << log_shares) {
-      const int chunk = share_of(warp) + i;
+    for (int i = 0; i < kChunks; i += 1 << lanes.log_shares) {
+      const int chunk = lanes.share_of(warp) + i;
       if (key0 + chunk * kChunkKeys >= shape.tokens) return;
       Scores<Block> z;
-      multiply(block, stage, rows, z, chunk, warp);
+      lanes.multiply(block, stage, rows, z, chunk, warp);
       block.each_lane(warp, [&](int thread) {
         add_carefully(own[thread], z, stage.lane_keys(chunk, thread), shared.table, task,
                       key0 + chunk * kChunkKeys, thread);
       });
       block.sync_warp();  // lanes that moved `top` went another way; mma wants all of them
     }
-  }
-
-  // The scores of a chunk of a stage's keys.
-  template <class Block, class Operands>
-  VP_DEVICE void multiply(Block block, Stage& stage, const Operands (&rows)[kMs][steps],
-                          Scores<Block>& z, int chunk, int warp) const {
-    Operands keys;
-    block.each_lane(warp, [&](int thread) {
-      VP_UNROLL
-      for (int i = 0; i < 2 * kMs; ++i) z.of[i / 2][i % 2][thread] = {{0, 0, 0, 0}};
-    });
-    VP_UNROLL
-    for (int s = 0; s < steps; ++s) {
-      block.ldmatrix(warp, keys, [&](int thread) {
-        const Cell at = b_source(thread % kWarpSize);
-        const int first = chunk * kChunkKeys * kRowBytes + swizzled(at.row, at.at);
-        return stage.panel[s / kRowSteps].bytes + (first ^ s % kRowSteps * kStepBytes);
-      });
-      VP_UNROLL
-      for (int i = 0; i < 2 * kMs; ++i) {
-        auto& own_z = z.of[i / 2][i % 2];
-        block.template mma<T>(warp, own_z, own_z, rows[i / 2][s], keys, i % 2);
-      }
-    }
-  }
-
-  // From a warp's first chunk.
-  template <class Block, class Owns, class Operands>
-  VP_DEVICE void set_tops(Block block, Stage& stage, Owns& own, const Operands (&rows)[kMs][steps],
-                          int warp) const {
-    Scores<Block> z;
-    multiply(block, stage, rows, z, share_of(warp), warp);
-    block.each_lane(warp, [&](int thread) {
-      VP_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        own[thread].sums[r].top = scale * fmaxf(fmaxf(z.at(thread, r, 0), z.at(thread, r, 1)),
-                                                fmaxf(z.at(thread, r, 2), z.at(thread, r, 3)));
-      }
-    });
-  }
-
-  // A stage of patches without a bias, relative to the tops that are; false, and nothing is added,
-  // if one has to follow.
-  template <class Block, class Owns, class Operands>
-  VP_DEVICE bool add_patches(Block block, Stage& stage, const typename Far::Table& table, Owns& own,
-                             const Operands (&rows)[kMs][steps], int warp) const {
-    typename Block::template PerThread<StageSums> sums;
-    block.each_lane(warp, [&](int thread) {
-      VP_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        sums[thread].top[r] = own[thread].sums[r].top;
-        sums[thread].patch[r] = sums[thread].distance[r] = sums[thread].weighted[r] = 0;
-      }
-    });
-    int chunk = share_of(warp);
-    do {
-      Scores<Block> z;
-      multiply(block, stage, rows, z, chunk, warp);
-      block.each_lane(warp, [&](int thread) {
-        const auto keys = stage.lane_keys(chunk, thread);
-        StageSums& to = sums[thread];
-        VP_UNROLL
-        for (int r = 0; r < kRows; ++r) {
-          float far[kLaneKeys];
-          Far::four(table, grid, own[thread].place[r], keys.at, far);
-          VP_UNROLL
-          for (int i = 0; i < kLaneKeys; ++i) {
-            const float t = z.at(thread, r, i) * scale - to.top[r], p = power_of_two(t);
-            to.patch[r] += p;
-            to.distance[r] += p * far[i];
-            to.weighted[r] += p * t;
-          }
-        }
-      });
-      chunk += 1 << log_shares;
-    } while (chunk < kChunks);
-    const bool too_much = block.any(warp, [&](int thread) {
-      bool some = false;
-      VP_UNROLL
-      for (int r = 0; r < kRows; ++r) some |= sums[thread].patch[r] > kMostSum;
-      return some;
-    });
-    if (too_much) return false;
-    block.each_lane(warp, [&](int thread) {
-      VP_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        QuerySums<float>& to = own[thread].sums[r];
-        to.patch += sums[thread].patch[r];
-        to.distance += sums[thread].distance[r];
-        to.weighted += sums[thread].weighted[r];
-      }
-    });
-    return true;
   }
 
   template <class Block>
@@ -319,10 +206,10 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
     for (int r = 0; r < kRows; ++r) {
       QuerySums<float>& sums = own.sums[r];
       float z[kLaneKeys], far[kLaneKeys], top = -INFINITY;
-      Far::four(table, grid, own.place[r], keys.at, far);
+      Far::four(table, lanes.grid, own.place[r], keys.at, far);
       VP_UNROLL
       for (int i = 0; i < kLaneKeys; ++i) {
-        z[i] = scores.at(thread, r, i) * scale;
+        z[i] = scores.at(thread, r, i) * lanes.scale;
         if constexpr (biased) {
           const int query = query_of(thread, r);
           if (query < task.queries && key + i < tokens) {

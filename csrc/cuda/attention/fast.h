@@ -87,10 +87,18 @@ void attention_fast(Grid& launcher, const AttentionShape& shape, const Heads<T>&
     with_steps(shape.depth, [&](auto steps) {
       using Body = AttentionTile<T, decltype(steps)::value, decltype(far), biased>;
       static_assert(Body::kQueries == kFastQueries);
-      launcher.launch_warps(
-          shape.pairs() * tiles,
-          Body{shape, q, k, bias, grid, by_stage, shape.tokens * k.strides[2], by_tiles, by_heads,
-               by_heads_of_key, shares, scale, partials, out});
+      launcher.launch_warps(shape.pairs() * tiles, Body{shape,
+                                                        q,
+                                                        k,
+                                                        bias,
+                                                        {grid, shares, scale},
+                                                        by_stage,
+                                                        shape.tokens * k.strides[2],
+                                                        by_tiles,
+                                                        by_heads,
+                                                        by_heads_of_key,
+                                                        partials,
+                                                        out});
     });
   };
   if (bias.data != nullptr) {
