@@ -4,7 +4,7 @@
 // A dot instruction multiplies bf16 numbers, and x less its mean is none. So, for each slab:
 //
 //   shift    the column mean rounded to bf16, where |mean| > 4 std and x - shift is a bf16 number
-//            in every row; elsewhere 0. (The rule of cuda/gram/shift.h.)
+//            in every row; elsewhere 0.
 //   balance  what then remains of the means is, in every sum, the number M = sum of rest^2, which
 //            centring drops: each sum begins at minus half of the M of 32 columns and is lowered
 //            between them, so that it stays near 0, where fp32 has its digits.
