@@ -80,6 +80,7 @@ EXP = """
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
 #endif
 #define VP_ISA here
+#include "cpu/vector/element.h"
 #include "cpu/vector/vectors.h"
 #include "cpu/vector/exp.h"
 using namespace vitprobe::here;

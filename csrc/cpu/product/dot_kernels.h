@@ -27,6 +27,7 @@ constexpr int L = kLanes<float>, W = VP_VECTORS * L;
 constexpr int64_t kBlock = 2 * L;  // columns between two corrections: those of a square of pairs
 constexpr int64_t kBlocks = kSlab / kBlock;
 constexpr int64_t kPairs = kSlab / 2;
+constexpr int kTurned = 8;  // rows at a time: a set of a cache holds 8 lines a power of two apart
 constexpr float kTiny = 0x1p-90f;  // products 2^36 below these variances still count
 
 // A number for each column of a slab: those of the even columns of a block, then of the odd ones.
@@ -49,41 +50,44 @@ inline bool is_zero(U32 v) {
   return any == 0;
 }
 
-// use(square, block): for each 16 rows of a block of columns, before they are turned.
+// use(rows, block): for each kTurned rows of a block of columns, before they are turned.
 template <class Use>
 inline void pack(const RowSet& x, Range columns, uint32_t* panels, const Use& use) {
   const BF16* data = static_cast<const BF16*>(x.data) + columns.begin;
   const int64_t depth = columns.end - columns.begin;
-  for (int64_t first = 0; first < x.rows; first += L) {
+  for (int64_t first = 0; first < tile_rows(x.rows, L) * L; first += kTurned) {
     uint32_t* panel = panels + first / W * W * kPairs + first % W;
-    const int64_t present = x.rows - first < L ? x.rows - first : L;
+    const int64_t present = x.rows - first < kTurned ? x.rows - first : kTurned;
     for (int64_t k = 0; k < depth; k += kBlock) {
       const int64_t width = depth - k < kBlock ? depth - k : kBlock;
       const BF16* from = data + first * x.stride + k;
       int64_t stride = x.stride;
-      BF16 edge[L * kBlock];
-      if (present < L || width < kBlock) {  // zeros behind the last row and column
+      BF16 edge[kTurned * kBlock];
+      if (present < kTurned || width < kBlock) {  // zeros behind the last row and column
         __builtin_memset(edge, 0, sizeof edge);
         for (int64_t r = 0; r < present; ++r) {
           __builtin_memcpy(edge + r * kBlock, from + r * stride, width * sizeof(BF16));
         }
         from = edge;
         stride = kBlock;
-      } else if (first + 2 * L <= x.rows) {  // the 16 rows after these
+      } else {  // the rows after these, or the first ones of the next slab
+        const BF16* next = first + kTurned < x.rows ? from + kTurned * stride : data + k + kSlab;
 #pragma GCC unroll 16
-        for (int r = 0; r < L; ++r) __builtin_prefetch(from + (L + r) * stride, 0, 2);
+        for (int r = 0; r < kTurned; ++r) __builtin_prefetch(next + r * stride, 0, 2);
       }
-      U32 square[L];
+      U32 rows[kTurned];
 #pragma GCC unroll 16
-      for (int r = 0; r < L; ++r) __builtin_memcpy(&square[r], from + r * stride, sizeof(U32));
-      use(square, k / kBlock);
-      F32 turned[L];
+      for (int r = 0; r < kTurned; ++r) __builtin_memcpy(&rows[r], from + r * stride, sizeof(U32));
+      use(rows, k / kBlock);
+      F32 turned[kTurned];
 #pragma GCC unroll 16
-      for (int r = 0; r < L; ++r) turned[r] = (F32)square[r];
+      for (int r = 0; r < kTurned; ++r) turned[r] = (F32)rows[r];
       transpose<float>(turned);
+      uint32_t* pairs = panel + k / 2 * W;
 #pragma GCC unroll 16
-      for (int c = 0; c < L; ++c) {
-        __builtin_memcpy(panel + (k / 2 + c) * W, &turned[c], sizeof turned[c]);
+      for (int c = 0; c < L; ++c, pairs += W) {
+        __builtin_memcpy(pairs, reinterpret_cast<const float*>(turned) + c * kTurned,
+                         kTurned * sizeof(float));
       }
     }
   }
@@ -99,12 +103,12 @@ struct Slab {
   // Packs the slab as it lies, and chooses shifts; whether there are any.
   bool measure(const RowSet& x, Range columns, uint32_t* panels) {
     Columns sums = {}, squares = {};
-    pack(x, columns, panels, [&](U32(&square)[L], int64_t block) {
+    pack(x, columns, panels, [&](U32(&rows)[kTurned], int64_t block) {
       F32 sum[2] = {sums.of[block][0], sums.of[block][1]};
       F32 squared[2] = {squares.of[block][0], squares.of[block][1]};
 #pragma GCC unroll 16
-      for (int r = 0; r < L; ++r) {
-        const F32 even = low(square[r]), odd = high(square[r]);
+      for (int r = 0; r < kTurned; ++r) {
+        const F32 even = low(rows[r]), odd = high(rows[r]);
         sum[0] += even, squared[0] += even * even;
         sum[1] += odd, squared[1] += odd * odd;
       }
@@ -131,13 +135,13 @@ struct Slab {
   // Packs it less the shifts. Those that are not exact in every row become 0; whether none did.
   bool pack_shifted(const RowSet& x, Range columns, uint32_t* panels) {
     U32 inexact[kBlocks][2] = {}, any = {};
-    pack(x, columns, panels, [&](U32(&square)[L], int64_t block) {
+    pack(x, columns, panels, [&](U32(&rows)[kTurned], int64_t block) {
 #pragma GCC unroll 16
-      for (int r = 0; r < L; ++r) {
-        const U32 even = (U32)(low(square[r]) - shift.of[block][0]);
-        const U32 odd = (U32)(high(square[r]) - shift.of[block][1]);
+      for (int r = 0; r < kTurned; ++r) {
+        const U32 even = (U32)(low(rows[r]) - shift.of[block][0]);
+        const U32 odd = (U32)(high(rows[r]) - shift.of[block][1]);
         inexact[block][0] |= even & 0xffffu, inexact[block][1] |= odd & 0xffffu;
-        square[r] = even >> 16 | (odd & 0xffff0000u);
+        rows[r] = even >> 16 | (odd & 0xffff0000u);
       }
     });
     for (int64_t i = 0; i < 2 * kBlocks; ++i) {

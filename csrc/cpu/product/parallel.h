@@ -27,13 +27,19 @@ template <class Sink> void multiply(const Product& product, const Sink& sink) {
   const PanelPlan plan = plan_panels(product, kernel.panel[product.a.type == Element::f64],
                                      torch::stable::get_num_threads());
   const std::unique_ptr<double[]> sums(new double[plan.splits * plan.split()]);
+  int64_t added = 1;  // splits that the first one's sums hold
   torch::stable::parallel_for(0, plan.tasks(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
+      // Who has the first split adds its next ones at once, through sums that stay in the cache.
+      const bool next = plan.groups == 1 && begin == 0 && task > 0;
       const Range tiles = plan.tiles_of(task);
-      double* split = sums.get() + plan.split_of(task) * plan.split();
+      double* split = sums.get() + (next ? 1 : plan.split_of(task)) * plan.split();
       double* mine = split + tiles.begin * plan.tile();
       std::fill(mine, split + tiles.end * plan.tile(), 0.0);
       kernel.add(product, plan.slabs_of(task), tiles, mine);
+      if (!next) continue;
+      for (int64_t i = 0; i < plan.split(); ++i) sums[i] += split[i];
+      added = task + 1;
     }
   });
 
@@ -48,7 +54,7 @@ template <class Sink> void multiply(const Product& product, const Sink& sink) {
         return (product.symmetric ? std::min(columns.end, i + 1) : columns.end) - columns.begin;
       };
       double* sum = sums.get() + tile * plan.tile();
-      for (int64_t s = 1; s < plan.splits; ++s) {
+      for (int64_t s = added; s < plan.splits; ++s) {
         const double* other = sum + s * plan.split();
         for (int64_t i = rows.begin; i < rows.end; ++i) {
           const int64_t first = (i - rows.begin) * W, last = first + needed(i);

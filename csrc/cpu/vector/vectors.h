@@ -52,7 +52,8 @@ template <class T, class In> inline Vector<T> load_part(const In* from, int64_t 
   return load(buffer);
 }
 
-// ---- transposing a square of vectors: log2(lanes) identical perfect shuffles
+// ---- transposing R rows of a vector each, R a power of two: log2(R) identical perfect shuffles.
+// Vector i then holds columns i L / R, i L / R + 1, ..., R numbers each.
 
 template <class V, int... I> inline V zip_low(V a, V b, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(a, b, (I / 2 + (I % 2) * (int)sizeof...(I))...);
@@ -62,19 +63,18 @@ template <class V, int... I> inline V zip_high(V a, V b, std::integer_sequence<i
   return __builtin_shufflevector(a, b, (L / 2 + I / 2 + (I % 2) * L)...);
 }
 
-template <class T> inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
-  constexpr int L = kLanes<T>;
-  constexpr std::make_integer_sequence<int, L> lanes;
+template <class T, int R> inline void transpose(Vector<T> (&rows)[R]) {
+  constexpr std::make_integer_sequence<int, kLanes<T>> lanes;
 #pragma GCC unroll 4
-  for (int stage = 1; stage < L; stage *= 2) {
-    Vector<T> next[L];
+  for (int stage = 1; stage < R; stage *= 2) {
+    Vector<T> next[R];
 #pragma GCC unroll 16
-    for (int i = 0; i < L / 2; ++i) {
-      next[2 * i] = zip_low(rows[i], rows[i + L / 2], lanes);
-      next[2 * i + 1] = zip_high(rows[i], rows[i + L / 2], lanes);
+    for (int i = 0; i < R / 2; ++i) {
+      next[2 * i] = zip_low(rows[i], rows[i + R / 2], lanes);
+      next[2 * i + 1] = zip_high(rows[i], rows[i + R / 2], lanes);
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < L; ++i) rows[i] = next[i];
+    for (int i = 0; i < R; ++i) rows[i] = next[i];
   }
 }
 
