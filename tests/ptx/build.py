@@ -14,6 +14,8 @@ STANDIN = Path(__file__).parent / "standin"
 _TARGET = "arch=compute_80,code=compute_80"
 # Device code as it is installed; host code quickly.
 _FLAGS = ("-std=c++20", "-O3", "-Xcompiler", "-fPIC,-O0", "-DUSE_CUDA")
+# Bound to the stand-in, also in a process into which torch has brought the real runtime.
+_LINK = ("-shared", "-cudart", "none", "-Xlinker", "-Bsymbolic")
 _TORCH = ("torch/csrc/stable/accelerator.h", "torch/csrc/stable/library.h",
           "torch/csrc/stable/macros.h", "torch/csrc/stable/ops.h", "torch/csrc/stable/tensor.h",
           "torch/headeronly/core/ScalarType.h", "torch/headeronly/util/Exception.h",
@@ -44,7 +46,7 @@ def build(nvcc: str, cache: Path, csrc: Path = CSRC, only: str = "") -> Built:
     version = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
     own = [*(csrc / "cuda").rglob("*"), *(csrc / "common").rglob("*"), csrc / "ops.h"]
     folder = cache / _fingerprint(own, f"{version}{csrc}{only}{_FLAGS}")
-    library = folder / f"launchers-{_fingerprint(STANDIN.rglob('*'))}.so"
+    library = folder / f"launchers-{_fingerprint(STANDIN.rglob('*'), str(_LINK))}.so"
     if not library.exists():
         for name in _TORCH:
             header = folder / "include" / name
@@ -53,7 +55,7 @@ def build(nvcc: str, cache: Path, csrc: Path = CSRC, only: str = "") -> Built:
         with ThreadPoolExecutor(2) as pool:
             jobs = [*chosen, STANDIN / "runtime.cpp"]
             objects = list(pool.map(lambda path: _compile(nvcc, path, csrc, folder), jobs))
-        _run(nvcc, "-shared", "-cudart", "none", *objects, "-o", library.with_suffix(".made"))
+        _run(nvcc, *_LINK, *objects, "-o", library.with_suffix(".made"))
         library.with_suffix(".made").rename(library)
         _forget(cache, folder)
     names = [path.relative_to(csrc) for path in chosen if path.suffix == ".cu"]

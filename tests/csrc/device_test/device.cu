@@ -157,13 +157,16 @@ void prepare_attention(Call& call, const Problem& problem) {
   const AnyHeads bias = heads(biased ? call.x[2].data : nullptr, bias_strides(shape));
   const Type type = type_of(problem.kind);
   const bool row = problem.op == Op::class_row, fast = problem.op == Op::attention_fast;
-  const int queries = fast ? kFastQueries : AttentionQueries<float>::kQueries;
-  auto* partials = call.workspace<double>(attention_partials(shape, queries));
+  const int64_t sms = problem.num_sms;
+  auto* partials =
+      call.workspace<double>(fast ? fast_partials(shape, sms)
+                                  : attention_partials(shape, AttentionQueries<float>::kQueries));
   call.result(problem.kind == Kind::f64 ? Kind::f64 : Kind::f32,
               shape.pairs() * (row ? shape.tokens : kStatistics));
   call.launch = [=, out = call.out] {
     if (row) return launch_class_row(shape, q, k, type, bias, out.as<void>(), nullptr);
-    return fast ? launch_attention_fast(shape, q, k, type, bias, partials, out.as<float>(), nullptr)
+    return fast ? launch_attention_fast(shape, q, k, type, bias, sms, partials, out.as<float>(),
+                                        nullptr)
                 : launch_attention(shape, q, k, type, bias, partials, out.as<void>(), nullptr);
   };
 }

@@ -22,15 +22,14 @@ template <typename T> Heads<T> heads(const View& x, const Strides& by) {
 
 // Type: of q and k. run(q, k, bias, partials, out), out of `size` numbers.
 template <typename T, class Run>
-Values with_inputs(const Problem& problem, int queries, int64_t size, const Run& run) {
+Values with_inputs(const Problem& problem, int64_t workspace, int64_t size, const Run& run) {
   using Wide = Widened<T>;
   const AttentionShape& shape = problem.shape;
   const Heads<T> q = heads<T>(problem.x[0], strides_of(shape, false));
   const Heads<T> k = heads<T>(problem.x[1], strides_of(shape, true));
   const Heads<Wide> bias = problem.x.size() > 2 ? heads<Wide>(problem.x[2], bias_strides(shape))
                                                 : Heads<Wide>{nullptr, {0, 0, 0, 0}};
-  std::vector<double> partials(attention_partials(shape, queries),
-                               std::numeric_limits<double>::quiet_NaN());
+  std::vector<double> partials(workspace, std::numeric_limits<double>::quiet_NaN());
   std::vector<Wide> out(size, std::numeric_limits<Wide>::quiet_NaN());
   run(q, k, bias, partials.data(), out.data());
   return Values(out.begin(), out.end());
@@ -40,25 +39,26 @@ template <typename T> Values simple(const Problem& problem, const std::vector<in
   const AttentionShape& shape = problem.shape;
   HostGrid grid{order};
   if (problem.op == Op::class_row) {
-    return with_inputs<T>(problem, 1, shape.pairs() * shape.tokens,
+    return with_inputs<T>(problem, 0, shape.pairs() * shape.tokens,
                           [&](auto q, auto k, auto bias, double*, auto* out) {
                             class_row<T>(grid, shape, q, k, bias, out);
                           });
   }
-  return with_inputs<T>(problem, AttentionQueries<T>::kQueries, kStatistics * shape.pairs(),
+  const int64_t workspace = attention_partials(shape, AttentionQueries<T>::kQueries);
+  return with_inputs<T>(problem, workspace, kStatistics * shape.pairs(),
                         [&](auto q, auto k, auto bias, double* partials, auto* out) {
                           attention<T>(grid, shape, q, k, bias, partials, out);
                         });
 }
 
-template <class Math> Values fast(const Problem& problem, const std::vector<int>& order) {
+template <typename T> Values fast(const Problem& problem, const std::vector<int>& order) {
   const AttentionShape& shape = problem.shape;
   HostWarpGrid grid{{order}, {false}};
-  return with_inputs<typename Math::T>(
-      problem, kFastQueries, kStatistics * shape.pairs(),
-      [&](auto q, auto k, auto bias, double* partials, float* out) {
-        attention_fast<Math>(grid, shape, q, k, bias, partials, out);
-      });
+  return with_inputs<T>(problem, fast_partials(shape, problem.num_sms), kStatistics * shape.pairs(),
+                        [&](auto q, auto k, auto bias, double* partials, float* out) {
+                          attention_fast<T>(grid, shape, q, k, bias, problem.num_sms, partials,
+                                            out);
+                        });
 }
 
 }  // namespace
@@ -67,8 +67,7 @@ Values attention_on_host(const Problem& problem) {
   std::vector<int> order(kThreads);
   std::iota(order.begin(), order.end(), 0);
   if (problem.op == Op::attention_fast) {
-    return problem.kind == Kind::bf16 ? fast<MathBF16>(problem, order)
-                                      : fast<MathF16>(problem, order);
+    return problem.kind == Kind::bf16 ? fast<BF16>(problem, order) : fast<F16>(problem, order);
   }
   switch (problem.kind) {
     case Kind::f32: return simple<float>(problem, order);
