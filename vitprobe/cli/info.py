@@ -41,7 +41,8 @@ def command() -> None:
         if kernel != "proved":
             line("", f"{name}: {kernel}, as {KERNELS[name].environment} or VITPROBE_TUNE says")
     line("schedule", f"{chosen_schedule()}: {SCHEDULES[chosen_schedule()]}")
-    built = ", ".join(f"{name} {value}" for name, value in status["build"].items() if value)
+    record = status["build"].items()
+    built = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in record if value)
     line("built with", built or "nothing: the kernels were not built")
     if status["driver"]:
         line("driver", status["driver"])
