@@ -137,3 +137,21 @@ def test_not_a_number_reaches_the_result(run, math):
     kind = MATHS[math]
     [vector] = run.call("centered_gram_fast", run.tensor(stored(x, kind)[0], kind), False, False)
     assert not np.isfinite(run.array(vector)).any()
+
+
+@pytest.mark.parametrize("math", MATHS)
+def test_rows_and_norms_that_are_given(run, math):
+    """Of a group, in rows that lie apart; and the first example's norm, found in passing."""
+    kind, n = MATHS[math], 40
+    sites = [rows(n, p, kind, 16, 1.0, seed=p) for p in (333, 5000)]
+    length = n * (n - 1) // 2
+    vectors = run.tensor(np.zeros((2, length + 9), np.float32)[:, :length], "f32", write=True)
+    norms = run.tensor(np.zeros(2), "f64", write=True)
+    tensors = [run.tensor(x, kind) for x, _ in sites]
+    run.call("centered_grams_fast_", vectors, norms, tensors, False, math == "tf32")
+    wanted = [np.linalg.norm(values[0]) for _, values in sites]
+    assert np.allclose(run.array(norms), wanted, rtol=1e-12)
+    for i, (_, values) in enumerate(sites):
+        address = vectors.address + 4 * i * (length + 9)
+        vector = run.device.array(address, (length,), np.float32)
+        expect(vector, values, False, kind, 1e-3 if math == "tf32" else None)
