@@ -221,6 +221,47 @@ def test_a_module_that_fires_only_sometimes_is_left_out():
     assert survey(model, IMAGES)["relu"].reason == "fires in some forwards only"
 
 
+def sizes_of_forwards(model, images=IMAGES):
+    """The survey of a model, and how many images each of its forwards got."""
+    sizes = []
+    handle = model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    table = survey(model, images)
+    handle.remove()
+    return table, sizes
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "mixer_b16_224"])
+def test_two_forwards_are_enough_for_what_explains_itself(name):
+    size = {} if name == "resnet18" else {"img_size": 32}
+    model = timm.create_model(name, **size).eval()
+    table, sizes = sizes_of_forwards(model, torch.randn(4, 3, 32, 32))
+    assert sizes == [3, 4]
+    assert all(site.reason is None or site.reason.startswith("never") for site in table)
+
+
+def test_what_two_forwards_do_not_explain_costs_a_third():
+    """Axis 0 is not that of the examples, but could be: it has three slices."""
+    model = nn.Sequential(Lambda(lambda x: x.flatten(2).movedim(0, 2)[:, :3].movedim(1, 0)))
+    table, sizes = sizes_of_forwards(model)
+    assert sizes == [3, 4, 3]
+    assert table["0"].reason is None and table["0"].where == ExampleAxis(2)
+
+
+def test_what_only_a_first_forward_gives_is_no_fault():
+    class Warming(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x + (self.calls == 1)
+
+    table, sizes = sizes_of_forwards(nn.Sequential(Warming()))
+    assert sizes == [3, 4, 3]
+    assert table["0"].reason is None
+
+
 def test_a_forward_that_calls_its_own_root_keeps_one_count():
     class Net(nn.Module):
         def __init__(self):

@@ -27,11 +27,11 @@ def survey(model: nn.Module, examples: Any) -> Survey:
 
     examples: (n, ...) on the model's device, or a tuple, list or mapping, of which the model gets
     what its forward takes (see vitprobe.data.takes). Of these the first four distinct ones are
-    used: three of them, the four in another order, the three again. The example axis of an
-    activation is the one that grows with the examples; what lies along it must move with its
-    example and not depend on the others, or the site mixes examples and is left out. Only shapes
-    and a sample of each activation are kept. The model runs in eval mode, without gradients, and is
-    left as found.
+    used: three of them, then the four in another order; where these two forwards do not explain
+    every activation, the three again. The example axis of an activation is the one that grows with
+    the examples; what lies along it must move with its example and not depend on the others, or the
+    site mixes examples and is left out. Only shapes and a sample of each activation are kept. The
+    model runs in eval mode, without gradients, and is left as found.
 
     A model in a wrapper (DataParallel, torch.compile's, an averaged one) is surveyed without it.
 
