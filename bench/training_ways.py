@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn import functional as F
 
+from vitprobe.passes.processes import Processes
 from vitprobe.training.files import RunFiles
 from vitprobe.training.loop import Loop, autocast
 from vitprobe.training.optimize import new_optimizer
 from vitprobe.training.parts import open_parts
-from vitprobe.training.processes import Processes
 from vitprobe.training.report import Report
 from vitprobe.training.resolve import resolve
 from vitprobe.training.train import new_loop

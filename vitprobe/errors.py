@@ -3,6 +3,7 @@
 import difflib
 import shlex
 import signal
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,12 @@ class VitprobeWarning(UserWarning):
 
     def __init__(self, message: object = ""):
         super().__init__(printable(message, LINE))
+
+
+def say(notes: list[str], text: str) -> None:
+    """Warn, and keep the same sentence for the result's `notes`."""
+    notes.append(printable(text, None))
+    warnings.warn(text, VitprobeWarning, stacklevel=3)
 
 
 class Stopped(BaseException):

@@ -32,13 +32,14 @@ class Subject:
 
     def ours(self, batches: int):
         """The Dataset."""
-        from vitprobe.analyses.attention import attention_of_models
-        from vitprobe.analyses.inputs import prepare
+        from vitprobe.analyses.attention_reader import AttentionReader
         from vitprobe.input_options import InputOptions
+        from vitprobe.passes.inputs import prepare
+        from vitprobe.passes.run import run
 
         images = self.images[: batches * self.batch]
         options = InputOptions(batch_size=self.batch, device=self.device, precision="bf16")
-        return attention_of_models(prepare([self.model], images, options))[0]
+        return run(prepare([self.model], images, options), [AttentionReader()])[0][0]
 
 
 def work(section: Section) -> None:

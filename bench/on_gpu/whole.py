@@ -47,12 +47,13 @@ class Pair:
 
     def ours(self, batches: int):
         """The Dataset of the pair."""
-        from vitprobe.analyses.cka import cka_pairs
-        from vitprobe.analyses.inputs import prepare
+        from vitprobe.analyses.cka_reader import CKAReader
         from vitprobe.input_options import InputOptions
+        from vitprobe.passes.inputs import prepare
+        from vitprobe.passes.run import run
 
         options = InputOptions(batch_size=self.batch, device=self.device, precision="bf16")
-        return cka_pairs(prepare(self.models, self.part(batches), options), ["all", "all"])[0]
+        return run(prepare(self.models, self.part(batches), options), [CKAReader()])[0][0]
 
     def peer(self, batches: int, layers: list[list[str]]) -> None:
         """pytorch-cka over the same layers."""
@@ -93,7 +94,7 @@ def _firing(model, images, autocast) -> list[str]:
 
 def work(section: Section) -> None:
     """Rows {"way", "seconds_per_batch", "low", "high", "seconds_few", "peak_mib"}."""
-    from vitprobe.analyses.schedule import ENVIRONMENT, SCHEDULES
+    from vitprobe.passes.schedule import ENVIRONMENT, SCHEDULES
 
     need_kernels(section.device)
     warnings.simplefilter("ignore")

@@ -10,9 +10,10 @@ from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer as TorchvisionViT
 
 import vitprobe
-from vitprobe.analyses.attention import attention_of_models
-from vitprobe.analyses.inputs import prepare
+from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.errors import InputError
+from vitprobe.passes.inputs import prepare
+from vitprobe.passes.run import run
 
 pytestmark = pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
 
@@ -158,7 +159,7 @@ def test_several_models_in_one_pass_are_as_each_alone():
     small = VisionTransformer(img_size=32, patch_size=8, embed_dim=8, depth=1, num_heads=2)
     large = VisionTransformer(img_size=32, patch_size=4, embed_dim=16, depth=2, num_heads=4)
     images = torch.randn(8, 3, 32, 32)
-    together = attention_of_models(prepare([small, large], images))
+    together = run(prepare([small, large], images), [AttentionReader()])[0]
     for model, result in zip((small, large), together, strict=True):
         alone = vitprobe.attention(model, images)
         np.testing.assert_allclose(result["distance"], alone["distance"], rtol=1e-6)

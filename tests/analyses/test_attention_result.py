@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 import vitprobe
-from vitprobe.analyses import attention_pass
-from vitprobe.analyses.attention import attention_of_models
-from vitprobe.analyses.inputs import prepare
+from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.errors import InputError, VitprobeWarning
 from vitprobe.ops.reference_attention import attention_weights, statistics_of
+from vitprobe.passes import forward, surveyed
+from vitprobe.passes.inputs import prepare
+from vitprobe.passes.run import run
 from vitprobe.taps import Attention, AttentionSite
 
 pytestmark = pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
@@ -34,8 +35,8 @@ class Tap:
 
     def __init__(self, monkeypatch):
         self.sites, self.hand_out = [], {}
-        monkeypatch.setattr(attention_pass, "attention_sites", lambda model, images: self.sites)
-        monkeypatch.setattr(attention_pass, "capture_attention", self._capture)
+        monkeypatch.setattr(surveyed, "attention_sites", lambda model, images: self.sites)
+        monkeypatch.setattr(forward, "capture_attention", self._capture)
 
     def add(self, name, heads=2, tokens=16, windows=1, reason="", hand_out=None):
         self.sites.append(AttentionSite(name, heads, tokens, 8, windows, "q, k", reason))
@@ -208,7 +209,7 @@ def test_weights_where_there_are_no_q_and_k(tap, images):
 def test_several_models_see_the_same_images(tap, images):
     tap.add("blocks.0")
     models = [Patches(), Patches(), nn.Sequential(Patches())]
-    results = attention_of_models(prepare([*models, models[0]], images))
+    results = run(prepare([*models, models[0]], images), [AttentionReader()])[0]
     labels = [result.attrs["model"] for result in results]
     assert labels == ["Patches (1)", "Patches (2)", "Sequential"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
-from vitprobe.analyses.head_pass import head_outputs
+from vitprobe.analyses.head_subsets_reader import head_outputs
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
 from vitprobe.taps.attention import Attention
 

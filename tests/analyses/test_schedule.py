@@ -7,10 +7,10 @@ import torchvision
 from torch import nn
 
 import vitprobe
-from vitprobe.analyses import held, schedule
-from vitprobe.analyses.held import Held
-from vitprobe.analyses.schedule import SameStream
 from vitprobe.errors import InputError
+from vitprobe.passes import held, schedule
+from vitprobe.passes.held import Held
+from vitprobe.passes.schedule import SameStream
 from vitprobe.taps import survey
 
 pytestmark = pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
@@ -42,7 +42,7 @@ def late_stream(monkeypatch):
     stream = LateStream()
     monkeypatch.setenv("VITPROBE_SCHEDULE", "overlapped")
     monkeypatch.setattr(
-        "vitprobe.analyses.cka_pass.stream_and_limit", lambda device, limit: (stream, limit)
+        "vitprobe.analyses.cka_reader.stream_and_limit", lambda device, limit: (stream, limit)
     )
     return stream
 

@@ -40,7 +40,7 @@ def results(folder):
 @pytest.mark.parametrize(
     "moment",
     [
-        ("vitprobe.analyses.inputs.prepare", 0),
+        ("vitprobe.passes.inputs.prepare", 0),
         ("torch.nn.functional.conv2d", 30),
         ("vitprobe.figures.plot", 0),
         ("os.fsync", 2),
@@ -92,7 +92,7 @@ def test_what_is_in_the_way_is_said_before_the_run(vitprobe_run, tmp_path, in_th
         (tmp_path / "results" / name).mkdir(parents=True)
     else:
         words = [*CKA, "--output", "é" * 128]
-    run = vitprobe_run(*words, cwd=tmp_path, stop_at=("vitprobe.analyses.cka.cka_pairs", 0))
+    run = vitprobe_run(*words, cwd=tmp_path, stop_at=("vitprobe.passes.run.run", 0))
     assert (run.code, run.out) == (2, "") and run.err.count("\n") == 1
     assert ("Is a directory" if in_the_way == "folder" else "File name too long") in run.err
     assert results(tmp_path) == ([name] if in_the_way == "folder" else [])

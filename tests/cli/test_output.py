@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from vitprobe.analyses.provenance import run_attributes
 from vitprobe.cli._names import file_names, joint, model_words, run_words, stems
 from vitprobe.cli._output import ResultFiles, netcdf
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions
+from vitprobe.passes.provenance import run_attributes
 
 
 def facts(a, b="vit", **more):

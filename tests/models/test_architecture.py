@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 import vitprobe
-from vitprobe.analyses.provenance import as_attribute
 from vitprobe.errors import InputError
 from vitprobe.models import build_model, load_model
 from vitprobe.models.architecture import MODELS, given_options
 from vitprobe.models.zoo import VITS
+from vitprobe.passes.provenance import as_attribute
 
 OTHER = {
     "patch_size": 8,

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from vitprobe.passes.processes import Processes
 from vitprobe.training.losses import Losses
-from vitprobe.training.processes import Processes
 
 
 def test_the_mean_is_weighted_by_images():

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from user_training_models import Normed
 
 from vitprobe import cli
+from vitprobe.passes.processes import Processes
 from vitprobe.training import train
 from vitprobe.training.loop import apart, common_statistics
-from vitprobe.training.processes import Processes
 
 TESTS = Path(__file__).resolve().parents[1]
 TINY = {"model": "vit", "dim": 16, "depth": 1, "heads": 2, "mlp_dim": 32, "patch_size": 8}

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vitprobe.passes.processes import Processes
 from vitprobe.training import Recipe, recipes
 from vitprobe.training.evaluate import evaluate
 from vitprobe.training.feed import seed_step
 from vitprobe.training.files import RunFiles
 from vitprobe.training.loop import Loop
-from vitprobe.training.processes import Processes
 from vitprobe.training.report import Report
 from vitprobe.training.resolve import resolve
 from vitprobe.training.train import new_loop as training_loop

@@ -2,22 +2,15 @@
 
 import xarray as xr
 
-from vitprobe.analyses.attention_pass import AttentionPass
-from vitprobe.analyses.attention_result import model_dataset
-from vitprobe.analyses.inputs import DataLike, Inputs, prepare
-from vitprobe.analyses.progress import Bar, Progress
-from vitprobe.analyses.provenance import (
-    as_attribute,
-    data_facts,
-    device_name,
-    model_facts,
-    run_attributes,
-)
-from vitprobe.analyses.subjects import ModelLike
-from vitprobe.analyses.timing import Stopwatch
+from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.passes.inputs import DataLike, prepare
+from vitprobe.passes.progress import Bar, Progress
+from vitprobe.passes.run import run
+from vitprobe.passes.subjects import ModelLike
 
+READER = AttentionReader
 BATCH = 64  # images, where nothing is said: no result depends on it
 
 
@@ -58,60 +51,8 @@ def attention(
     Raises:
         InputError: what was asked for cannot be done; one line says what to do.
     """
-    results = attention_of_models(
-        prepare([model], data, inputs),
-        grid=grid,
-        prefix=prefix,
-        patch_size=patch_size,
-        progress=Bar() if progress else Progress(),
-    )
+    reader = AttentionReader(grid, prefix, patch_size)
+    results = run(prepare([model], data, inputs), [reader], Bar() if progress else Progress())[0]
     if len(results) > 1:
         raise InputError(f"one model is looked at, not {len(results)}: call it for each")
     return results[0]
-
-
-def attention_of_models(
-    inputs: Inputs,
-    *,
-    grid: tuple[int, int] | None = None,
-    prefix: int | None = None,
-    patch_size: int | tuple[int, int] | None = None,
-    progress: Progress | None = None,
-) -> list[xr.Dataset]:
-    """The same for several models, which are shown the same images in one pass.
-
-    Args:
-        inputs: models and data, from `prepare`.
-        grid, prefix, patch_size: as in `attention`, for all of the models.
-        progress: is told of the layers, the Heads of each model, and of the batches.
-
-    Returns:
-        One Dataset for each distinct model (see `attention`), in their order.
-    """
-    watch = Stopwatch(inputs.device)
-    options = {"grid": grid, "prefix": prefix, "patch_size": patch_size}
-    images = AttentionPass(inputs, options, watch)
-    with watch("other"), inputs.on_device(), progress or Progress() as told:
-        images.run(told)
-    attributes = {
-        "examples": images.examples,
-        "batches": int(images.heads[0].metric.batches),
-        "device": device_name(inputs.device),
-        **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
-    }
-    return [
-        model_dataset(heads, run_attributes(facts) | attributes, images.notes)
-        for heads, facts in zip(images.heads, attention_facts(inputs, **options), strict=True)
-    ]
-
-
-def attention_facts(inputs: Inputs, **tokens) -> list[dict]:
-    """For each distinct model, what decides its numbers, as attributes of its result.
-
-    tokens: grid, prefix and patch_size, as they were asked for.
-    """
-    asked = {f"{name}_asked": as_attribute(value) for name, value in tokens.items()}
-    return [
-        {"analysis": "attention", **model_facts("model", subject)} | data_facts(inputs) | asked
-        for subject in inputs.subjects
-    ]

@@ -4,20 +4,16 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from vitprobe.analyses.cka_pass import Pass
-from vitprobe.analyses.cka_result import pair_dataset
-from vitprobe.analyses.cka_views import pair_facts, pairs, views_of
-from vitprobe.analyses.inputs import DataLike, Inputs, prepare, say
-from vitprobe.analyses.progress import Bar, Progress
-from vitprobe.analyses.provenance import device_name, run_attributes
-from vitprobe.analyses.subjects import ModelLike, named_models
-from vitprobe.analyses.timing import Stopwatch
+from vitprobe.analyses.cka_reader import CKAReader
+from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions, takes_inputs
-from vitprobe.metrics import CKA
-from vitprobe.metrics.kernels import vectoriser
+from vitprobe.passes.inputs import DataLike, prepare
+from vitprobe.passes.progress import Bar, Progress
+from vitprobe.passes.run import run
+from vitprobe.passes.subjects import ModelLike, named_models
 
-LayerSpec = str | type | Sequence[str | type]
+READER = CKAReader
 
 
 @takes_inputs()
@@ -76,15 +72,14 @@ def cka(
         raise InputError(f"two models are compared, not {len(named)}: call it for each pair")
     models = [{one.label: one.model} for one in named] * (1 if len(named) == 2 else 2)
     images = prepare(models, data, inputs, passes=passes)
-    results = cka_pairs(
-        images,
-        [layers, layers if layers_b is None else layers_b],
+    reader = CKAReader(
+        layers_of_each=[layers, layers if layers_b is None else layers_b],
         tokens=tokens,
         estimator=estimator,
         kernel=kernel,
         defer_bytes=defer_bytes,
-        progress=Bar() if progress else Progress(),
     )
+    results = run(images, [reader], Bar() if progress else Progress())[0]
     if len(results) == 1:
         return results[0]
     result, *own = results
@@ -94,57 +89,3 @@ def cka(
             result[f"{name}_{side * 2}"] = (dims, within[name].values)
         result = result.assign_coords({dims[1]: within["layer_b"].values})
     return result
-
-
-def cka_pairs(
-    inputs: Inputs,
-    layers: Sequence[LayerSpec],
-    *,
-    tokens: str | Sequence[str] = "all",
-    estimator: str = "unbiased",
-    kernel: str = "linear",
-    defer_bytes: int | None = None,
-    progress: Progress | None = None,
-) -> list[xr.Dataset]:
-    """Every pair of the models, then each model against itself, from one pass over the images.
-
-    Args:
-        inputs: models and data, from `prepare`.
-        layers: one selection for each model given to `prepare`.
-        tokens: one word for all models, or one for each.
-        defer_bytes: see `cka`.
-        progress: is told of the layers, (Subject, Selection) of each view, and of the batches.
-
-    Returns:
-        One Dataset per pair (see `cka`): (0, 1), (0, 2), ..., then (0, 0), (1, 1), ...; a model
-        given twice with the same layers and tokens counts once.
-    """
-    if defer_bytes is not None and defer_bytes < 0:
-        raise InputError(f"defer_bytes must not be negative: {defer_bytes}")
-    vectoriser(kernel, estimator)  # wrong words are refused before any work
-    views = views_of(inputs, layers, tokens)
-    watch = Stopwatch(inputs.device)
-    images = Pass(
-        inputs,
-        views,
-        lambda sites: CKA(sites, kernel=kernel, estimator=estimator, passes=inputs.loader.passes),
-        defer_bytes,
-        watch,
-    )
-    with watch("other"), inputs.on_device(), progress or Progress() as told:
-        images.run(told)
-    if estimator == "biased":
-        say(images.notes, "biased CKA depends on the batch size")
-    attributes = {
-        "examples": images.examples // inputs.loader.passes,
-        "batches": int(images.metric.batches),
-        "device": device_name(inputs.device),
-        "notes": "\n".join(images.notes),
-        **{f"seconds_{part}": round(value, 4) for part, value in watch.seconds().items()},
-    }
-    result, described = images.metric.compute(), images.described()
-    facts = pair_facts(inputs, views, estimator, kernel)
-    return [
-        pair_dataset(described[i], described[j], result, run_attributes(of_pair) | attributes)
-        for (i, j), of_pair in zip(pairs(len(views)), facts, strict=True)
-    ]

@@ -1,16 +1,16 @@
 """The vectors of one batch: filled site by site inside the forwards, then given to the metric."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from vitprobe.analyses.held import Held
-from vitprobe.analyses.schedule import SameStream, queued
-from vitprobe.analyses.timing import Stopwatch
 from vitprobe.metrics import CKA
+from vitprobe.metrics.kernels import noise_scale
 from vitprobe.ops.wide import wide_home
+from vitprobe.passes.held import Held
+from vitprobe.passes.schedule import SameStream, queued
 from vitprobe.taps import Site
 
 
@@ -23,31 +23,25 @@ class SiteVectors:
     Args:
         metric: takes the rows of each batch.
         sites: for each model, the sites to read.
-        watch: counts the seconds as "statistics".
+        rows: for each model, the row of each site by name.
         defer_bytes: activations that may be held to be reduced together; 0: each in its hook.
         stream: where those that were held are reduced.
 
     Attributes:
-        rows: for each model, the row of each site by name.
-        features: for each row, numbers per example that were compared (0: the site never fired).
-        silent: row -> why a site gave nothing in some batch.
+        waiting: the rows of the batch that nothing came for yet.
     """
 
     def __init__(
         self,
         metric: CKA,
         sites: Sequence[Sequence[Site]],
-        watch: Stopwatch,
+        rows: Sequence[Mapping[str, int]],
         defer_bytes: int,
         stream: SameStream,
     ):
-        self.metric, self.watch = metric, watch
-        self.rows, count = [], 0
-        for of_model in sites:
-            self.rows.append({site.name: count + k for k, site in enumerate(of_model)})
-            count += len(of_model)
-        self.features = [0] * count
-        self.silent: dict[int, str] = {}
+        self.metric, self._rows = metric, rows
+        self._count = count = sum(map(len, rows))
+        self.waiting: set[int] = set()
         double = any(site.dtype == torch.float64 for of_model in sites for site in of_model)
         self._dtype = torch.float64 if double else torch.float32
         self._vectors = torch.empty(count, 0)
@@ -62,10 +56,10 @@ class SiteVectors:
         length = self.metric.vector_length(n)
         if self._vectors.shape[1] != length:
             self._vectors = torch.empty(
-                len(self.features), length, dtype=self._dtype, device=self.metric.device
+                self._count, length, dtype=self._dtype, device=self.metric.device
             )
-        self._norms = self._vectors.new_zeros(len(self.features), dtype=torch.float64)
-        self._waiting = set(range(len(self.features)))
+        self._norms = self._vectors.new_zeros(self._count, dtype=torch.float64)
+        self.waiting = set(range(self._count))
         self._twins: dict[int, int] = {}
         self._n = n
 
@@ -74,28 +68,25 @@ class SiteVectors:
         """Around each model's forward: what it gave is reduced, and let go, when it ends."""
         try:
             yield
-            with self.watch("statistics"):
-                self._held.finish()
+            self._held.finish()
         except BaseException:
             self._held.release()
             raise
 
     def reducer(self, model: int) -> Callable[[Site, Tensor, Site | None], None]:
         """The callback of `taps.capture` for one model."""
-        rows = self.rows[model]
+        rows = self._rows[model]
 
         def reduce(site: Site, x: Tensor, twin: Site | None) -> None:
             row = rows[site.name]
-            with self.watch("statistics"):
-                if twin is not None:
-                    self._twins[row] = rows[twin.name]
-                elif self._held.takes(site, x):
-                    self._held.add(site, row, x)
-                else:
-                    self._reduce([row], [x])
-            self.features[row] = x[0].numel()
-            self._scales[row] = self.metric.noise_scale(x.dtype, x[0].numel())
-            self._waiting.discard(row)
+            if twin is not None:
+                self._twins[row] = rows[twin.name]
+            elif self._held.takes(site, x):
+                self._held.add(site, row, x)
+            else:
+                self._reduce([row], [x])
+            self._scales[row] = noise_scale(x.dtype, x[0].numel())
+            self.waiting.discard(row)
 
         return reduce
 
@@ -131,14 +122,18 @@ class SiteVectors:
             self._told, self._scales_there = scales, queued(there, self._norms.device)
         return self._scales_there
 
-    def finish(self) -> None:
-        """Give the batch to the metric; a site that did not fire is blank from then on."""
+    def bytes_of(self, n: int) -> int:
+        """Of the rows of a batch of n examples."""
+        return self._count * self.metric.vector_length(n) * self._dtype.itemsize
+
+    def finish(self, batch: int) -> None:
+        """Give the batch of this number to the metric; a site that did not fire is blank from then
+        on."""
         if self._twins:
             own, same = self._index([*self._twins]), self._index([*self._twins.values()])
             self._vectors[own] = self._vectors[same]
             self._norms[own] = self._norms[same]
-        for row in self._waiting:
-            self.silent.setdefault(row, f"did not fire in batch {int(self.metric.batches)}")
+        for row in self.waiting:
             self._vectors[row] = torch.nan
         noise = self.metric.noise_of(self._norms, self._noise_scales(), self._n)
-        self.metric.update_vectors(self._vectors, noise, self._n)
+        self.metric.update_vectors(self._vectors, noise, self._n, batch)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from vitprobe.analyses.inputs import Inputs
-from vitprobe.analyses.provenance import as_attribute, data_facts, model_facts
 from vitprobe.errors import InputError
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
 from vitprobe.taps.tokens import check_tokens
+
+LayerSpec = str | type | Sequence[str | type]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vitprobe.analyses.provenance import as_attribute, run_attributes, strings, versions
 from vitprobe.errors import option
+from vitprobe.passes.provenance import as_attribute, run_attributes, strings, versions
 from vitprobe.training.files import RunFiles
 from vitprobe.training.study import Study, chosen, read_study
 from vitprobe.training.study_runs import Outcome, Train, check_study, run_study, runs

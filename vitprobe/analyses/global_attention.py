@@ -4,34 +4,24 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from torch import Tensor, nn
-
-from vitprobe.analyses.attention_pass import why_none
-from vitprobe.analyses.inputs import failed
-from vitprobe.data.model_input import ModelInput
+from vitprobe.analyses.attention_reader import why_none
 from vitprobe.errors import InputError, did_you_mean
-from vitprobe.taps.attention import AttentionSite, attention_sites
+from vitprobe.taps import AttentionSite
 
 
 def global_attention(
-    model: nn.Module, label: str, images: Tensor | ModelInput
+    label: str, found: Sequence[AttentionSite]
 ) -> tuple[list[AttentionSite], dict[str, str]]:
-    """The sites where every token can attend to every other, over one grid of tokens.
+    """Of all sites found, those where every token can attend to every other, over one grid.
 
     Returns:
         The sites in firing order, and the attention-like modules that cannot be read: name ->
         reason.
 
     Raises:
-        InputError: the model fails on these images, has no attention that can be read, or has it
-            in windows or over several grids.
+        InputError: the model of this label has no attention that can be read, or has it in windows
+            or over several grids.
     """
-    try:
-        found = attention_sites(model, images)
-    except InputError:
-        raise
-    except Exception as error:
-        raise failed(label, images, error) from error
     sites = [site for site in found if not site.reason]
     unread = [site for site in found if site.reason]
     if not sites:

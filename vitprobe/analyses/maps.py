@@ -9,10 +9,15 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vitprobe.analyses.global_attention import choose_layers, global_attention
-from vitprobe.analyses.inputs import autocast, failed, opened, say
 from vitprobe.analyses.patch_filters import filter_components, patch_filters, position_similarity
 from vitprobe.analyses.pictures import Chosen, choose
-from vitprobe.analyses.provenance import (
+from vitprobe.analyses.rollout import Rollout, head_weights, query_row
+from vitprobe.data import ImageData
+from vitprobe.errors import InputError, say
+from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.models import choose_device
+from vitprobe.passes.inputs import autocast, failed, opened
+from vitprobe.passes.provenance import (
     as_attribute,
     device_name,
     model_facts,
@@ -20,12 +25,8 @@ from vitprobe.analyses.provenance import (
     strings,
     versions,
 )
-from vitprobe.analyses.rollout import Rollout, head_weights, query_row
-from vitprobe.analyses.subjects import ModelLike, Subject, make_subject, moved, named_models
-from vitprobe.data import ImageData
-from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
-from vitprobe.models import choose_device
+from vitprobe.passes.subjects import ModelLike, Subject, make_subject, moved, named_models
+from vitprobe.passes.surveyed import Surveyed
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
 from vitprobe.taps.tokens import has_class_token
@@ -118,7 +119,8 @@ def maps_of(
             x = x.to(device, subject.dtype)
             if tokens is None:
                 size = tuple(x.shape[2:])
-                sites, left_out = global_attention(subject.model, subject.label, x)
+                found = Surveyed(subject, 0, x).attention
+                sites, left_out = global_attention(subject.label, found)
                 wanted = [site.name for site in choose_layers(sites, layers)]
                 tokens = token_grid(
                     subject.model,

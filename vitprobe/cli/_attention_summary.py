@@ -1,7 +1,6 @@
 """What `vitprobe attention` prints and the table it writes."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,12 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 
-from vitprobe.analyses.attention_pass import Heads
-from vitprobe.analyses.inputs import Inputs
-from vitprobe.analyses.provenance import model_facts
+from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.cli import _told
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.provenance import model_facts
 from vitprobe.taps.token_grid import TokenGrid
 
 _QUANTITIES = ("distance", "distance_raw", "patch_mass", "entropy")
@@ -46,10 +45,10 @@ def csv_bytes(result: xr.Dataset) -> bytes:
 class Told(_told.Told):
     """Prints models, layers and data before the first batch."""
 
-    def describe(self, console: Console, inputs: Inputs, found: Sequence[Heads]) -> None:
-        for heads in found:
-            facts = model_facts("model", heads.subject)
-            facts["model_image_size"] = ", ".join(map(str, heads.image_size))
+    def describe(self, console: Console, inputs: Inputs, reader: AttentionReader) -> None:
+        for heads in reader.heads:
+            facts = model_facts("model", heads.model.subject)
+            facts["model_image_size"] = ", ".join(map(str, heads.model.image_size))
             say_model(console, facts, "model")
             grids = Counter(
                 _lie(heads.grids[site.name], site.per_image)

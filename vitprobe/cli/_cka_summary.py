@@ -1,7 +1,6 @@
 """What `vitprobe cka` prints and the table it writes."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,12 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 
-from vitprobe.analyses.inputs import Inputs
-from vitprobe.analyses.provenance import model_facts
-from vitprobe.analyses.subjects import Subject
+from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.cli import _told
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
-from vitprobe.taps import Selection
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.provenance import model_facts
 
 _MOST_ROWS = 40  # of best matches; above that only block outputs are printed, the CSV has all
 
@@ -39,14 +37,9 @@ def csv_bytes(result: xr.Dataset) -> bytes:
 class Told(_told.Told):
     """Prints models, layers and data before the first batch."""
 
-    def __init__(self, estimator: str, kernel: str):
-        self.estimator, self.kernel = estimator, kernel
-
-    def describe(
-        self, console: Console, inputs: Inputs, found: Sequence[tuple[Subject, Selection]]
-    ) -> None:
-        said = None
-        for subject, selection in found:
+    def describe(self, console: Console, inputs: Inputs, reader: CKAReader) -> None:
+        said, self.reader = None, reader
+        for subject, selection in reader.selected:
             if subject.label != said:  # a model may be looked at in several ways
                 say_model(console, model_facts("model", subject), "model")
             said = subject.label
@@ -56,7 +49,7 @@ class Told(_told.Told):
             if selection.left_out:
                 say(console, "", f"left out: {counted(Counter(selection.left_out.values()))}")
         labels = {}  # tokens -> models
-        for subject, selection in found:
+        for subject, selection in reader.selected:
             labels.setdefault(selection.tokens, []).append(subject.label)
         one = len(labels) == 1
         self.tokens = [
@@ -66,7 +59,8 @@ class Told(_told.Told):
 
     def data(self, inputs: Inputs) -> str:
         tokens = ", ".join(self.tokens)
-        return f"{super().data(inputs)}; CKA {self.estimator}, {self.kernel}, tokens {tokens}"
+        how = f"CKA {self.reader.estimator}, {self.reader.kernel}, tokens {tokens}"
+        return f"{super().data(inputs)}; {how}"
 
 
 def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:

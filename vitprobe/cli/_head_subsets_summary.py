@@ -7,14 +7,13 @@ import xarray as xr
 from rich.cells import cell_len
 from rich.console import Console
 
-from vitprobe.analyses.inputs import Inputs
-from vitprobe.analyses.provenance import model_facts
+from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.cli import _told
 from vitprobe.cli._summary import new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
 from vitprobe.figures.names import short_names
-from vitprobe.taps import Selection
-from vitprobe.taps.attention import AttentionSite
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.provenance import model_facts
 
 _MOST_LAYERS = 6
 _LEAST = 8  # characters of a layer's name
@@ -24,18 +23,12 @@ _MOST_HEADS = 20  # of a list of heads; a longer one is broken
 class Told(_told.Told):
     """Prints models, layers and data before the first batch."""
 
-    def describe(
-        self, console: Console, inputs: Inputs, found: tuple[AttentionSite, Selection]
-    ) -> None:
-        site, compared = found
-        layers = len(compared.sites)
+    def describe(self, console: Console, inputs: Inputs, reader: HeadSubsetsReader) -> None:
+        site, layers = reader.site, len(reader.compared.sites)
         looked_at = (f"{site.heads} heads of {site.name}", f"{layers} layer{'s'[: layers != 1]}")
         for place, what in zip(inputs.places, looked_at, strict=True):
             say_model(console, model_facts("model", inputs.subjects[place]), "model")
             say(console, "", what)
-
-    def data(self, inputs: Inputs) -> str:
-        return f"{super().data(inputs)}, gone through twice"
 
 
 def print_summary(result: xr.Dataset, paths: list[Path]) -> None:

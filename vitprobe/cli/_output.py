@@ -13,11 +13,11 @@ import typer
 import xarray as xr
 from xarray.backends import H5NetCDFStore
 
-from vitprobe.analyses.provenance import run_id
 from vitprobe.cli._names import file_names, joint, stems
 from vitprobe.errors import InputError
 from vitprobe.file_names import file_word, joined
 from vitprobe.packages import package
+from vitprobe.passes.provenance import run_id
 from vitprobe.text import SHORT, printable
 from vitprobe.writing import check_folder, write_together
 

@@ -1,28 +1,30 @@
 """What a command says before it computes: the data, and how long it may take."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from rich.console import Console
 
-from vitprobe.analyses.inputs import Inputs
-from vitprobe.analyses.progress import Bar
 from vitprobe.cli._summary import new_console, say
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.progress import Bar
+from vitprobe.passes.reader import Reader
 
 
 class Told(Bar):
     """Prints what will be read, then after the first batch an estimate, then shows the bar."""
 
-    def begin(self, inputs: Inputs, found: Any, times: int = 1) -> None:
-        self._inputs, self._found, self._times = inputs, found, times
+    def begin(self, inputs: Inputs, readers: Sequence[Reader]) -> None:
+        self._inputs, self._readers = inputs, readers
         self.console = new_console()
         with suppress(OSError):  # nobody reads it: that is told when the results are there
-            self.describe(self.console, inputs, found)
+            for reader in readers:
+                self.describe(self.console, inputs, reader)
             say(self.console, "data", self.data(inputs))
         self._started, self._first = time.monotonic(), True
 
-    def describe(self, console: Console, inputs: Inputs, found: Any) -> None:
+    def describe(self, console: Console, inputs: Inputs, reader: Reader) -> None:
         """Print the models and their layers."""
         raise NotImplementedError
 
@@ -34,14 +36,14 @@ class Told(Bar):
         if self._first:
             self._first = False
             loader = self._inputs.loader
-            batches = (loader.batches_per_pass or 0) * loader.passes * self._times
+            batches = (loader.batches_per_pass or 0) * loader.passes
             if batches > 1:
                 first = time.monotonic() - self._started
                 whole = f"{batches} batches of about {first:.2g} s"
                 with suppress(OSError):
                     more = f"about {spoken(first * (batches - 1))} more"
                     say(self.console, "time", f"{more}: {whole}")
-            super().begin(self._inputs, self._found, self._times)
+            super().begin(self._inputs, self._readers)
         super().advance(n)
 
 

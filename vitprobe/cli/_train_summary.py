@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vitprobe.cli._summary import new_console, say
+from vitprobe.passes.processes import writes
 from vitprobe.training import TrainingResult
-from vitprobe.training.processes import writes
 
 
 def print_summary(result: TrainingResult) -> None:

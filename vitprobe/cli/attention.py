@@ -67,8 +67,7 @@ def command(
 
     Example: vitprobe attention --models vit@digits,vit
     """
-    from vitprobe.analyses.attention import attention_facts, attention_of_models
-    from vitprobe.analyses.inputs import prepare
+    from vitprobe.analyses.attention_reader import AttentionReader
     from vitprobe.cli._attention_summary import Told, csv_bytes, print_summary
     from vitprobe.cli._names import run_words
     from vitprobe.cli._output import ResultFiles, netcdf
@@ -76,14 +75,16 @@ def command(
     from vitprobe.figures import plot, png_bytes
     from vitprobe.figures.attention_compare import compare
     from vitprobe.figures.attention_scale import chosen_unit
+    from vitprobe.passes.inputs import prepare
+    from vitprobe.passes.run import run
 
     chosen_unit([], normalize)
     specs = options.specs("--models", models)
-    given = {
-        "grid": options.sides("--grid", grid, least=2),
-        "prefix": prefix,
-        "patch_size": options.sides("--patch-size", patch_size, least=1),
-    }
+    reader = AttentionReader(
+        options.sides("--grid", grid, least=2),
+        prefix,
+        options.sides("--patch-size", patch_size, least=1),
+    )
     writers = {
         ".nc": netcdf,
         ".png": lambda result: png_bytes(plot(result, normalize=normalize)),
@@ -96,7 +97,7 @@ def command(
     require_kernels(inputs.device)
     with plain_warnings():
         images = prepare(specs, dataset, inputs)
-        files.settle(attention_facts(images, **given), run_words(inputs))
-        results = attention_of_models(images, **given, progress=Told())
+        files.settle(reader.facts(images), run_words(inputs))
+        results = run(images, [reader], Told())[0]
         paths = files.save(results)
     print_summary(results, paths)

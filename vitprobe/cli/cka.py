@@ -71,14 +71,14 @@ def command(
 
     Example: vitprobe cka --models vit@digits,resnet20@digits
     """
-    from vitprobe.analyses.cka import cka_pairs
-    from vitprobe.analyses.cka_views import pair_facts, views_of
-    from vitprobe.analyses.inputs import prepare
+    from vitprobe.analyses.cka_reader import CKAReader
     from vitprobe.cli._cka_summary import Told, csv_bytes, print_summary
     from vitprobe.cli._names import run_words
     from vitprobe.cli._output import ResultFiles, netcdf
     from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures import plot, png_bytes
+    from vitprobe.passes.inputs import prepare
+    from vitprobe.passes.run import run
 
     specs = options.specs("--models", models)
     if len(layers) not in (1, len(specs)):
@@ -94,21 +94,19 @@ def command(
         ".csv": csv_bytes,
     }
     together = {"-pairs.png": _pairs}
+    reader = CKAReader(
+        layers_of_each=chosen,
+        tokens=words,
+        estimator=estimator,
+        kernel=kernel,
+        defer_bytes=defer_bytes,
+    )
     files = ResultFiles(output, writers, name=name, overwrite=overwrite, together=together)
     require_kernels(inputs.device)
     with plain_warnings():
         images = prepare(specs, dataset, inputs, passes=passes)
-        views = views_of(images, chosen, words)
-        files.settle(pair_facts(images, views, estimator, kernel), run_words(inputs))
-        results = cka_pairs(
-            images,
-            chosen,
-            tokens=words,
-            estimator=estimator,
-            kernel=kernel,
-            defer_bytes=defer_bytes,
-            progress=Told(estimator, kernel),
-        )
+        files.settle(reader.facts(images), run_words(inputs))
+        results = run(images, [reader], Told())[0]
         paths = files.save(results)
     print_summary(results, paths)
 

@@ -123,7 +123,7 @@ def command(
     from vitprobe.cli._output import ResultFiles, netcdf
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.figures import plot, png_bytes
-    from vitprobe.training.processes import writes
+    from vitprobe.passes.processes import writes
 
     writers = {
         ".nc": netcdf,

@@ -62,27 +62,25 @@ def command(
     if len(specs) != 2:
         raise InputError(f"--models takes two models such as vit,resnet18, not {models!r}")
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]
-    from vitprobe.analyses.head_subsets import head_subsets_facts, head_subsets_of
-    from vitprobe.analyses.inputs import prepare
+    from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
     from vitprobe.cli._head_subsets_summary import Told, print_summary
     from vitprobe.cli._names import run_words
     from vitprobe.cli._output import ResultFiles, netcdf
     from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures import plot, png_bytes
+    from vitprobe.passes.inputs import prepare
+    from vitprobe.passes.run import run
 
     writers = {".nc": netcdf, ".png": lambda result: png_bytes(plot(result))}
     files = ResultFiles(output, writers, name=name, overwrite=overwrite)
-    asked = {
-        "layer": layer,
-        "sizes": counts,
-        "layers": None if layers is None else options.names("--layers", layers),
-    }
+    chosen = None if layers is None else options.names("--layers", layers)
+    reader = HeadSubsetsReader(layer, counts, chosen)
     require_kernels(inputs.device)
     with plain_warnings():
         images = prepare(specs, dataset, inputs)
-        files.settle([head_subsets_facts(images, **asked)], run_words(inputs))
-        result = head_subsets_of(images, **asked, progress=Told())
-    print_summary(result, files.save([result]))
+        files.settle(reader.facts(images), run_words(inputs))
+        results = run(images, [reader], Told())[0]
+    print_summary(results[0], files.save(results))
 
 
 def _count(text: str) -> int:

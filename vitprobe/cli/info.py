@@ -15,12 +15,12 @@ def command() -> None:
     """
     import torch
 
-    from vitprobe.analyses.schedule import SCHEDULES, chosen_schedule
     from vitprobe.cli._kernels import print_gpus
     from vitprobe.cli._summary import new_console
     from vitprobe.models.device import apple_gpu
     from vitprobe.ops import kernel_status
     from vitprobe.ops.variants import KERNELS
+    from vitprobe.passes.schedule import SCHEDULES, chosen_schedule
 
     console = new_console()
 

@@ -20,11 +20,11 @@ def command(
     """
     import torch
 
-    from vitprobe.analyses.inputs import survey_named
     from vitprobe.cli._summary import new_console
     from vitprobe.cli._table import Column, print_table
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.models import load_model
+    from vitprobe.passes.inputs import survey_named
 
     with plain_warnings():
         loaded = load_model(model, image_size=inputs.image_size, seed=inputs.seed)

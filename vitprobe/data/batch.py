@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,8 @@ from vitprobe.errors import InputError
 
 IMAGE_KEYS = ("image", "images", "pixel_values", "img", "jpg", "jpeg", "png", "webp")
 LABEL_KEYS = ("label", "labels", "fine_label", "cls")
+
+Wanted = Callable[[int], bool]  # number of a batch, over all passes -> whether it is to be read
 
 
 @dataclass

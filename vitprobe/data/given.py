@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from vitprobe.data.batch import (
     LABEL_KEYS,
     Batch,
+    Wanted,
     check_images,
     class_count,
     default_batch_size,
@@ -51,8 +52,16 @@ class LoaderSource:
         self._loader, self._passes = loader, passes
         self._takes = takes or [Takes()] * models
         self._limit, self._note = examples, note
+        self.total = self.batches_per_pass and self.batches_per_pass * passes
 
-    def __iter__(self) -> Iterator[Batch]:
+    def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch]]:
+        number = -1
+        for number, batch in enumerate(self._all()):
+            if wanted(number):
+                yield number, batch
+        self.total = number + 1
+
+    def _all(self) -> Iterator[Batch]:
         for _ in range(self._passes):
             yield from self._one_pass()
 
@@ -87,13 +96,14 @@ class TensorSource:
         self.batch_size = batch_size or default_batch_size(self.examples)
         self.batches_per_pass = math.ceil(self.examples / self.batch_size)
         self._x, self._models, self._passes = x, models, passes
+        self.total = self.batches_per_pass * passes
 
-    def __iter__(self) -> Iterator[Batch]:
-        index = torch.arange(self.examples)
-        for _ in range(self._passes):
-            for rows in index.split(self.batch_size):
+    def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch]]:
+        batches = torch.arange(self.examples).split(self.batch_size) * self._passes
+        for number, rows in enumerate(batches):
+            if wanted(number):
                 images = self._x[rows[0] : rows[-1] + 1]
-                yield Batch(rows, (images,) * self._models, None)
+                yield number, Batch(rows, (images,) * self._models, None)
 
 
 def _examples(images: list) -> int:

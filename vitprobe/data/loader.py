@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vitprobe.data.arrays import from_array
-from vitprobe.data.batch import Batch
+from vitprobe.data.batch import Batch, Wanted
 from vitprobe.data.given import LoaderSource, TensorSource
 from vitprobe.data.images import ImageData, ImageStream
 from vitprobe.data.mapped import MapSource
@@ -24,6 +24,8 @@ from vitprobe.text import printable
 
 class PairedLoader:
     """Iterates `Batch(index, images, labels)`; `images[k]` is made by the k-th transform.
+
+    Batches are numbered from 0 over all passes: `numbered` gives a part of them.
 
     data: a name (see `load_data`), an ImageData, or any map-style data set of images (PIL images
         or uint8 arrays (H, W[, 1|3]) are transformed, float tensors (C, H, W) are taken as they
@@ -43,7 +45,8 @@ class PairedLoader:
     labels: what the models are called, for notes.
 
     Attributes: `name`; `num_classes` (None: unknown); `examples` and `batches_per_pass` (None:
-    not known in advance; of a stream the most there can be); `batch_size`; `passes`; `order`
+    not known in advance; of a stream the most there can be); `total` (batches of all passes, None:
+    not known before they were gone through); `batch_size`; `passes`; `order`
     ("seeded", "file", "as given", or how far a stream's order is seeded); `transforms` (as used);
     `notes` (what a reader of the result should know); `skipped` (paths of bad images so far).
     Raises InputError for data it cannot read and numbers that cannot be.
@@ -114,12 +117,27 @@ class PairedLoader:
         self.skipped = self._source.skipped
         self.order = getattr(self._source, "order", AS_GIVEN)
 
+    @property
+    def total(self) -> int | None:
+        """Batches of all passes; None where that is not known before they were gone through."""
+        return self._source.total
+
     def __iter__(self) -> Iterator[Batch]:
-        for number, batch in enumerate(self._source):
-            if number == 0:
+        return (batch for _, batch in self.numbered() if batch is not None)
+
+    def numbered(self, wanted: Wanted = lambda number: True) -> Iterator[tuple[int, Batch | None]]:
+        """(number, batch) of those batches whose number is wanted, in order.
+
+        Others are not read, where data can be asked for by number. None: all images of the batch
+        were skipped.
+        """
+        unseen = True
+        for number, batch in self._source.numbered(wanted):
+            if unseen and batch is not None:
                 self._check_classes(batch.labels)
                 self._check_normalised()
-            yield batch
+                unseen = False
+            yield number, batch
 
     def _check_classes(self, labels: torch.Tensor | None) -> None:
         """Warns of a first batch with under half of the classes of a random draw of its size."""

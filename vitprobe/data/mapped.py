@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vitprobe.data.batch import Batch, class_count, default_batch_size
+from vitprobe.data.batch import Batch, Wanted, class_count, default_batch_size
 from vitprobe.data.decode import CorruptImage
 from vitprobe.data.order import example_order
 from vitprobe.data.transforms import Transform
@@ -17,7 +17,7 @@ from vitprobe.errors import InputError
 
 
 class MapSource:
-    """Yields `Batch` over all passes; see PairedLoader for the attributes."""
+    """Gives batches over all passes; see PairedLoader for the attributes."""
 
     def __init__(
         self,
@@ -48,20 +48,22 @@ class MapSource:
         self.batch_size = batch_size or default_batch_size(self.examples)
         self.batches_per_pass = math.ceil(self.examples / self.batch_size)
         self._batches = [rows.tolist() for order in orders for rows in order.split(self.batch_size)]
+        self.total = len(self._batches)
         self.views = Views(self.name, transforms)
         self._examples = _Examples(data, self.views)
         self._workers, self._skip_bad = workers, skip_bad_images
 
-    def __iter__(self) -> Iterator[Batch]:
+    def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch | None]]:
+        numbers = [number for number in range(self.total) if wanted(number)]
         loader = DataLoader(
             self._examples,
-            batch_sampler=self._batches,
+            batch_sampler=[self._batches[number] for number in numbers],
             collate_fn=collate,
             num_workers=self._workers,
             generator=torch.Generator(),  # the worker seeds come from here, not from the caller's
         )
-        for collated in loader:
-            yield from self.views.batch(collated, self.skipped, self._skip_bad)
+        for number, collated in zip(numbers, loader, strict=True):
+            yield number, self.views.batch(collated, self.skipped, self._skip_bad)
 
 
 class _Examples(Dataset):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 
 from torch.utils.data import IterableDataset
 
-from vitprobe.data.batch import Batch, class_count, default_batch_size
+from vitprobe.data.batch import Batch, Wanted, class_count, default_batch_size
 from vitprobe.data.images import ImageStream
 from vitprobe.data.order import check_order, how_many
 from vitprobe.data.transforms import Transform
@@ -30,10 +31,11 @@ def is_stream(data) -> bool:
 
 
 class StreamSource:
-    """Yields `Batch` over all passes; see PairedLoader for the attributes.
+    """Gives batches over all passes; see PairedLoader for the attributes.
 
     `index` is the example's place in the pass. Reading is done here, whatever `workers`: so the
-    examples and their order do not depend on it. `workers` threads decode and transform ahead.
+    examples and their order do not depend on it. `workers` threads decode and transform ahead. What
+    is not wanted is read on the way, and not decoded.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class StreamSource:
         self._limit, self._passes, self._workers = examples, passes, workers
         self._asked, self._skip_bad, self._note = (order, seed), skip_bad_images, note
         self._begun = False
+        self.total: int | None = None
 
     def _order(self, data, order: str, seed: int, note: Callable[[str], None]) -> str:
         check_order(order, seed)
@@ -80,26 +83,41 @@ class StreamSource:
         )
         return f"seeded, within a buffer of {data.buffer}"
 
-    def __iter__(self) -> Iterator[Batch]:
+    def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch | None]]:
         if self._once and self._begun:
             raise InputError(
                 f"{self.name} can be read once only, and was: give data that can be iterated "
                 "over again"
             )
         self._begun = True
+        total = 0
         for k in range(self._passes):
-            yield from self._one_pass(k)
+            total = yield from self._one_pass(k, total, wanted)
+        self.total = total
 
-    def _one_pass(self, k: int) -> Iterator[Batch]:
-        views, count = self._viewed(islice(self._items(k), self._limit)), 0
-        while some := list(islice(views, self.batch_size)):
-            count += len(some)
-            yield from self.views.batch(collate(some), self.skipped, self._skip_bad)
+    def _one_pass(
+        self, k: int, first: int, wanted: Wanted
+    ) -> Generator[tuple[int, Batch | None], None, int]:
+        """Batches from the number `first` on; returns the number after the last."""
+        count = 0
+
+        def chosen() -> Iterator[tuple[int, int, object]]:
+            nonlocal count
+            for index, item in islice(self._items(k), self._limit):
+                number = first + count // self.batch_size
+                count += 1
+                if wanted(number):
+                    yield number, index, item
+
+        for number, some in groupby(self._viewed(chosen()), itemgetter(0)):
+            collated = collate([view for _, view in some])
+            yield number, self.views.batch(collated, self.skipped, self._skip_bad)
         if not count:
             again = " in a second pass: it can be read once only" if k else ""
             raise InputError(f"{self.name} gave no images{again}")
         if count < (self._limit or 0):
             self._note(f"asked for {self._limit} examples, {self.name} has {count}: all were used")
+        return first + math.ceil(count / self.batch_size)
 
     def _items(self, k: int) -> Iterator[tuple[int, object]]:
         if isinstance(self._data, ImageStream):
@@ -117,18 +135,24 @@ class StreamSource:
                 f"{self.name} broke off after {index + 1} examples ({reason})"
             ) from error
 
-    def _viewed(self, items: Iterator[tuple[int, object]]) -> Iterator:
+    def _viewed(self, items: Iterator[tuple[int, int, object]]) -> Iterator[tuple[int, object]]:
+        """(batch's number, view) of (batch's number, index, item)."""
         if not self._workers:
-            yield from (self.views.of(index, item) for index, item in items)
+            yield from ((number, self.views.of(index, item)) for number, index, item in items)
             return
         with ThreadPoolExecutor(self._workers) as pool:
             ahead: deque = deque()
-            for index, item in items:
-                ahead.append(pool.submit(self.views.of, index, item))
+
+            def next_one() -> tuple[int, object]:
+                number, view = ahead.popleft()
+                return number, view.result()
+
+            for number, index, item in items:
+                ahead.append((number, pool.submit(self.views.of, index, item)))
                 if len(ahead) > self.batch_size:
-                    yield ahead.popleft().result()
+                    yield next_one()
             while ahead:
-                yield ahead.popleft().result()
+                yield next_one()
 
 
 def _length(data) -> int | None:

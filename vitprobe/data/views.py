@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -45,8 +45,8 @@ class Views:
         except OSError as error:  # Pillow's, of an image that is decoded only now
             return CorruptImage(f"number {index} of {self.name}", error)
 
-    def batch(self, collated: tuple, skipped: list[str], skip_bad_images: bool) -> Iterator[Batch]:
-        """The batch of what `collate` gave, or none where all its images were skipped.
+    def batch(self, collated: tuple, skipped: list[str], skip_bad_images: bool) -> Batch | None:
+        """The batch of what `collate` gave, or None where all its images were skipped.
 
         Paths of bad images go to `skipped`; raises their CorruptImage unless they are skipped,
         and any other error.
@@ -58,10 +58,11 @@ class Views:
                 raise error
             if error.path not in skipped:
                 skipped.append(error.path)
-        if len(index):
-            # one view for all: float tensors, which no transform touches
-            slots = self._slots if len(images) > 1 else [0] * len(self._slots)
-            yield Batch(index, tuple(images[slot] for slot in slots), labels)
+        if not len(index):
+            return None
+        # one view for all: float tensors, which no transform touches
+        slots = self._slots if len(images) > 1 else [0] * len(self._slots)
+        return Batch(index, tuple(images[slot] for slot in slots), labels)
 
 
 def collate(items: list) -> tuple:

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from vitprobe.metrics.silence import NEVER
 from vitprobe.ops import AttentionStatistics
 from vitprobe.ops.wide import wide
-
-_NEVER = torch.iinfo(torch.int64).max
 
 
 class AttentionResult(NamedTuple):
@@ -65,14 +64,20 @@ class AttentionMeans(Metric):
         self.add_state("images", torch.zeros(4, total, dtype=torch.int64), "sum")
         self.add_state("left_out", torch.zeros(total, dtype=torch.float64), "sum")
         self.add_state("batches", torch.zeros((), dtype=torch.int64), "sum")
-        self.add_state("first_bad", torch.full((total,), _NEVER), "min")
+        self.add_state("first_bad", torch.full((total,), NEVER), "min")
 
-    def update(self, layers: Sequence[AttentionStatistics], windows: Sequence[int] = ()) -> None:
+    def update(
+        self,
+        layers: Sequence[AttentionStatistics],
+        windows: Sequence[int] = (),
+        batch: int | None = None,
+    ) -> None:
         """Add one batch of images: the statistics of every layer.
 
         Args:
             layers: fields are (B W, heads of the layer), W windows of an image side by side.
             windows: W of every layer; empty: 1.
+            batch: its number, for the reasons of blanks; None: that of the batches so far.
 
         Raises:
             ValueError: other layers or heads than declared, or layers of other images.
@@ -98,7 +103,7 @@ class AttentionMeans(Metric):
             self.device
         )
         bad = ~mass.isfinite().all(0)
-        now = self.first_bad.clamp(max=self.batches)
+        now = self.first_bad.clamp(max=self.batches if batch is None else batch)
         self.first_bad = torch.where(bad, now, self.first_bad)
         self.batches += 1
 
@@ -126,7 +131,7 @@ class AttentionMeans(Metric):
         """Why a head has no value, or ""."""
         reasons = []
         for first, images in zip(self.first_bad.tolist(), self.images.T.tolist(), strict=True):
-            if first != _NEVER:
+            if first != NEVER:
                 reasons.append(f"non-finite values (first in batch {first})")
             elif not images[0]:
                 reasons.append("no images")

@@ -8,10 +8,10 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from vitprobe import ops
-from vitprobe.metrics.kernels import rounding_step, vectoriser
+from vitprobe.metrics.kernels import linear_noise, noise_floors, vectoriser
+from vitprobe.metrics.silence import NEVER
 from vitprobe.ops.reference import first_norms
 
-_NEVER = torch.iinfo(torch.int64).max
 MINIMUM_EXAMPLES = 4
 
 
@@ -87,7 +87,7 @@ class CKA(Metric):
         self.add_state("weight", torch.zeros((), dtype=torch.float64), "sum")
         self.add_state("batches", torch.zeros((), dtype=torch.int64), "sum")
         self.add_state("dropped", torch.zeros((), dtype=torch.int64), "sum")
-        self.add_state("first_bad", torch.full((total,), _NEVER), "min")
+        self.add_state("first_bad", torch.full((total,), NEVER), "min")
 
     def update(self, a: Sequence[Tensor], b: Sequence[Tensor] | None = None) -> None:
         """Add one batch: every layer's activations of the same n examples.
@@ -119,7 +119,9 @@ class CKA(Metric):
         noise = torch.cat([self.noise_floors([x]).to(self.device) for x in layers])
         self._accumulate(vectors, noise, n)
 
-    def update_vectors(self, vectors: Tensor, noise: Tensor, n: int) -> None:
+    def update_vectors(
+        self, vectors: Tensor, noise: Tensor, n: int, batch: int | None = None
+    ) -> None:
         """Add one batch whose activations were reduced as they appeared, and are gone.
 
         Args:
@@ -127,10 +129,11 @@ class CKA(Metric):
                 (scaled in place).
             noise: (La + Lb,) float64, `self.noise_floors` of all x_i.
             n: number of examples in the batch, at least 4.
+            batch: its number, for the reasons of blanks; None: that of the batches so far.
         """
         self._computed = None  # what torchmetrics does around `update`
         self._update_count += 1
-        self._accumulate(vectors, noise, n)
+        self._accumulate(vectors, noise, n, batch)
 
     def vector_length(self, n: int) -> int:
         """m, the length of the vector of n examples."""
@@ -153,35 +156,29 @@ class CKA(Metric):
     def noise_floors(self, xs: Sequence[Tensor]) -> Tensor:
         """The part of S_aa that rounding alone could give: (k,) float64 for k activations (n, ...)
         of one type."""
+        if self.kernel == "linear":
+            return noise_floors(xs)
         norms = first_norms(xs)
-        scales = [self.noise_scale(x.dtype, x[0].numel()) for x in xs]
-        return self.noise_of(
-            norms, torch.tensor(scales, dtype=norms.dtype).to(norms.device), xs[0].shape[0]
-        )
-
-    def noise_scale(self, dtype: torch.dtype, features: int) -> float:
-        """Of activations of a type, with so many features."""
-        return rounding_step(dtype) / features**0.25
+        return self.noise_of(norms, norms, xs[0].shape[0])
 
     def noise_of(self, norms: Tensor, scales: Tensor, n: int) -> Tensor:
         """`noise_floors` of layers of which the norms of the first of n examples are known.
 
         Args:
             norms: (k,) float64, ||x_0||.
-            scales: (k,) float64, their `noise_scale`.
+            scales: (k,) float64, their `metrics.kernels.noise_scale`.
         """
         pairs = n * (n - 1) / 2
-        if self.kernel == "linear":  # pairs / p (step^2 ||x_0||^2)^2
-            return (norms * scales).pow_(4).mul_(pairs)
+        if self.kernel == "linear":
+            return linear_noise(norms, scales, pairs)
         # Gaussian: noise in x is gone already, what is left is float64's, of values up to 1.
         return torch.full_like(norms, pairs * 1e-28)
 
-    def _accumulate(self, vectors: Tensor, noise: Tensor, n: int) -> None:
-        sums = _products(vectors)
+    def _accumulate(self, vectors: Tensor, noise: Tensor, n: int, batch: int | None = None) -> None:
+        sums = products(vectors)
         own = sums.diagonal()
-        self.first_bad = torch.where(
-            own.isfinite(), self.first_bad, self.first_bad.clamp(max=self.batches)
-        )
+        now = self.first_bad.clamp(max=self.batches if batch is None else batch)
+        self.first_bad = torch.where(own.isfinite(), self.first_bad, now)
         self.sums += sums
         self.sums_squared += sums.square()
         self.sums_own += sums * own[:, None]
@@ -231,7 +228,7 @@ class CKA(Metric):
         )
 
     def _blank(self) -> Tensor:
-        return (self.first_bad != _NEVER) | ~(self.sums.diagonal() > self.noise)
+        return (self.first_bad != NEVER) | ~(self.sums.diagonal() > self.noise)
 
     def _blocks(self) -> tuple[slice, slice]:
         a = slice(0, self.layers_a)
@@ -240,19 +237,25 @@ class CKA(Metric):
     def blanks(self) -> tuple[list[str], list[str]]:
         """Per layer of list a and of list b: why its row or column is NaN, or ""."""
         bad, constant = self.first_bad.tolist(), self._blank().tolist()
-        reasons = []
-        for first, blank in zip(bad, constant, strict=True):
-            if first != _NEVER:
-                reasons.append(f"non-finite values (first in batch {first})")
-            elif blank:
-                reasons.append("constant activations" if self.batches else "no batch of 4 examples")
-            else:
-                reasons.append("")
+        some = int(self.batches) > 0
+        reasons = [blank_reason(*each, some) for each in zip(bad, constant, strict=True)]
         a, b = self._blocks()
         return reasons[a], reasons[b]
 
 
-def _products(vectors: Tensor) -> Tensor:
+def blank_reason(first_bad: int, blank: bool, some: bool) -> str:
+    """Why a layer has no value, or "".
+
+    first_bad: in which batch it first was not finite. some: whether there was any batch.
+    """
+    if first_bad != NEVER:
+        return f"non-finite values (first in batch {first_bad})"
+    if blank:
+        return "constant activations" if some else "no batch of 4 examples"
+    return ""
+
+
+def products(vectors: Tensor) -> Tensor:
     """All dot products of the rows (L, m), float64, for activations of any scale.
 
     The products of features of 1e10 overflow in float32: rows are first brought, in place, to a

@@ -26,6 +26,27 @@ def rounding_step(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).eps * (8 if dtype.itemsize >= 4 else 1)
 
 
+def noise_scale(dtype: torch.dtype, features: int) -> float:
+    """Of activations of a type, with p features: their rounding step / p^(1/4)."""
+    return rounding_step(dtype) / features**0.25
+
+
+def linear_noise(norms: Tensor, scales: Tensor, pairs: float) -> Tensor:
+    """The part of S_aa that rounding alone could give: pairs / p (step^2 ||x_0||^2)^2.
+
+    norms: (k,) float64, ||x_0||. scales: (k,) float64, `noise_scale`. pairs: n (n - 1) / 2.
+    """
+    return (norms * scales).pow_(4).mul_(pairs)
+
+
+def noise_floors(xs: Sequence[Tensor]) -> Tensor:
+    """`linear_noise` of k activations (n, ...) of one type: (k,) float64."""
+    norms, n = first_norms(xs), xs[0].shape[0]
+    scales = [noise_scale(x.dtype, x[0].numel()) for x in xs]
+    there = torch.tensor(scales, dtype=norms.dtype).to(norms.device)
+    return linear_noise(norms, there, n * (n - 1) / 2)
+
+
 def vectoriser(kernel: str, estimator: str) -> Vectorise:
     """The function that turns k activations (n, ...) into their centred packed vectors (k, m).
 

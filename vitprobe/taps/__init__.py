@@ -2,7 +2,8 @@
 
 from vitprobe.taps.attention import attention_sites, capture_attention
 from vitprobe.taps.attention_site import Attention, AttentionSite
-from vitprobe.taps.capture import capture
+from vitprobe.taps.calls import Call, capture_calls
+from vitprobe.taps.capture import Request, capture, capture_all
 from vitprobe.taps.restore import as_found
 from vitprobe.taps.selection import Selection, select
 from vitprobe.taps.sites import Site, Survey
@@ -12,6 +13,8 @@ from vitprobe.taps.writes import WriteWatch
 __all__ = [
     "Attention",
     "AttentionSite",
+    "Call",
+    "Request",
     "Selection",
     "Site",
     "Survey",
@@ -19,7 +22,9 @@ __all__ = [
     "as_found",
     "attention_sites",
     "capture",
+    "capture_all",
     "capture_attention",
+    "capture_calls",
     "select",
     "survey",
 ]

@@ -1,7 +1,8 @@
 """Hand every activation to a callback while it exists, inside the forward."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,15 @@ from vitprobe.taps.sites import Site
 from vitprobe.taps.tokens import check_tokens, select_tokens, why_no_tokens
 
 Callback = Callable[[Site, torch.Tensor, Site | None], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Sites of which `callback(site, x, twin)` is wanted as they fire, with `tokens` selected."""
+
+    sites: tuple[Site, ...]
+    callback: Callback
+    tokens: str = "all"
 
 
 @contextmanager
@@ -38,21 +48,31 @@ def capture(
     Raises InputError before any forward for a site that cannot be read, and inside the forward when
     a site has not the shape of the survey.
     """
-    check_tokens(tokens)
-    model = unwrapped(model)
-    plan: dict[tuple[str, int], dict[Any, Site]] = {}
-    for site in sites:
-        reason = site.reason or why_no_tokens(site.shape, site.tokens, tokens)
-        if reason:
-            raise InputError(f"layer {site.name!r} cannot be read: {reason}")
-        plan.setdefault((site.module, site.call), {})[site.keys] = site
+    with capture_all(model, [Request(tuple(sites), callback, tokens)]):
+        yield
 
-    seen: SeenTensors[Site] = SeenTensors()
+
+@contextmanager
+def capture_all(model: nn.Module, requests: Sequence[Request]) -> Iterator[None]:
+    """`capture` for several at once, which share the hooks; in their order where they share a
+    site."""
+    model = unwrapped(model)
+    plan: dict[tuple[str, int], dict[Any, list[tuple[int, Site]]]] = {}
+    for number, request in enumerate(requests):
+        check_tokens(request.tokens)
+        for site in request.sites:
+            reason = site.reason or why_no_tokens(site.shape, site.tokens, request.tokens)
+            if reason:
+                raise InputError(f"layer {site.name!r} cannot be read: {reason}")
+            of_call = plan.setdefault((site.module, site.call), {})
+            of_call.setdefault(site.keys, []).append((number, site))
+
+    seen: list[SeenTensors[Site]] = []
     examples = None
 
     def begin() -> None:
-        nonlocal seen, examples
-        seen, examples = SeenTensors(), None
+        nonlocal examples
+        seen[:], examples = [SeenTensors() for _ in requests], None
 
     def observe(path: str, call: int, output: Any) -> None:
         nonlocal examples
@@ -60,17 +80,17 @@ def capture(
         if wanted is None:
             return
         for keys, tensor in tensors(output):
-            site = wanted.get(keys)
-            if site is None:
-                continue
-            count = None if tensor.is_nested else site.where.count(tensor.shape, site.shape)
-            if count is None or examples not in (None, count):
-                raise InputError(_other_shape(site, tensor, examples))
-            examples = count
-            twin = seen.first_owner(tensor, site)
-            if twin is not None and (twin.twin or twin.name) != site.twin:
-                twin = None  # not so in the survey, where the values were compared as well
-            callback(site, select_tokens(site.where.view(tensor), site.tokens, tokens), twin)
+            for number, site in wanted.get(keys, ()):
+                count = None if tensor.is_nested else site.where.count(tensor.shape, site.shape)
+                if count is None or examples not in (None, count):
+                    raise InputError(_other_shape(site, tensor, examples))
+                examples = count
+                twin = seen[number].first_owner(tensor, site)
+                if twin is not None and (twin.twin or twin.name) != site.twin:
+                    twin = None  # not so in the survey, where the values were compared as well
+                request = requests[number]
+                x = select_tokens(site.where.view(tensor), site.tokens, request.tokens)
+                request.callback(site, x, twin)
 
     modules = {path: model.get_submodule(path) for path in dict.fromkeys(path for path, _ in plan)}
     with as_found(model), torch.no_grad(), hooked(model, modules, observe, begin):

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitprobe.ops.wide import wide, wide_home
+from vitprobe.passes.processes import Processes
 from vitprobe.training.augment import Augment
 from vitprobe.training.images import TrainingImages
-from vitprobe.training.processes import Processes
 
 
 @torch.no_grad()

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitprobe.passes.processes import Processes
 from vitprobe.training.augment import Augment
 from vitprobe.training.images import TrainingImages
 from vitprobe.training.mix import Mix
-from vitprobe.training.processes import Processes
 from vitprobe.training.rng import seed_all
 
 

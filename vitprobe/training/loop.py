@@ -16,13 +16,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vitprobe.errors import InputError, option
 from vitprobe.models.source import brief
+from vitprobe.passes.processes import Processes
 from vitprobe.training.diverged import Diverged
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step
 from vitprobe.training.files import RunFiles
 from vitprobe.training.history import Board, History
 from vitprobe.training.losses import Losses
 from vitprobe.training.optimize import Schedule, new_average, new_optimizer
-from vitprobe.training.processes import Processes
 from vitprobe.training.report import Report
 from vitprobe.training.rng import rng_state, set_rng_state
 from vitprobe.training.settings import Settings

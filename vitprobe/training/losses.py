@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vitprobe.training.processes import Processes
+from vitprobe.passes.processes import Processes
 
 
 class Losses:

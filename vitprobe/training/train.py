@@ -14,6 +14,7 @@ from vitprobe.data import CorruptImage, Transform
 from vitprobe.errors import InputError, Stopped, option
 from vitprobe.models import choose_device
 from vitprobe.models.spec import split_key
+from vitprobe.passes.processes import Processes, own_device, processes
 from vitprobe.training.augment import Augment
 from vitprobe.training.augment_options import AugmentOptions
 from vitprobe.training.diverged import OutOfMemory
@@ -26,7 +27,6 @@ from vitprobe.training.images import TrainingImages
 from vitprobe.training.loop import Loop, apart, autocast
 from vitprobe.training.mix import Mix
 from vitprobe.training.parts import Parts, open_parts
-from vitprobe.training.processes import Processes, own_device, processes
 from vitprobe.training.report import Report
 from vitprobe.training.resolve import resolve
 from vitprobe.training.rng import own_random_state

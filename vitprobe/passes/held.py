@@ -5,8 +5,8 @@ from functools import partial
 
 from torch import Tensor
 
-from vitprobe.analyses.schedule import SameStream
 from vitprobe.errors import InputError, option
+from vitprobe.passes.schedule import SameStream
 from vitprobe.taps import Site, WriteWatch
 
 #: Features from which one activation fills a GPU, and gains nothing from company.

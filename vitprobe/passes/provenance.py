@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from vitprobe.analyses.inputs import Inputs
-from vitprobe.analyses.subjects import Subject
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.subjects import Subject
 from vitprobe.text import printable
 
 

@@ -6,9 +6,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import vitprobe
-from vitprobe.analyses.batches import leading
 from vitprobe.data.model_input import ModelInput, distinct, joined
 from vitprobe.errors import InputError, VitprobeWarning
+from vitprobe.passes.batches import Shown, leading
 
 BATCH = 8
 
@@ -38,31 +38,40 @@ def test_equal_first_batches_are_looked_past_and_count(kinds):
 
 
 def test_usual_batches_are_handed_on_as_they_are():
-    given = [([x], BATCH) for x in images(*"?=?").split(BATCH)]
-    few, found = leading(iter(given))
-    assert few[0] is given[0][0][0]
-    for (ours, n), (theirs, _) in zip(found, given, strict=True):
-        assert ours[0] is theirs[0] and n == BATCH
+    given = [Shown(k, [x], BATCH) for k, x in enumerate(images(*"?=?").split(BATCH))]
+    few, found = leading(iter(given), 4)
+    assert few[0] is given[0].views[0]
+    assert all(ours is theirs for ours, theirs in zip(found, given, strict=True))
 
 
 def test_batches_that_were_held_come_again_bit_for_bit():
     x = images(*"=22=?=")
     masks = torch.arange(len(x)) % 2
     given = [
-        ([part, ModelInput((part, 3), {"mask": mask})], len(part))
-        for part, mask in zip(x.split(BATCH), masks.split(BATCH), strict=True)
+        Shown(k, [part, ModelInput((part, 3), {"mask": mask})], len(part), mask)
+        for k, (part, mask) in enumerate(zip(x.split(BATCH), masks.split(BATCH), strict=True))
     ]
-    few, found = leading(iter(given))
+    given.insert(1, Shown(len(given), [], 0))  # all its images were skipped
+    few, found = leading(iter(given), 4)
     assert len(distinct([few[0]], 4)[0]) == 4 and len(few[0]) == len(few[1])
-    for (ours, n), (theirs, m) in zip(found, given, strict=True):
-        assert n == m and torch.equal(ours[0], theirs[0])
-        assert torch.equal(ours[1].kwargs["mask"], theirs[1].kwargs["mask"])
-        assert ours[1].args[1] == 3 and torch.equal(ours[1].args[0], theirs[1].args[0])
+    for ours, theirs in zip(found, given, strict=True):
+        assert (ours.number, ours.n, ours.labels is None) == (
+            theirs.number,
+            theirs.n,
+            theirs.labels is None,
+        )
+        if not theirs.n:
+            continue
+        assert torch.equal(ours.labels, theirs.labels)
+        (image, inputs), (its_image, its_inputs) = ours.views, theirs.views
+        assert torch.equal(image, its_image)
+        assert torch.equal(inputs.kwargs["mask"], its_inputs.kwargs["mask"])
+        assert inputs.args[1] == 3 and torch.equal(inputs.args[0], its_inputs.args[0])
 
 
 def test_small_batches_and_streams_lend_their_images():
     x = images("?")
-    few, found = leading(([part], 1) for part in x.split(1))
+    few, found = leading((Shown(k, [x], 1) for k, x in enumerate(x.split(1))), 4)
     assert torch.equal(few[0], x[:4]) and len(list(found)) == BATCH
     stream = ((image, 0) for image in images(*"=??"))
     assert vitprobe.cka("resnet20", data=stream, layers="output", batch_size=BATCH).examples == 24
@@ -72,7 +81,7 @@ def test_too_few_distinct_images_say_how_many():
     with pytest.raises(InputError, match="2 distinct images among 24: the survey of a model needs"):
         vitprobe.cka("resnet20", data=images("2")[[0, 1] * 12], batch_size=BATCH)
     with pytest.raises(InputError, match="0 distinct images among 0"):
-        leading(iter([]))
+        leading(iter([]), 4)
 
 
 def test_head_subsets_look_past_equal_batches():

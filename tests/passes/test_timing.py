@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from vitprobe.analyses.timing import Stopwatch
+from vitprobe.passes.timing import Stopwatch
 
 
 def test_parts_within_parts(monkeypatch):

@@ -1,8 +1,9 @@
 """What a pass tells of itself while it runs, and a bar of it."""
 
-from typing import Any
+from collections.abc import Sequence
 
-from vitprobe.analyses.inputs import Inputs
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.reader import Reader
 
 
 class Progress:
@@ -14,11 +15,8 @@ class Progress:
     def __exit__(self, *error) -> None:
         pass
 
-    def begin(self, inputs: Inputs, found: Any, times: int = 1) -> None:
-        """What will be read is known, and no batch was computed yet.
-
-        found: the models' layers, in the form of the analysis. times: through the loader.
-        """
+    def begin(self, inputs: Inputs, readers: Sequence[Reader]) -> None:
+        """What will be read is known, and no batch was computed yet."""
 
     def advance(self, n: int) -> None:
         """A batch of n examples was computed."""
@@ -33,7 +31,7 @@ class Bar(Progress):
         if self._bar is not None:
             self._bar.stop()
 
-    def begin(self, inputs: Inputs, found: Any, times: int = 1) -> None:
+    def begin(self, inputs: Inputs, readers: Sequence[Reader]) -> None:
         from rich.console import Console
         from rich.progress import Progress as RichProgress
 
@@ -45,7 +43,7 @@ class Bar(Progress):
         )
         self._bar.start()
         total = inputs.loader.examples
-        total = total and total * inputs.loader.passes * times
+        total = total and total * inputs.loader.passes
         self._task = self._bar.add_task("examples", total=total)
 
     def advance(self, n: int) -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import nn
 
 import vitprobe
-from vitprobe.analyses.subjects import named_models
 from vitprobe.errors import InputError, VitprobeWarning
 from vitprobe.models.checkpoints import state_sha256
+from vitprobe.passes.subjects import named_models
 
 
 @pytest.fixture

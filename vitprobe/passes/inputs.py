@@ -1,6 +1,5 @@
 """What every analysis starts from: models and data, as a user names them, made ready."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-from vitprobe.analyses.subjects import (
+from vitprobe.data import ImageData, PairedLoader, load_data
+from vitprobe.data.arrays import from_array
+from vitprobe.data.model_input import ModelInput
+from vitprobe.errors import InputError, option
+from vitprobe.input_options import InputOptions, data_options
+from vitprobe.models import choose_device
+from vitprobe.passes.subjects import (
     ModelLike,
     Subject,
     is_as_given,
@@ -18,15 +23,8 @@ from vitprobe.analyses.subjects import (
     moved,
     named_models,
 )
-from vitprobe.data import ImageData, PairedLoader, load_data
-from vitprobe.data.arrays import from_array
-from vitprobe.data.model_input import ModelInput
-from vitprobe.errors import InputError, VitprobeWarning, option
-from vitprobe.input_options import InputOptions, data_options
-from vitprobe.models import choose_device
 from vitprobe.taps import Survey, survey
 from vitprobe.taps.given import takes_of
-from vitprobe.text import printable
 
 DataLike = str | Dataset | DataLoader | Tensor | np.ndarray | Iterable
 
@@ -146,12 +144,6 @@ def opened(data: DataLike, options: InputOptions) -> DataLike:
             )
         )
     return from_array(data) if isinstance(data, np.ndarray) else data
-
-
-def say(notes: list[str], text: str) -> None:
-    """Warn, and keep the same sentence for the result's `notes`."""
-    notes.append(printable(text, None))
-    warnings.warn(text, VitprobeWarning, stacklevel=3)
 
 
 def survey_named(model: nn.Module, label: str, images: Tensor | ModelInput) -> Survey:

@@ -1,0 +1,202 @@
+"""Attention distance, patch mass and entropy as a reader of a pass."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import xarray as xr
+from torchmetrics import Metric
+
+from vitprobe import ops
+from vitprobe.analyses.attention_result import described, model_dataset
+from vitprobe.errors import InputError, say
+from vitprobe.metrics import AttentionMeans
+from vitprobe.metrics.silence import Silence
+from vitprobe.ops.wide import wide_home
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
+from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.surveyed import Surveyed
+from vitprobe.passes.wants import AttentionOf
+from vitprobe.taps import Attention, AttentionSite
+from vitprobe.taps.token_grid import TokenGrid, token_grid
+
+
+@dataclass
+class Heads:
+    """One model's attention layers.
+
+    sites: those whose attention can be read, in the order in which they fire.
+    refused: those whose attention cannot be read.
+    grids: site's name -> where its tokens are; without those of `blanks`.
+    blanks: site's name -> why the layer has no value.
+    """
+
+    model: Surveyed
+    sites: list[AttentionSite]
+    refused: list[AttentionSite]
+    grids: dict[str, TokenGrid] = field(default_factory=dict)
+    blanks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def computed(self) -> list[AttentionSite]:
+        """Those whose values can be computed."""
+        return [site for site in self.sites if site.name in self.grids]
+
+
+class AttentionReader(Reader):
+    """How far every attention head looks, as `vitprobe.attention` gives it, in any pass.
+
+    Results: one for each distinct model.
+
+    Args:
+        grid, prefix, patch_size: as for `vitprobe.attention`, of all models.
+    """
+
+    analysis = "attention"
+    distinct = 1
+
+    def __init__(
+        self,
+        grid: tuple[int, int] | None = None,
+        prefix: int | None = None,
+        patch_size: int | tuple[int, int] | None = None,
+    ):
+        self.options = {"grid": grid, "prefix": prefix, "patch_size": patch_size}
+
+    def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
+        asked = {f"{name}_asked": as_attribute(value) for name, value in self.options.items()}
+        return [
+            {"analysis": "attention", **model_facts("model", subject)} | data_facts(inputs) | asked
+            for subject in inputs.subjects
+        ]
+
+    def begin(
+        self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]
+    ) -> list[AttentionOf]:
+        self.heads = [located(model, self.options) for model in models]
+        self.about = {"models": [described(heads) for heads in self.heads]}
+        self.metrics = self.metrics_of(self.about)
+        for metric in self.metrics.values():
+            metric.to(wide_home(inputs.device))
+        self._now: list[dict[str, ops.AttentionStatistics]] = [{} for _ in models]
+        return [
+            AttentionOf(heads.model.number, heads.computed, self._taker(heads))
+            for heads in self.heads
+        ]
+
+    @classmethod
+    def metrics_of(cls, about: Mapping[str, Any]) -> dict[str, Metric]:
+        metrics = {}
+        for k, model in enumerate(about["models"]):
+            heads = [site["heads"] for site in model["sites"] if site["grid"]]
+            metrics |= {f"means{k}": AttentionMeans(heads), f"silence{k}": Silence(len(heads))}
+        return metrics
+
+    def start(self, batch: Batch) -> None:
+        self._batch = batch
+        for now in self._now:
+            now.clear()
+
+    def finish(self) -> None:
+        for k, (heads, now) in enumerate(zip(self.heads, self._now, strict=True)):
+            means = self.metrics[f"means{k}"]
+            layers, silent = [], []
+            for place, site in enumerate(heads.computed):
+                if site.name not in now:
+                    silent.append(place)
+                    lost = torch.full((5, self._batch.n * site.per_image, site.heads), torch.nan)
+                    now[site.name] = ops.AttentionStatistics(*lost.to(means.device), None)
+                layers.append(now[site.name])
+            means.update(layers, [site.per_image for site in heads.computed], self._batch.number)
+            self.metrics[f"silence{k}"].update(silent, self._batch.number)
+
+    @classmethod
+    def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
+        errors = torch.cat(
+            [
+                getattr(metric.compute(), f"{name}_se").reshape(-1)
+                for key, metric in metrics.items()
+                if key.startswith("means")
+                for name in ("distance_raw", "distance", "patch_mass", "entropy")
+            ]
+        )
+        errors = errors[errors.isfinite()]
+        return errors.max().item() if len(errors) else torch.nan
+
+    @classmethod
+    def results(
+        cls, about: Mapping[str, Any], metrics: Mapping[str, Metric], ran: Ran
+    ) -> list[xr.Dataset]:
+        if ran.examples == 1:
+            say(ran.notes, "one image only: no error bars (a standard error needs two)")
+        return [
+            model_dataset(model, metrics[f"means{k}"], metrics[f"silence{k}"].reasons(), facts, ran)
+            for k, (model, facts) in enumerate(zip(about["models"], about["facts"], strict=True))
+        ]
+
+    def _taker(self, heads: Heads):
+        now = self._now[heads.model.number]
+
+        def take(site: AttentionSite, attention: Attention) -> None:
+            """Reduce one layer's attention where it is computed."""
+            now[site.name] = statistics_of(attention, heads.grids[site.name])
+
+        return take
+
+
+def statistics_of(attention: Attention, grid: TokenGrid) -> ops.AttentionStatistics:
+    """What is kept of the attention of one batch at one site."""
+    patches = {
+        "grid": (grid.rows, grid.columns),
+        "prefix": grid.prefix,
+        "patch_size": (grid.patch_height, grid.patch_width),
+    }
+    if attention.weights is None:
+        return ops.attention_statistics(
+            attention.q, attention.k, attention.scale, bias=attention.bias, **patches
+        )
+    return ops.dense_attention_statistics(attention.weights, **patches)
+
+
+def located(model: Surveyed, options: dict) -> Heads:
+    """The sites of one model with the grids of their tokens.
+
+    Raises:
+        InputError: no site can be read, or of none the grid can be told.
+    """
+    label, sites = model.subject.label, model.attention
+    readable = [site for site in sites if not site.reason]
+    heads = Heads(model, readable, [site for site in sites if site.reason])
+    if not readable:
+        raise InputError(why_none(label, heads.refused))
+    for site in readable:
+        try:
+            heads.grids[site.name] = token_grid(
+                model.subject.model,
+                site.tokens,
+                model.image_size,
+                windows=site.per_image,
+                module=site.name,
+                **options,
+            )
+        except InputError as error:
+            heads.blanks[site.name] = str(error)
+    if not heads.grids:
+        raise InputError(f"{label}: {heads.blanks[readable[0].name]}")
+    return heads
+
+
+def why_none(label: str, refused: list[AttentionSite]) -> str:
+    """One line for a model none of whose attention can be read."""
+    if not refused:
+        return f"{label} has no attention: nothing in it looks like self-attention of tokens"
+    names: dict[str, list[str]] = {}
+    for site in refused:
+        names.setdefault(site.reason, []).append(site.name)
+    seen = "; ".join(
+        f"{found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}: {reason}"
+        for reason, found in names.items()
+    )
+    return f"no attention of {label} can be read: {seen}"

@@ -1,0 +1,220 @@
+"""CKA of all sites as a reader of a pass: sites to vectors, vectors to sums, sums to results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import xarray as xr
+from torchmetrics import Metric
+
+from vitprobe.analyses.cka_result import PairLayers, described, pair_dataset
+from vitprobe.analyses.cka_vectors import SiteVectors
+from vitprobe.analyses.cka_views import LayerSpec, View, pair_facts, pairs, views_of
+from vitprobe.data.layout import listed
+from vitprobe.errors import InputError, say
+from vitprobe.metrics import CKA
+from vitprobe.metrics.cka import MINIMUM_EXAMPLES
+from vitprobe.metrics.kernels import vectoriser
+from vitprobe.metrics.silence import Silence
+from vitprobe.ops.wide import wide_home
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.schedule import stream_and_limit
+from vitprobe.passes.surveyed import Surveyed
+from vitprobe.passes.wants import Activations
+from vitprobe.taps import Selection, Site, select
+
+_FEW_BATCHES = 8
+_ENOUGH = 16  # images in a batch, for batches of one data set to weigh about the same
+
+
+class CKAReader(Reader):
+    """Similarity of every layer with every other, as `vitprobe.cka` gives it, in any pass.
+
+    Results: one for each pair of models, (0, 1), (0, 2), ..., then of each with itself.
+
+    Args:
+        layers: for all models, as for `vitprobe.cka`.
+        layers_of_each: instead one selection for each model given.
+        tokens, estimator, kernel, defer_bytes: as for `vitprobe.cka`; tokens also one word for each
+            model.
+
+    Raises:
+        InputError: an unknown estimator or kernel, or negative `defer_bytes`.
+    """
+
+    analysis = "cka"
+    least = MINIMUM_EXAMPLES
+
+    def __init__(
+        self,
+        layers: LayerSpec = "all",
+        *,
+        layers_of_each: Sequence[LayerSpec] | None = None,
+        tokens: str | Sequence[str] = "all",
+        estimator: str = "unbiased",
+        kernel: str = "linear",
+        defer_bytes: int | None = None,
+    ):
+        if defer_bytes is not None and defer_bytes < 0:
+            raise InputError(f"defer_bytes must not be negative: {defer_bytes}")
+        vectoriser(kernel, estimator)  # wrong words are refused before any work
+        self.layers, self.layers_of_each, self.tokens = layers, layers_of_each, tokens
+        self.estimator, self.kernel, self.defer_bytes = estimator, kernel, defer_bytes
+
+    def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
+        return pair_facts(inputs, self._views(inputs), self.estimator, self.kernel)
+
+    def begin(
+        self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]
+    ) -> list[Activations]:
+        views = self._views(inputs)
+        self.selected = [
+            (models[view.subject].subject, _selected(view, models[view.subject], len(views) > 1))
+            for view in views
+        ]
+        for subject, selection in self.selected:
+            note = selection.note and f"{subject.label}: {selection.note}"
+            if note and note not in notes:
+                say(notes, note)
+        # a model is tapped once for each choice of tokens
+        taps = list(dict.fromkeys((view.subject, view.tokens) for view in views))
+        selections = [selection for _, selection in self.selected]
+        sites = [_wanted(tap, views, selections, models[tap[0]].sites) for tap in taps]
+        rows = _numbered(sites)
+        self.about = {
+            "labels": [models[subject].subject.label for subject, _ in taps],
+            "rows": rows,
+            "layers": [
+                described(selection, rows[taps.index((view.subject, view.tokens))])
+                for view, selection in zip(views, selections, strict=True)
+            ],
+            "kernel": self.kernel,
+            "estimator": self.estimator,
+            "passes": inputs.loader.passes,
+        }
+        self.metrics = self.metrics_of(self.about)
+        home = wide_home(inputs.device)
+        for metric in self.metrics.values():
+            metric.to(home)
+        stream, limit = stream_and_limit(inputs.device, self.defer_bytes)
+        self._vectors = SiteVectors(self.metrics["cka"], sites, rows, limit, stream)
+        return [
+            Activations(subject, sites[k], self._vectors.reducer(k), tokens)
+            for k, (subject, tokens) in enumerate(taps)
+        ]
+
+    @classmethod
+    def metrics_of(cls, about: Mapping[str, Any]) -> dict[str, Metric]:
+        count = sum(map(len, about["rows"]))
+        options = {key: about[key] for key in ("kernel", "estimator", "passes")}
+        return {"cka": CKA(count, **options), "silence": Silence(count)}
+
+    def start(self, batch: Batch) -> None:
+        self._batch = batch
+        self._vectors.begin(batch.n)
+
+    @contextmanager
+    def during_forward(self, subject: int) -> Iterator[None]:
+        with self._vectors.forward():
+            yield
+
+    def finish(self) -> None:
+        self.metrics["silence"].update(self._vectors.waiting, self._batch.number)
+        self._vectors.finish(self._batch.number)
+
+    def bytes_of_batch(self, n: int) -> int:
+        return self._vectors.bytes_of(n)
+
+    @classmethod
+    def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
+        errors = metrics["cka"].compute().se.reshape(-1)
+        errors = errors[errors.isfinite()]
+        return errors.max().item() if len(errors) else torch.nan
+
+    @classmethod
+    def results(
+        cls, about: Mapping[str, Any], metrics: Mapping[str, Metric], ran: Ran
+    ) -> list[xr.Dataset]:
+        metric = metrics["cka"]
+        _tell_errors(ran)
+        _tell_uneven(about, metric, ran)
+        if about["estimator"] == "biased":
+            say(ran.notes, "biased CKA depends on the batch size")
+        silent, blank = metrics["silence"].reasons(), metric.blanks()[0]
+        reasons = [first or second for first, second in zip(silent, blank, strict=True)]
+        layers = [PairLayers.of(each, reasons) for each in about["layers"]]
+        attributes = ran.attributes | {"notes": "\n".join(ran.notes)}
+        result = metric.compute()
+        return [
+            pair_dataset(layers[i], layers[j], result, of_pair, attributes)
+            for (i, j), of_pair in zip(pairs(len(layers)), about["facts"], strict=True)
+        ]
+
+    def _views(self, inputs: Inputs) -> list[View]:
+        layers = self.layers_of_each or [self.layers] * len(inputs.places)
+        return views_of(inputs, layers, self.tokens)
+
+
+def _selected(view: View, model: Surveyed, named: bool) -> Selection:
+    sites = model.sites  # what fails there names the model already
+    try:
+        return select(sites, view.layers, view.tokens)
+    except InputError as error:
+        if not named:
+            raise
+        raise InputError(f"{model.subject.label}: {error}") from error
+
+
+def _wanted(
+    tap: tuple[int, str],
+    views: Sequence[View],
+    selections: Sequence[Selection],
+    sites: Sequence[Site],
+) -> list[Site]:
+    """The sites of one model that any selection asks for with these tokens, in the order in which
+    they fire."""
+    chosen = {
+        site.name
+        for view, selection in zip(views, selections, strict=True)
+        for site in selection.sites
+        if (view.subject, view.tokens) == tap
+    }
+    return [site for site in sites if site.name in chosen]
+
+
+def _numbered(sites: Sequence[Sequence[Site]]) -> list[dict[str, int]]:
+    """For each model, the row of each site in the metric, by name."""
+    rows, count = [], 0
+    for of_model in sites:
+        rows.append({site.name: count + k for k, site in enumerate(of_model)})
+        count += len(of_model)
+    return rows
+
+
+def _tell_errors(ran: Ran) -> None:
+    if ran.batches == 1:
+        say(ran.notes, "one batch only: no error bars (a standard error needs two)")
+    elif (count := ran.batches // ran.passes) < _FEW_BATCHES:
+        say(
+            ran.notes,
+            f"only {count} batches: error bars are rough below {_FEW_BATCHES} "
+            "(use more examples or a smaller batch size)",
+        )
+
+
+def _tell_uneven(about: Mapping[str, Any], metric: CKA, ran: Ran) -> None:
+    """Name layers whose scale changes from batch to batch, as no choice of images explains."""
+    if ran.examples < _ENOUGH * ran.batches:
+        return
+    effective = metric.effective_batches()
+    for label, rows in zip(about["labels"], about["rows"], strict=True):
+        names = [name for name, row in rows.items() if effective[row] < ran.batches / 2]
+        if names:
+            few = min(float(effective[rows[name]]) for name in names)
+            say(
+                ran.notes,
+                f"{label}: the scale of {listed(names)} changes so much from batch to "
+                f"batch that the result rests on {few:.1f} of {ran.batches} batches",
+            )

@@ -1,0 +1,1 @@
+"""One way through the images for any number of analyses: read, forward, add up."""

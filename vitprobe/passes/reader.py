@@ -1,0 +1,126 @@
+"""One analysis in a pass over the images: what it wants, and what it keeps of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+import xarray as xr
+from torch import Tensor
+from torchmetrics import Metric
+
+from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.surveyed import Surveyed
+from vitprobe.passes.wants import Want
+
+
+@dataclass(frozen=True)
+class Batch:
+    """number: over all passes, from 0. n: how many examples. labels: (n,) int64, or None."""
+
+    number: int
+    n: int
+    labels: Tensor | None = None
+
+
+@dataclass
+class Ran:
+    """What a pass did, as far as its results tell it.
+
+    examples, batches: that counted for the reader. passes: times through the examples. device: its
+    name. seconds: by part. notes: what a reader of the results should know.
+    """
+
+    examples: int
+    batches: int
+    passes: int
+    device: str
+    seconds: Mapping[str, float]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """As attributes of a result, but for the notes."""
+        return {
+            "examples": self.examples // self.passes,
+            "batches": self.batches,
+            "device": self.device,
+            **{f"seconds_{part}": round(value, 4) for part, value in self.seconds.items()},
+        }
+
+
+class Reader:
+    """What an analysis is to a pass.
+
+    `begin` is shown the models, and says what is wanted of them; that comes inside the forwards of
+    each batch, between `start` and `finish`. A reader keeps nothing of it but sums, in `metrics`:
+    so the pass can save them, add them up and go on from them without knowing what they are.
+
+    What a result needs beside the sums is in `about`, as JSON can hold it: a result is made of the
+    two, also where the models are not at hand.
+
+    Class attributes:
+        analysis: its name, that of its file in `analyses`.
+        version: of what the sums mean; raised with every change, so that older ones are refused.
+        least: examples that a batch must have to count; the others are dropped, and that is said.
+        distinct: how many distinct images `begin` needs.
+    """
+
+    analysis: ClassVar[str]
+    version: ClassVar[int] = 1
+    least: ClassVar[int] = 1
+    distinct: ClassVar[int] = 4
+
+    about: dict[str, Any]
+    metrics: Mapping[str, Metric]
+
+    def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
+        """For each result, what decides its numbers and is known before them, as attributes."""
+        raise NotImplementedError
+
+    def begin(self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]) -> list[Want]:
+        """Sets `about` and `metrics`, which `metrics_of` makes of it; says what is wanted.
+
+        notes: for what a reader of the result should know.
+
+        Raises:
+            InputError: a selection that matches nothing, a model that cannot be read so.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def metrics_of(cls, about: Mapping[str, Any]) -> dict[str, Metric]:
+        """The sums of `about`, all zero."""
+        raise NotImplementedError
+
+    def start(self, batch: Batch) -> None:
+        """A batch of `least` examples or more comes."""
+
+    @contextmanager
+    def during_forward(self, subject: int) -> Iterator[None]:
+        """Around the forward of one model, given by its place among `Inputs.subjects`."""
+        yield
+
+    def finish(self) -> None:
+        """All models were shown the batch: add what came to the sums."""
+
+    def bytes_of_batch(self, n: int) -> int:
+        """What a batch of n examples needs on the device beside the sums, at most."""
+        return 0
+
+    @classmethod
+    def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
+        """The largest standard error of all values so far; NaN where there is none yet."""
+        return torch.nan
+
+    @classmethod
+    def results(
+        cls, about: Mapping[str, Any], metrics: Mapping[str, Metric], ran: Ran
+    ) -> list[xr.Dataset]:
+        """One Dataset for each of `facts`, whose attributes come in `about["facts"]`.
+
+        Raises:
+            InputError: there was nothing to make them of.
+        """
+        raise NotImplementedError
