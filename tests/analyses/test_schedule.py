@@ -171,13 +171,13 @@ def test_an_error_in_the_forward_leaves_nothing_behind(late_stream, images):
     class Breaks(nn.Module):
         def __init__(self):
             super().__init__()
-            self.flat = nn.Flatten()
+            self.flat, self.relu = nn.Flatten(), nn.ReLU()
 
         def forward(self, x):
             y = self.flat(x)
             if len(x) > 4 and x[0, 0, 0, 0] == images[24, 0, 0, 0]:
                 raise ZeroDivisionError("a fault of the model")
-            return y
+            return self.relu(y)
 
     with pytest.raises(ZeroDivisionError):
         vitprobe.cka(Breaks(), data=images, batch_size=24, defer_bytes=2**40)

@@ -7,20 +7,28 @@ import torch
 import xarray as xr
 
 from vitprobe.data.layout import listed
-from vitprobe.errors import InputError, say
+from vitprobe.errors import InputError, Stopped, say
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
 from vitprobe.passes.inputs import Inputs
+from vitprobe.passes.keeper import Keeper
+from vitprobe.passes.partial import Saved, check_same, parts_of
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.provenance import device_name
 from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.share import Share
+from vitprobe.passes.stops import Stops
 from vitprobe.passes.sums import Part, Sums
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.timing import Stopwatch
 
 
 def run(
-    inputs: Inputs, readers: Sequence[Reader], progress: Progress | None = None
+    inputs: Inputs,
+    readers: Sequence[Reader],
+    progress: Progress | None = None,
+    keeper: Keeper | None = None,
+    tolerance: float | None = None,
 ) -> list[list[xr.Dataset]]:
     """Go through the images once: each model makes one forward a batch for all of the readers.
 
@@ -28,42 +36,61 @@ def run(
         inputs: models and data, from `prepare`.
         readers: analyses, each for this one pass.
         progress: is told what is read, and of the batches.
+        keeper: saves the sums on the way, and knows what is there already.
+        tolerance: end when every standard error is below this, which is looked at when it is time
+            to save.
 
     Returns:
-        For each reader its results.
+        For each reader its results; [] for a share of a run.
 
     Raises:
         InputError: what a reader asks for cannot be had, or no batch has as many examples as it
-            needs.
+            needs; what was saved is of another run.
+        SaveFailed: the sums could not be written.
+        Stopped, KeyboardInterrupt: it was stopped; what was computed is saved.
     """
-    return results_of(Pass(inputs, readers, progress).run(), readers)
+    keeper = keeper or Keeper()
+    sums = Pass(inputs, readers, progress or Progress(), keeper, tolerance).run()
+    return results_of(sums, readers) if keeper.share == Share() else []
 
 
 class Pass:
     """One pass of some readers; see `run`."""
 
-    def __init__(self, inputs: Inputs, readers: Sequence[Reader], progress: Progress | None = None):
-        self.inputs, self.readers = inputs, list(readers)
-        self.progress = progress or Progress()
+    def __init__(
+        self,
+        inputs: Inputs,
+        readers: Sequence[Reader],
+        progress: Progress,
+        keeper: Keeper,
+        tolerance: float | None = None,
+    ):
+        self.inputs, self.readers, self.progress = inputs, list(readers), progress
+        self.keeper, self.tolerance = keeper, tolerance
         self.watch = Stopwatch(inputs.device)
+        self._before: dict[str, float] = {}  # seconds of what was saved
 
     def run(self) -> Sums:
         """Everything from the first look at the models to the last batch."""
         with self.watch("other"), self.inputs.on_device(), self.progress, ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            found = self._begin(batches(self.inputs, self.watch))
+            saved = self.keeper.earlier()
+            found = self._begin(saved)
             for forwards in self.forwards:
                 stack.enter_context(forwards.tapped())
             self.progress.begin(self.inputs, self.readers)
-            for shown in found:
-                self._batch(shown)
-                self.progress.advance(shown.n)
-        self._end()
+            self._go_through(found, stack.enter_context(Stops()))
         return self.sums
 
-    def _begin(self, found: Iterator[Shown]) -> Iterator[Shown]:
-        """Let the readers look at the models; all batches."""
-        few, found = leading(found, max(reader.distinct for reader in self.readers))
+    def _begin(self, saved: Saved | None) -> Iterator[Shown]:
+        """Let the readers look at the models; the batches that are to be done."""
+        share, done = self.keeper.share, saved.done if saved else set()
+        found = batches(self.inputs, self.watch, lambda t: share.wants(t) and t not in done)
+        needed = max(reader.distinct for reader in self.readers)
+        if share == Share() and not done:
+            few, found = leading(found, needed)
+        else:  # every share, and what goes on, looks at the run's own first examples
+            few, _ = leading(batches(self.inputs, self.watch), needed)
         with self.watch("survey"), self.inputs.autocast:
             models = [
                 Surveyed(subject, number, images)
@@ -78,6 +105,8 @@ class Pass:
                 reader.about |= {"facts": reader.facts(self.inputs), "notes": notes}
                 parts.append(Part(reader.analysis, reader.version, reader.about, reader.metrics))
         self.sums = Sums(parts, self.inputs.loader.passes, device_name(self.inputs.device))
+        if saved:
+            self._take_up(saved)
         self.forwards = [
             Forwards(
                 subject, number, [each for each in wants if each[1].subject == number], self.watch
@@ -85,6 +114,56 @@ class Pass:
             for number, subject in enumerate(self.inputs.subjects)
         ]
         return found
+
+    def _take_up(self, saved: Saved) -> None:
+        check_same(self.keeper.path, saved.parts, parts_of(self.sums))
+        self.sums.set_states(saved.states)
+        self.sums.done = set(saved.done)
+        self.sums.skipped, self.sums.notes = list(saved.skipped), list(saved.notes)
+        self._before = saved.seconds
+
+    def _go_through(self, found: Iterator[Shown], stops: Stops) -> None:
+        try:
+            for shown in found:
+                with stops.held():
+                    self._batch(shown)
+                self.progress.advance(shown.n)
+                if self.keeper.due and self._enough():
+                    break
+            else:
+                self.sums.total = self.inputs.loader.total
+        except (Stopped, KeyboardInterrupt) as stop:
+            with stops.held():
+                self._keep()
+            if isinstance(stop, Stopped):
+                stop.left = self.keeper.left
+            raise
+        if self.keeper.share != Share():  # to be merged
+            self._keep()
+        self._tell()
+
+    def _enough(self) -> bool:
+        """Save; whether every standard error is below the tolerance."""
+        self._keep()
+        if self.tolerance is None:
+            return False
+        largest = max(reader.largest_error(reader.metrics) for reader in self.readers)
+        return largest < self.tolerance  # NaN, none yet, is not
+
+    def _keep(self) -> None:
+        self._tell()
+        self.keeper.save(self.sums)
+
+    def _tell(self) -> None:
+        """Bring what is said beside the sums up to date."""
+        loader, sums = self.inputs.loader, self.sums
+        sums.skipped += [path for path in loader.skipped if path not in sums.skipped]
+        sums.notes += [note for note in loader.notes if note not in sums.notes]
+        now = self.watch.seconds()
+        sums.seconds = {
+            part: self._before.get(part, 0.0) + now.get(part, 0.0)
+            for part in dict.fromkeys([*self._before, *now])
+        }
 
     def _batch(self, shown: Shown) -> None:
         active = []
@@ -105,13 +184,6 @@ class Pass:
             for forwards, view in zip(self.forwards, views, strict=bool(n)):
                 forwards.run(view, n, active)
                 forwards.run_own(view, n, active)
-
-    def _end(self) -> None:
-        loader = self.inputs.loader
-        self.sums.total = loader.total
-        self.sums.skipped = list(loader.skipped)
-        self.sums.notes = list(loader.notes)
-        self.sums.seconds = self.watch.seconds()
 
 
 def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[list[xr.Dataset]]:
