@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from vitprobe.cli._names import file_names, joint, model_words, run_words, stems
-from vitprobe.cli._output import ResultFiles, netcdf
+from vitprobe.cli._output import ResultFiles, Writers, netcdf
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions
 from vitprobe.passes.provenance import run_attributes
@@ -90,7 +90,7 @@ def test_long_names_are_shortened_and_stay_apart():
 
 
 def written(folder, runs, words=(), **options):
-    files = ResultFiles(str(folder), {".nc": netcdf}, **options)
+    files = ResultFiles(str(folder), Writers({".nc": netcdf}), **options)
     files.settle(runs, words)
     return [path.name for path in files.save([result(run) for run in runs])]
 
@@ -129,7 +129,7 @@ def test_a_damaged_result_is_left_alone(tmp_path, capsys):
     for place in range(0, len(whole), 97):
         damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
         (tmp_path / "cka-vit-vit.nc").write_bytes(damaged)
-        files = ResultFiles(str(tmp_path), {".nc": netcdf})
+        files = ResultFiles(str(tmp_path), Writers({".nc": netcdf}))
         files.settle([facts("vit", seed=1)])
         said = capsys.readouterr().err
         assert said.startswith("note: ") and said.count("\n") == 1
@@ -146,12 +146,12 @@ def test_a_name_that_was_asked_for(tmp_path):
     assert written(tmp_path, pair, name="both") == ["both-vit-resnet18.nc", "both-vit-vit.nc"]
     for wrong in ("a/b", "..", ""):
         with pytest.raises(InputError, match="--name .* is no file name"):
-            ResultFiles(str(tmp_path), {}, name=wrong)
+            ResultFiles(str(tmp_path), Writers({}), name=wrong)
 
 
 def test_a_run_that_ends_meanwhile_is_not_replaced(tmp_path, capsys):
     run, other = facts("vit", seed=0), facts("vit", seed=1)
-    files = ResultFiles(str(tmp_path), {".nc": netcdf})
+    files = ResultFiles(str(tmp_path), Writers({".nc": netcdf}))
     files.settle([run])
     written(tmp_path, [other])
     (path,) = files.save([result(run)])
@@ -163,8 +163,10 @@ def test_one_file_of_all(tmp_path):
     pair = [facts("vit", "resnet20"), facts("vit", "vit")]
     files = ResultFiles(
         str(tmp_path),
-        {".nc": netcdf, ".txt": lambda _: None},
-        together={"-pairs.png": lambda results: b"y" * len(results)},
+        Writers(
+            {".nc": netcdf, ".txt": lambda _: None},
+            {"-pairs.png": lambda results: b"y" * len(results)},
+        ),
     )
     files.settle(pair, ["seed1"])
     paths = files.save([result(run) for run in pair])
@@ -183,7 +185,9 @@ def test_one_file_of_all_under_a_name(tmp_path):
     for other in ("resnet20", "resnet18"):
         pair = [facts("vit", other), facts("vit", "vit")]
         files = ResultFiles(
-            str(tmp_path), {".nc": netcdf}, name="mine", together={"-pairs.png": lambda _: b"y"}
+            str(tmp_path),
+            Writers({".nc": netcdf}, {"-pairs.png": lambda _: b"y"}),
+            name="mine",
         )
         files.settle(pair, ["seed1"])
         found.add(files.save([result(run) for run in pair])[-1].name)
@@ -199,7 +203,7 @@ def test_netcdf_in_memory_is_the_file(tmp_path):
 
 def test_results_that_have_no_place_are_put_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    files = ResultFiles(str(tmp_path / "results"), {".txt": lambda _: b"x", ".nc": netcdf})
+    files = ResultFiles(str(tmp_path / "results"), Writers({".txt": lambda _: b"x", ".nc": netcdf}))
     files.settle([facts("vit")])
     (tmp_path / "results").write_text("in the way")
     with pytest.raises(InputError, match="cannot write to .*results: .*results are in") as raised:

@@ -10,8 +10,11 @@ from rich.console import Console
 
 from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.cli import _told
+from vitprobe.cli._output import Writers, netcdf
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
+from vitprobe.figures import plot, png_bytes
+from vitprobe.figures.attention_compare import compare
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.provenance import model_facts
 from vitprobe.taps.token_grid import TokenGrid
@@ -40,6 +43,25 @@ def csv_bytes(result: xr.Dataset) -> bytes:
     no_value = np.isnan(columns["distance"])
     columns["blank"] = np.where(no_value, reasons, "")
     return pd.DataFrame(columns).to_csv(index=False).encode()
+
+
+def writers(normalize: str | None = None) -> Writers:
+    """normalize: the unit of distances in the figures."""
+    return Writers(
+        {
+            ".nc": netcdf,
+            ".png": lambda result: png_bytes(plot(result, normalize=normalize)),
+            ".csv": csv_bytes,
+        },
+        {
+            ".png": lambda results: (
+                png_bytes(compare(results, normalize)) if len(results) > 1 else None
+            )
+        },
+    )
+
+
+WRITERS = writers()
 
 
 class Told(_told.Told):

@@ -10,8 +10,10 @@ from rich.console import Console
 
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.cli import _told
+from vitprobe.cli._output import Writers, netcdf
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
+from vitprobe.figures import plot, png_bytes
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.provenance import model_facts
 
@@ -32,6 +34,17 @@ def csv_bytes(result: xr.Dataset) -> bytes:
         }
     )
     return table.to_csv(index=False).encode()
+
+
+def pairs_png(results: Sequence[xr.Dataset]) -> bytes | None:
+    """The figure of all pairs, where there are several."""
+    return png_bytes(plot(*results)) if len(results) > 1 else None
+
+
+WRITERS = Writers(
+    {".nc": netcdf, ".png": lambda result: png_bytes(plot(result)), ".csv": csv_bytes},
+    {"-pairs.png": pairs_png},
+)
 
 
 class Told(_told.Told):

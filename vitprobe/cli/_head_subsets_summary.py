@@ -9,8 +9,10 @@ from rich.console import Console
 
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.cli import _told
+from vitprobe.cli._output import Writers, netcdf
 from vitprobe.cli._summary import new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
+from vitprobe.figures import plot, png_bytes
 from vitprobe.figures.names import short_names
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.provenance import model_facts
@@ -18,6 +20,9 @@ from vitprobe.passes.provenance import model_facts
 _MOST_LAYERS = 6
 _LEAST = 8  # characters of a layer's name
 _MOST_HEADS = 20  # of a list of heads; a longer one is broken
+
+
+WRITERS = Writers({".nc": netcdf, ".png": lambda result: png_bytes(plot(result))})
 
 
 class Told(_told.Told):
@@ -31,8 +36,9 @@ class Told(_told.Told):
             say(console, "", what)
 
 
-def print_summary(result: xr.Dataset, paths: list[Path]) -> None:
+def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     """Every subset's distance and CKA, the seconds, what was written."""
+    (result,) = results
     console, attrs = new_console(), result.attrs
     console.print()
     _print_subsets(console, result)

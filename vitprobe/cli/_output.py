@@ -4,6 +4,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,13 +27,25 @@ RESULT = ".nc"
 _MOST = 3  # differences that are told
 
 
+@dataclass(frozen=True)
+class Writers:
+    """How results become files. What gives None is not written.
+
+    each: suffix -> function, for each result; `.nc` is one of them. together: suffix -> function
+    that makes one file of all results.
+    """
+
+    each: Mapping[str, Writer]
+    together: Mapping[str, Callable[[Sequence[xr.Dataset]], bytes | None]] = field(
+        default_factory=dict
+    )
+
+
 class ResultFiles:
     """The files of one command's results.
 
-    folder: as typed. writers: suffix -> function, for each result; `.nc` is one of them. What gives
-    None is not written.
-    together: suffix -> function that makes one file of all results. name: what they are called
-    instead of what was done. overwrite: take the place of whatever has the name.
+    folder: as typed. name: what they are called instead of what was done. overwrite: take the place
+    of whatever has the name.
 
     Raises:
         InputError: the folder cannot be written to, or a library that writes is missing.
@@ -41,15 +54,14 @@ class ResultFiles:
     def __init__(
         self,
         folder: str,
-        writers: Mapping[str, Writer],
+        writers: Writers,
         *,
         name: str | None = None,
         overwrite: bool = False,
-        together: Mapping[str, Callable[[Sequence[xr.Dataset]], bytes | None]] | None = None,
         option: str = "output",
     ):
-        self.folder, self.writers = check_folder(folder, name=option), dict(writers)
-        self.name, self.overwrite, self.together = name, overwrite, dict(together or {})
+        self.folder, self.writers = check_folder(folder, name=option), writers
+        self.name, self.overwrite = name, overwrite
         self.option = option
         _library("h5netcdf")  # told before anything is computed
         if name is not None and (not name.strip() or file_word(name).strip(".") != name):
@@ -80,7 +92,9 @@ class ResultFiles:
         free = [self._free(name, run) for name, run in zip(names, runs, strict=True)]
         if free != names:
             whole = f"{whole}-{run_id({'runs': list(map(run_id, runs))})[:8]}"
-        return file_names(free, list(self.writers)) + file_names([whole], list(self.together))
+        return file_names(free, list(self.writers.each)) + file_names(
+            [whole], list(self.writers.together)
+        )
 
     def _free(self, name: str, run: Mapping[str, Any]) -> str:
         path = self.folder / file_names([name], [RESULT])[0]
@@ -104,8 +118,8 @@ class ResultFiles:
             InputError: the folder refuses. The files are then in a new folder for temporary files,
                 which the message names, unless that refuses too.
         """
-        contents = [write(result) for result in results for write in self.writers.values()]
-        contents += [write(results) for write in self.together.values()]
+        contents = [write(result) for result in results for write in self.writers.each.values()]
+        contents += [write(results) for write in self.writers.together.values()]
         names = self._chosen()  # once more: another run may have ended meanwhile
         found = zip(names, contents, strict=True)
         files = {name: content for name, content in found if content is not None}

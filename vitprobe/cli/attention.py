@@ -68,12 +68,10 @@ def command(
     Example: vitprobe attention --models vit@digits,vit
     """
     from vitprobe.analyses.attention_reader import AttentionReader
-    from vitprobe.cli._attention_summary import Told, csv_bytes, print_summary
+    from vitprobe.cli._attention_summary import Told, print_summary, writers
     from vitprobe.cli._names import run_words
-    from vitprobe.cli._output import ResultFiles, netcdf
+    from vitprobe.cli._output import ResultFiles
     from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.figures import plot, png_bytes
-    from vitprobe.figures.attention_compare import compare
     from vitprobe.figures.attention_scale import chosen_unit
     from vitprobe.passes.inputs import prepare
     from vitprobe.passes.run import run
@@ -85,15 +83,7 @@ def command(
         prefix,
         options.sides("--patch-size", patch_size, least=1),
     )
-    writers = {
-        ".nc": netcdf,
-        ".png": lambda result: png_bytes(plot(result, normalize=normalize)),
-        ".csv": csv_bytes,
-    }
-    together = (
-        {".png": lambda results: png_bytes(compare(results, normalize))} if len(specs) > 1 else {}
-    )
-    files = ResultFiles(output, writers, name=name, overwrite=overwrite, together=together)
+    files = ResultFiles(output, writers(normalize), name=name, overwrite=overwrite)
     require_kernels(inputs.device)
     with plain_warnings():
         images = prepare(specs, dataset, inputs)

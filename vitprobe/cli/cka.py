@@ -1,16 +1,12 @@
 """`vitprobe cka`: similarity of all layers of one or more models."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vitprobe.cli import _options as options
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions
-
-if TYPE_CHECKING:
-    from xarray import Dataset
 
 
 @options.takes_inputs()
@@ -72,11 +68,10 @@ def command(
     Example: vitprobe cka --models vit@digits,resnet20@digits
     """
     from vitprobe.analyses.cka_reader import CKAReader
-    from vitprobe.cli._cka_summary import Told, csv_bytes, print_summary
+    from vitprobe.cli._cka_summary import WRITERS, Told, print_summary
     from vitprobe.cli._names import run_words
-    from vitprobe.cli._output import ResultFiles, netcdf
+    from vitprobe.cli._output import ResultFiles
     from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.figures import plot, png_bytes
     from vitprobe.passes.inputs import prepare
     from vitprobe.passes.run import run
 
@@ -88,12 +83,6 @@ def command(
     chosen = [options.names("--layers", text) for text in layers]
     chosen = chosen if len(chosen) > 1 else chosen * len(specs)
     words = options.names("--tokens", tokens)
-    writers = {
-        ".nc": netcdf,
-        ".png": lambda result: png_bytes(plot(result)),
-        ".csv": csv_bytes,
-    }
-    together = {"-pairs.png": _pairs}
     reader = CKAReader(
         layers_of_each=chosen,
         tokens=words,
@@ -101,7 +90,7 @@ def command(
         kernel=kernel,
         defer_bytes=defer_bytes,
     )
-    files = ResultFiles(output, writers, name=name, overwrite=overwrite, together=together)
+    files = ResultFiles(output, WRITERS, name=name, overwrite=overwrite)
     require_kernels(inputs.device)
     with plain_warnings():
         images = prepare(specs, dataset, inputs, passes=passes)
@@ -109,10 +98,3 @@ def command(
         results = run(images, [reader], Told())[0]
         paths = files.save(results)
     print_summary(results, paths)
-
-
-def _pairs(results: "Sequence[Dataset]") -> bytes | None:
-    """The figure of all pairs, where there are several."""
-    from vitprobe.figures import plot, png_bytes
-
-    return png_bytes(plot(*results)) if len(results) > 1 else None

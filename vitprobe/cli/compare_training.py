@@ -120,16 +120,14 @@ def command(
         raise InputError(f"--seeds names the same one twice: {seeds}")
     from vitprobe.analyses.compare_training import asked_study, compare_training, study_facts
     from vitprobe.cli._compare_training_summary import csv_bytes, print_summary
-    from vitprobe.cli._output import ResultFiles, netcdf
+    from vitprobe.cli._output import ResultFiles, Writers, netcdf
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.figures import plot, png_bytes
     from vitprobe.passes.processes import writes
 
-    writers = {
-        ".nc": netcdf,
-        ".csv": csv_bytes,
-        ".png": lambda result: png_bytes(plot(result)),
-    }
+    writers = Writers(
+        {".nc": netcdf, ".csv": csv_bytes, ".png": lambda result: png_bytes(plot(result))}
+    )
     files = ResultFiles(results, writers, name=name, overwrite=overwrite, option="results")
     only = {"models": models, "pretraining": pretraining}
     asked = {

@@ -63,16 +63,14 @@ def command(
         raise InputError(f"--models takes two models such as vit,resnet18, not {models!r}")
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]
     from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
-    from vitprobe.cli._head_subsets_summary import Told, print_summary
+    from vitprobe.cli._head_subsets_summary import WRITERS, Told, print_summary
     from vitprobe.cli._names import run_words
-    from vitprobe.cli._output import ResultFiles, netcdf
+    from vitprobe.cli._output import ResultFiles
     from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.figures import plot, png_bytes
     from vitprobe.passes.inputs import prepare
     from vitprobe.passes.run import run
 
-    writers = {".nc": netcdf, ".png": lambda result: png_bytes(plot(result))}
-    files = ResultFiles(output, writers, name=name, overwrite=overwrite)
+    files = ResultFiles(output, WRITERS, name=name, overwrite=overwrite)
     chosen = None if layers is None else options.names("--layers", layers)
     reader = HeadSubsetsReader(layer, counts, chosen)
     require_kernels(inputs.device)
@@ -80,7 +78,7 @@ def command(
         images = prepare(specs, dataset, inputs)
         files.settle(reader.facts(images), run_words(inputs))
         results = run(images, [reader], Told())[0]
-    print_summary(results[0], files.save(results))
+    print_summary(results, files.save(results))
 
 
 def _count(text: str) -> int:

@@ -66,7 +66,7 @@ def command(
         raise InputError("give the image: either --image FILE (or a folder) or --index N")
     from vitprobe.analyses.maps import maps_facts, maps_of, prepare_maps
     from vitprobe.cli._names import run_words
-    from vitprobe.cli._output import ResultFiles, netcdf
+    from vitprobe.cli._output import ResultFiles, Writers, netcdf
     from vitprobe.cli._summary import new_console, say, say_model, say_random
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.data import image_files
@@ -76,7 +76,7 @@ def command(
     from vitprobe.figures.positions import position_figure
     from vitprobe.file_names import distinct, file_word
 
-    files = ResultFiles(output, {".nc": netcdf}, name=name, overwrite=overwrite)
+    files = ResultFiles(output, Writers({".nc": netcdf}), name=name, overwrite=overwrite)
     asked = {"layers": options.names("--layers", layers)}
     with plain_warnings():
         data = dataset
