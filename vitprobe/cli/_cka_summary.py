@@ -1,6 +1,7 @@
 """What `vitprobe cka` prints and the table it writes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np

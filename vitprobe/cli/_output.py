@@ -92,9 +92,8 @@ class ResultFiles:
         free = [self._free(name, run) for name, run in zip(names, runs, strict=True)]
         if free != names:
             whole = f"{whole}-{run_id({'runs': list(map(run_id, runs))})[:8]}"
-        return file_names(free, list(self.writers.each)) + file_names(
-            [whole], list(self.writers.together)
-        )
+        each, together = list(self.writers.each), list(self.writers.together)
+        return file_names(free, each) + file_names([whole], together)
 
     def _free(self, name: str, run: Mapping[str, Any]) -> str:
         path = self.folder / file_names([name], [RESULT])[0]
