@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from vitprobe.errors import InputError, option
@@ -32,7 +31,6 @@ class Keeper:
             raise InputError(f"{option('save_every')} takes seconds above 0, not {every:g}")
         self.path, self.share, self.every, self.resume = path, share, every, resume
         self._good = False
-        self._last = time.monotonic()
 
     def earlier(self) -> Saved | None:
         """What to go on from.
@@ -53,9 +51,10 @@ class Keeper:
         return saved
 
     @property
-    def due(self) -> bool:
-        """Whether it is time to save."""
-        return time.monotonic() - self._last >= self.every
+    def unfinished(self) -> bool:
+        """Whether the file is to be brought up to date when all is done: there is one, or it is to
+        be merged."""
+        return self._good or self.share != Share()
 
     def save(self, sums: Sums) -> None:
         """Put these sums in the place of what was saved.
@@ -73,7 +72,6 @@ class Keeper:
                     f"cannot write {printable(self.path)}: {why}; {self.left}"
                 ) from error
             self._good = True
-        self._last = time.monotonic()
 
     @property
     def left(self) -> str:

@@ -46,6 +46,11 @@ class Saved:
     seconds: dict[str, float]
     states: dict[str, Tensor]
 
+    def told(self) -> dict[str, Any]:
+        """What it says beside the sums, as `Sums.told`."""
+        names = ("done", "total", "skipped", "notes", "seconds")
+        return {name: getattr(self, name) for name in names}
+
     @property
     def complete(self) -> bool:
         """Whether it holds every batch that it is to hold."""

@@ -1,18 +1,21 @@
 """The pass: once through the images, for any number of readers."""
 
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import torch
 import xarray as xr
 
 from vitprobe.data.layout import listed
-from vitprobe.errors import InputError, Stopped, say
+from vitprobe.errors import InputError, Stopped, say, unheard
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
+from vitprobe.passes.group import Group, Met
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.keeper import Keeper
 from vitprobe.passes.partial import Saved, check_same, parts_of
+from vitprobe.passes.processes import processes
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.provenance import device_name
 from vitprobe.passes.reader import Batch, Ran, Reader
@@ -32,6 +35,8 @@ def run(
 ) -> list[list[xr.Dataset]]:
     """Go through the images once: each model makes one forward a batch for all of the readers.
 
+    Under torchrun each process does its part of the batches, and gives the results of all.
+
     Args:
         inputs: models and data, from `prepare`.
         readers: analyses, each for this one pass.
@@ -50,8 +55,12 @@ def run(
         Stopped, KeyboardInterrupt: it was stopped; what was computed is saved.
     """
     keeper = keeper or Keeper()
-    sums = Pass(inputs, readers, progress or Progress(), keeper, tolerance).run()
-    return results_of(sums, readers) if keeper.share == Share() else []
+    with processes(inputs.device) as some:
+        group = Group(some, inputs.device, keeper.every)
+        with nullcontext() if group.first else unheard():
+            told = progress if progress and group.first else Progress()
+            sums = Pass(inputs, readers, told, keeper, group, tolerance).run()
+            return results_of(sums, readers) if keeper.share == Share() else []
 
 
 class Pass:
@@ -63,28 +72,30 @@ class Pass:
         readers: Sequence[Reader],
         progress: Progress,
         keeper: Keeper,
+        group: Group,
         tolerance: float | None = None,
     ):
         self.inputs, self.readers, self.progress = inputs, list(readers), progress
-        self.keeper, self.tolerance = keeper, tolerance
+        self.keeper, self.group, self.tolerance = keeper, group, tolerance
         self.watch = Stopwatch(inputs.device)
         self._before: dict[str, float] = {}  # seconds of what was saved
+        self._met_to_stop = False
 
     def run(self) -> Sums:
-        """Everything from the first look at the models to the last batch."""
+        """Everything from the first look at the models to the last batch; the sums of all
+        processes."""
         with self.watch("other"), self.inputs.on_device(), self.progress, ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            saved = self.keeper.earlier()
+            saved = self.group.same(self.keeper.earlier() if self.group.first else None)
             found = self._begin(saved)
             for forwards in self.forwards:
                 stack.enter_context(forwards.tapped())
             self.progress.begin(self.inputs, self.readers)
-            self._go_through(found, stack.enter_context(Stops()))
-        return self.sums
+            return self._go_through(found, stack.enter_context(Stops()))
 
     def _begin(self, saved: Saved | None) -> Iterator[Shown]:
         """Let the readers look at the models; the batches that are to be done."""
-        share, done = self.keeper.share, saved.done if saved else set()
+        share, done = self.group.share(self.keeper.share), saved.done if saved else set()
         found = batches(self.inputs, self.watch, lambda t: share.wants(t) and t not in done)
         needed = max(reader.distinct for reader in self.readers)
         if share == Share() and not done:
@@ -117,42 +128,58 @@ class Pass:
 
     def _take_up(self, saved: Saved) -> None:
         check_same(self.keeper.path, saved.parts, parts_of(self.sums))
-        self.sums.set_states(saved.states)
-        self.sums.done = set(saved.done)
-        self.sums.skipped, self.sums.notes = list(saved.skipped), list(saved.notes)
-        self._before = saved.seconds
+        if self.group.first:  # the others add to it
+            self.sums.set_states(saved.states)
+            self.sums.add_told({**saved.told(), "total": None})
+            self._before = saved.seconds
 
-    def _go_through(self, found: Iterator[Shown], stops: Stops) -> None:
+    def _go_through(self, found: Iterator[Shown], stops: Stops) -> Sums:
         try:
             for shown in found:
                 with stops.held():
                     self._batch(shown)
-                self.progress.advance(shown.n)
-                if self.keeper.due and self._enough():
-                    break
-            else:
-                self.sums.total = self.inputs.loader.total
+                self.progress.advance(shown.n * self.group.count)
+                if self.group.due():
+                    met = self._meet(stops)
+                    if self._enough(met.sums):
+                        return met.sums
+            self.sums.total = self.inputs.loader.total
+            while not (met := self._meet(stops, ended=True)).ended:
+                pass
+            return met.sums
         except (Stopped, KeyboardInterrupt) as stop:
-            with stops.held():
-                self._keep()
+            number = getattr(stop, "number", signal.SIGINT)
+            if not self._met_to_stop:
+                self._meet(stops, stop=number)
             if isinstance(stop, Stopped):
                 stop.left = self.keeper.left
             raise
-        if self.keeper.share != Share():  # to be merged
-            self._keep()
-        self._tell()
 
-    def _enough(self) -> bool:
-        """Save; whether every standard error is below the tolerance."""
-        self._keep()
+    def _meet(self, stops: Stops, ended: bool = False, stop: int = 0) -> Met:
+        """Bring the sums of all processes together, and save them.
+
+        Raises:
+            Stopped: another process was.
+        """
+        with stops.held():
+            self._tell()
+            met = self.group.meet(self.sums, self.readers, ended, stop)
+            self._met_to_stop = bool(met.stop)
+            if self.group.first and (not met.ended or self.keeper.unfinished):
+                self.keeper.save(met.sums)
+        if met.stop and not stop:
+            raise Stopped(met.stop)
+        return met
+
+    def _enough(self, sums: Sums) -> bool:
+        """Whether every standard error is below the tolerance."""
         if self.tolerance is None:
             return False
-        largest = max(reader.largest_error(reader.metrics) for reader in self.readers)
-        return largest < self.tolerance  # NaN, none yet, is not
-
-    def _keep(self) -> None:
-        self._tell()
-        self.keeper.save(self.sums)
+        largest = max(
+            reader.largest_error(part.metrics)
+            for reader, part in zip(self.readers, sums.parts, strict=True)
+        )
+        return self.group.same(largest < self.tolerance)  # NaN, none yet, is not
 
     def _tell(self) -> None:
         """Bring what is said beside the sums up to date."""
