@@ -59,6 +59,8 @@ def _read(paths: Sequence[str | Path]) -> dict[Path, Saved]:
         raise InputError("no partials were given: name the .partial files of one run")
     found, places = {}, set()
     for path in map(Path, paths):
+        if set("*?[") & set(path.name) and not path.exists():
+            raise InputError(f"no file is called as {printable(path)} says: check the pattern")
         saved = read_partial(path)
         place = path.expanduser().resolve()
         if place in places:
