@@ -52,9 +52,9 @@ def command(
     names = [name] * len(analyses)
     if name is not None and len(analyses) > 1:  # of one pass
         names = distinct([joined([name, analysis]) for analysis in analyses])
-    whole = "all" if sums.total == len(sums.done) else "not all"
-    count = f"{len(sums.done)} batch{'' if len(sums.done) == 1 else 'es'}"
-    say(new_console(), "merged", f"{len(partials)} files: {count}, {whole} of the run")
+    files = f"{len(partials)} file{'s'[: len(partials) != 1]}"
+    count = f"{len(sums.done)}{'' if sums.total is None else f' of {sums.total}'}"
+    say(new_console(), "merged", f"{files}: {count} batch{'es' if count != '1 of 1' else ''}")
     for analysis, own_name, part, found in zip(analyses, names, sums.parts, results, strict=True):
         own = import_module(f"vitprobe.cli._{analysis}_summary")
         files = ResultFiles(output, own.WRITERS, name=own_name, overwrite=overwrite)
