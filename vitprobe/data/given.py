@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from torch.utils.data.distributed import DistributedSampler
 
 from vitprobe.data.batch import (
     LABEL_KEYS,
@@ -25,6 +31,8 @@ from vitprobe.data.model_input import ModelInput, tensors_of
 from vitprobe.data.order import how_many
 from vitprobe.data.takes import Takes, is_labels
 from vitprobe.errors import InputError
+
+_DRAWN = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 class LoaderSource:
@@ -53,12 +61,20 @@ class LoaderSource:
         self._takes = takes or [Takes()] * models
         self._limit, self._note = examples, note
         self.total = self.batches_per_pass and self.batches_per_pass * passes
+        sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+        self._generator = getattr(sampler, "generator", None)
+        self._state = None if self._generator is None else self._generator.get_state()
+        self._whole_only = _whole_only(sampler)
 
     def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch]]:
+        if self._generator is not None:
+            self._generator.set_state(self._state)
         number = -1
         for number, batch in enumerate(self._all()):
             if wanted(number):
                 yield number, batch
+            elif self._whole_only:
+                raise InputError(f"no part of its batches can be read: {self._whole_only}")
         self.total = number + 1
 
     def _all(self) -> Iterator[Batch]:
@@ -104,6 +120,21 @@ class TensorSource:
             if wanted(number):
                 images = self._x[rows[0] : rows[-1] + 1]
                 yield number, Batch(rows, (images,) * self._models, None)
+
+
+def _whole_only(sampler) -> str:
+    """Why the batches of a DataLoader mean nothing by their numbers, or ""."""
+    if isinstance(sampler, _DRAWN) and sampler.generator is None:
+        return (
+            "the DataLoader shuffles, and no two times alike; give it "
+            "generator=torch.Generator().manual_seed(0)"
+        )
+    if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
+        return (
+            "the DataLoader's DistributedSampler leaves most of the examples out; give it none, "
+            "batches are shared among processes here"
+        )
+    return ""
 
 
 def _examples(images: list) -> int:

@@ -82,6 +82,7 @@ class PairedLoader:
                 self._note(text)
         self.transforms, self.passes = tuple(transforms), passes
         self._data, self._labels = data, labels
+        self._checked = False  # of this data, once: what is read first may be a part of it
         models = len(self.transforms)
         read = {
             "batch_size": batch_size,
@@ -129,14 +130,17 @@ class PairedLoader:
         """(number, batch) of those batches whose number is wanted, in order.
 
         Others are not read, where data can be asked for by number. None: all images of the batch
-        were skipped.
+        were skipped. Every call begins with the first pass, and numbers the same batches alike.
+
+        Raises:
+            InputError: a part is wanted of a DataLoader that shuffles without a generator of its
+                own, or that has a DistributedSampler.
         """
-        unseen = True
         for number, batch in self._source.numbered(wanted):
-            if unseen and batch is not None:
+            if batch is not None and not self._checked:
                 self._check_classes(batch.labels)
                 self._check_normalised()
-                unseen = False
+                self._checked = True
             yield number, batch
 
     def _check_classes(self, labels: torch.Tensor | None) -> None:

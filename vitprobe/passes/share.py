@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from vitprobe.errors import InputError, option
 
+MOST = 2**24  # batches of a run; a file that speaks of more is not believed
+
 
 @dataclass(frozen=True)
 class Share:
@@ -70,7 +72,7 @@ def from_ranges(text: str) -> set[int]:
         if match is None:
             raise ValueError(f"no numbers of batches: {part!r}")
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        if step < 1:
+        if step < 1 or last >= MOST:
             raise ValueError(f"no numbers of batches: {part!r}")
         numbers |= set(range(first, last + 1, step))
     return numbers
