@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
 
 from vitprobe.data.batch import (
     LABEL_KEYS,
@@ -52,6 +52,7 @@ class LoaderSource:
         self._loader, self._passes = loader, passes
         self._takes = takes or [Takes()] * models
         self._limit, self._note = examples, note
+        self.repeats = _repeats(loader)
         self.total = self.batches_per_pass and self.batches_per_pass * passes
 
     def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch]]:
@@ -135,6 +136,18 @@ def _batch_labels(labels, count: int) -> torch.Tensor | None:
     if labels.is_floating_point() or labels.is_complex() or labels.min() < 0:
         return None
     return labels.cpu().to(torch.int64)
+
+
+def _repeats(loader: DataLoader) -> bool:
+    """Whether its order is the same each time: of a stream that is up to the stream."""
+    if isinstance(loader.dataset, IterableDataset):
+        return True
+    sampler = loader.sampler
+    if loader.batch_sampler is not None:
+        if type(loader.batch_sampler) is not BatchSampler:
+            return False
+        sampler = loader.batch_sampler.sampler
+    return isinstance(sampler, SequentialSampler) and getattr(loader, "in_order", True)
 
 
 def _loader_counts(loader: DataLoader, limit: int | None) -> tuple[int | None, int | None]:

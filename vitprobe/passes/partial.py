@@ -6,7 +6,7 @@ A safetensors file of the sums, whose metadata hold the rest as JSON. Nothing in
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor
 
 from vitprobe.errors import InputError
+from vitprobe.passes.identity import KNOWN
 from vitprobe.passes.share import Share, as_ranges, from_ranges
 from vitprobe.passes.sums import Sums
 from vitprobe.text import printable
@@ -87,12 +88,14 @@ def read_partial(path: Path) -> Saved:
             states = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise InputError(f"there is no {printable(path)}") from error
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError, RecursionError) as error:
         why = f"it is cut short, or no partial of vitprobe ({type(error).__name__})"
         raise InputError(f"cannot read {printable(path)}: {why}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise InputError(f"{printable(path)} is of another version of vitprobe: start it afresh")
     try:
+        for part in about["parts"]:
+            _ = part["analysis"], part["version"], dict(part["about"])
         index, count = about["share"]
         return Saved(
             about["parts"],
@@ -105,6 +108,21 @@ def read_partial(path: Path) -> Saved:
         raise InputError(f"cannot read {printable(path)}: {error!r} in it") from error
 
 
+def check_states(path: Path, saved: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> None:
+    """The sums have the names, shapes and types of those that they are to be.
+
+    Raises:
+        InputError: they have not.
+    """
+    forms = [
+        {name: (tuple(x.shape), x.dtype) for name, x in states.items()} for states in (saved, now)
+    ]
+    if forms[0] != forms[1]:
+        names = [name for name in forms[1] if forms[0].get(name) != forms[1][name]]
+        wrong = ", ".join(sorted(names or forms[0].keys() - forms[1].keys())[:_MOST])
+        raise InputError(f"cannot read {printable(path)}: it has other sums ({printable(wrong)})")
+
+
 def parts_of(sums: Sums) -> list[dict[str, Any]]:
     """Of each reader what it is and what it reads, as a file holds it."""
     parts = [
@@ -114,7 +132,17 @@ def parts_of(sums: Sums) -> list[dict[str, Any]]:
     return json.loads(json.dumps(parts))
 
 
-def check_same(path: Path, saved: list[dict[str, Any]], now: list[dict[str, Any]]) -> None:
+def outlines(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of parts what is known before the models were looked at, as `known_parts` gives it."""
+    return [
+        part | {"about": {key: value for key, value in part["about"].items() if key in KNOWN}}
+        for part in parts
+    ]
+
+
+def check_same(
+    path: Path, saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> None:
     """Both are of one run: the same models, data, options and sites, and of the same meaning.
 
     Raises:
@@ -126,7 +154,7 @@ def check_same(path: Path, saved: list[dict[str, Any]], now: list[dict[str, Any]
         raise InputError(f"{printable(path)} is of another run ({shown})")
 
 
-def differences(saved: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
+def differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
     """What differs, as `seed 0, now 1`."""
     names, others = ([part["analysis"] for part in parts] for parts in (saved, now))
     if names != others:

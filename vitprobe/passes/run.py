@@ -7,12 +7,13 @@ import torch
 import xarray as xr
 
 from vitprobe.data.layout import listed
-from vitprobe.errors import InputError, Stopped, say
+from vitprobe.errors import InputError, SaveFailed, Stopped, option, say
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
+from vitprobe.passes.identity import known, known_parts
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.keeper import Keeper
-from vitprobe.passes.partial import Saved, check_same, parts_of
+from vitprobe.passes.partial import Saved, check_same, check_states, parts_of
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.provenance import device_name
 from vitprobe.passes.reader import Batch, Ran, Reader
@@ -45,13 +46,14 @@ def run(
 
     Raises:
         InputError: what a reader asks for cannot be had, or no batch has as many examples as it
-            needs; what was saved is of another run.
-        SaveFailed: the sums could not be written.
+            needs; what was saved is of another run; data that do not come in the same order again
+            are to be gone on with, or shared.
+        SaveFailed: the sums could not be written; those of before are still there.
         Stopped, KeyboardInterrupt: it was stopped; what was computed is saved.
     """
     keeper = keeper or Keeper()
     sums = Pass(inputs, readers, progress or Progress(), keeper, tolerance).run()
-    return results_of(sums, readers) if keeper.share == Share() else []
+    return [] if keeper.of_share else results_of(sums, readers)
 
 
 class Pass:
@@ -67,6 +69,16 @@ class Pass:
     ):
         self.inputs, self.readers, self.progress = inputs, list(readers), progress
         self.keeper, self.tolerance = keeper, tolerance
+        if tolerance is not None and not tolerance > 0:
+            raise InputError(f"{option('tolerance')} takes a number above 0, not {tolerance:g}")
+        if tolerance is not None and keeper.of_share:
+            raise InputError(
+                f"{option('tolerance')} looks at a whole run: not with {option('shard')}"
+            )
+        if tolerance is not None and inputs.loader.passes > 1:
+            raise InputError(
+                f"{option('tolerance')} ends a run before its last example: not with several passes"
+            )
         self.watch = Stopwatch(inputs.device)
         self._before: dict[str, float] = {}  # seconds of what was saved
 
@@ -74,13 +86,25 @@ class Pass:
         """Everything from the first look at the models to the last batch."""
         with self.watch("other"), self.inputs.on_device(), self.progress, ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            saved = self.keeper.earlier()
+            self._check_order()
+            saved = self.keeper.earlier(known_parts(self.readers, self.inputs))
             found = self._begin(saved)
             for forwards in self.forwards:
                 stack.enter_context(forwards.tapped())
             self.progress.begin(self.inputs, self.readers)
-            self._go_through(found, stack.enter_context(Stops()))
+            stops = stack.enter_context(Stops(self.keeper.path is not None))
+            self._go_through(found, stops)
         return self.sums
+
+    def _check_order(self) -> None:
+        """What is done in parts needs data that come in the same order each time."""
+        keeper, loader = self.keeper, self.inputs.loader
+        if (keeper.resume or keeper.of_share) and not loader.repeats:
+            what = option("shard") if keeper.of_share else option("resume")
+            raise InputError(
+                f"{what} needs batches that are the same each time, and the DataLoader of "
+                f"{loader.name} draws its own: give one with shuffle=False, or the data set itself"
+            )
 
     def _begin(self, saved: Saved | None) -> Iterator[Shown]:
         """Let the readers look at the models; the batches that are to be done."""
@@ -102,7 +126,7 @@ class Pass:
             for reader in self.readers:
                 notes: list[str] = []
                 wants += [(reader, want) for want in reader.begin(models, self.inputs, notes)]
-                reader.about |= {"facts": reader.facts(self.inputs), "notes": notes}
+                reader.about |= {**known(reader, self.inputs), "notes": notes}
                 parts.append(Part(reader.analysis, reader.version, reader.about, reader.metrics))
         self.sums = Sums(parts, self.inputs.loader.passes, device_name(self.inputs.device))
         if saved:
@@ -117,6 +141,7 @@ class Pass:
 
     def _take_up(self, saved: Saved) -> None:
         check_same(self.keeper.path, saved.parts, parts_of(self.sums))
+        check_states(self.keeper.path, saved.states, self.sums.states())
         self.sums.set_states(saved.states)
         self.sums.done = set(saved.done)
         self.sums.skipped, self.sums.notes = list(saved.skipped), list(saved.notes)
@@ -132,23 +157,40 @@ class Pass:
                     break
             else:
                 self.sums.total = self.inputs.loader.total
-        except (Stopped, KeyboardInterrupt) as stop:
-            with stops.held():
+            if self.keeper.of_share:  # to be merged
                 self._keep()
+        except (Stopped, KeyboardInterrupt) as stop:
+            left = self._keep_what_is_whole(stops)
             if isinstance(stop, Stopped):
-                stop.left = self.keeper.left
+                stop.left = left
             raise
-        if self.keeper.share != Share():  # to be merged
-            self._keep()
         self._tell()
+
+    def _keep_what_is_whole(self, stops: Stops) -> str:
+        """Save, unless a batch was left in its middle; what there is to go on from, in words."""
+        if stops.whole and self.sums.done:
+            try:
+                with stops.held():
+                    self._keep()
+            except SaveFailed as error:
+                return str(error)
+        return self.keeper.left if self.keeper.good else ""
 
     def _enough(self) -> bool:
         """Save; whether every standard error is below the tolerance."""
         self._keep()
         if self.tolerance is None:
             return False
-        largest = max(reader.largest_error(reader.metrics) for reader in self.readers)
-        return largest < self.tolerance  # NaN, none yet, is not
+        errors = [reader.largest_error(reader.metrics) for reader in self.readers]
+        if not all(error < self.tolerance for error in errors):  # NaN, none yet, is not
+            return False
+        examples = min(part.tally.compute()["examples"] for part in self.sums.parts)
+        self.sums.tolerance = self.tolerance
+        say(
+            self.sums.notes,
+            f"{examples:,} examples were enough: every standard error is below {self.tolerance:g}",
+        )
+        return True
 
     def _keep(self) -> None:
         self._tell()
@@ -209,7 +251,13 @@ def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[lis
             less = f"{tally['dropped']} examples were dropped, in batches of fewer than"
             say(notes, f"{less} {reader.least}")
         ran = Ran(
-            tally["examples"], tally["batches"], sums.passes, sums.device, sums.seconds, notes
+            tally["examples"],
+            tally["batches"],
+            sums.passes,
+            sums.device,
+            sums.seconds,
+            notes,
+            sums.tolerance,
         )
         found.append(reader.results(part.about, part.metrics, ran))
     return found
