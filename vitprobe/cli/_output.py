@@ -91,15 +91,15 @@ class ResultFiles:
         """SHA-256 of the whole run, in hex."""
         return run_id({"runs": list(map(run_id, self._runs))})
 
-    def there(self) -> list[Mapping[str, Any]] | None:
-        """Attributes of all results of this very run that are there already; None: not all are."""
-        found = []
+    def there(self) -> dict[Path, Mapping[str, Any]]:
+        """Attributes of the results of this very run, where all are there already; else {}."""
+        found = {}
         for name, run in zip(self._free_names, self._runs, strict=True):
             path = self.folder / file_names([name], [RESULT])[0]
             held = _attributes(path) if path.exists() else {}
             if held.get("run") != run_id(run):
-                return None
-            found.append(held)
+                return {}
+            found[path] = held
         return found
 
     def _chosen(self) -> list[str]:

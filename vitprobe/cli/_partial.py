@@ -52,7 +52,7 @@ def find(
             return Place(path, saved)
     if not refusals or run.overwrite:
         return Place(plain)
-    if run.resume and (share or files.there() is None):
+    if run.resume and (share or not files.there()):
         raise refusals[0]
     if plain.exists():
         typer.echo(f"note: {refusals[0]}: this one's is {printable(other)}", err=True)

@@ -105,10 +105,11 @@ def _finished(files: ResultFiles, place: Place, run: RunOptions) -> bool:
             return False
         _say("finished", f"share {run.shard} of this run is in {printable(place.path)}")
         return True
-    held = None if run.shard else files.there()
-    if held is None or not all(_as_fine(attributes, run.tolerance) for attributes in held):
+    held = {} if run.shard else files.there()
+    if not held or not all(_as_fine(attributes, run.tolerance) for attributes in held.values()):
         return False
-    _say("finished", f"the results of this run are there: {printable(files.folder / files.stem)}*")
+    paths = ", ".join(map(printable, held))
+    _say("finished", f"the results of this run are there: {paths}")
     return True
 
 

@@ -69,16 +69,8 @@ class Pass:
     ):
         self.inputs, self.readers, self.progress = inputs, list(readers), progress
         self.keeper, self.tolerance = keeper, tolerance
-        if tolerance is not None and not tolerance > 0:
-            raise InputError(f"{option('tolerance')} takes a number above 0, not {tolerance:g}")
-        if tolerance is not None and keeper.of_share:
-            raise InputError(
-                f"{option('tolerance')} looks at a whole run: not with {option('shard')}"
-            )
-        if tolerance is not None and inputs.loader.passes > 1:
-            raise InputError(
-                f"{option('tolerance')} ends a run before its last example: not with several passes"
-            )
+        if tolerance is not None:
+            _check_tolerance(tolerance, keeper, inputs)
         self.watch = Stopwatch(inputs.device)
         self._before: dict[str, float] = {}  # seconds of what was saved
 
@@ -226,6 +218,16 @@ class Pass:
             for forwards, view in zip(self.forwards, views, strict=bool(n)):
                 forwards.run(view, n, active)
                 forwards.run_own(view, n, active)
+
+
+def _check_tolerance(tolerance: float, keeper: Keeper, inputs: Inputs) -> None:
+    name = option("tolerance")
+    if not tolerance > 0:
+        raise InputError(f"{name} takes a number above 0, not {tolerance:g}")
+    if keeper.of_share:
+        raise InputError(f"{name} looks at a whole run: it does not go with {option('shard')}")
+    if inputs.loader.passes > 1:
+        raise InputError(f"{name} ends a run before its last example: give it one pass")
 
 
 def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[list[xr.Dataset]]:
