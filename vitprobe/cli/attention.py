@@ -67,8 +67,8 @@ def command(
     Example: vitprobe attention --models vit@digits,vit
     """
     from vitprobe.analyses.attention_reader import AttentionReader
+    from vitprobe.cli._analyse import analyse
     from vitprobe.cli._attention_summary import Told, print_summary, writers
-    from vitprobe.cli._run import analyse
     from vitprobe.figures.attention_scale import chosen_unit
 
     chosen_unit([], normalize)

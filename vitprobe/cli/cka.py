@@ -67,8 +67,8 @@ def command(
     Example: vitprobe cka --models vit@digits,resnet20@digits
     """
     from vitprobe.analyses.cka_reader import CKAReader
+    from vitprobe.cli._analyse import analyse
     from vitprobe.cli._cka_summary import WRITERS, Told, print_summary
-    from vitprobe.cli._run import analyse
 
     specs = options.specs("--models", models)
     if len(layers) not in (1, len(specs)):

@@ -62,8 +62,8 @@ def command(
         raise InputError(f"--models takes two models such as vit,resnet18, not {models!r}")
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]
     from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
+    from vitprobe.cli._analyse import analyse
     from vitprobe.cli._head_subsets_summary import WRITERS, Told, print_summary
-    from vitprobe.cli._run import analyse
 
     chosen = None if layers is None else options.names("--layers", layers)
     reader = HeadSubsetsReader(layer, counts, chosen)
