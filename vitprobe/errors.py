@@ -21,6 +21,13 @@ class InputError(ValueError):
         super().__init__(printable(message, LINE))
 
 
+class SaveFailed(InputError):
+    """What a run has so far could not be written; it ended with the batch that it was in.
+
+    The command line exits with code 1.
+    """
+
+
 class VitprobeWarning(UserWarning):
     """Something a reader of the result should know; also kept in the result's `notes`.
 

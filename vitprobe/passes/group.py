@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,8 @@ from vitprobe.passes.processes import Processes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Part, Sums
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -59,11 +62,11 @@ class Group:
             return time.monotonic() - self._last >= self._every
         return self._batches >= self._next
 
-    def same(self, value):
-        """What the first process gives here, in every process."""
+    def same(self, value: Callable[[], T]) -> T:
+        """What this gives in the first process, in every one."""
         if self.count == 1:
-            return value
-        held = [value]
+            return value()
+        held = [value() if self.first else None]
         dist.broadcast_object_list(held, 0, device=self._device)
         return held[0]
 

@@ -64,7 +64,8 @@ class Sums:
     parts: one for each reader, in their order. done: numbers of the batches that are in the sums.
     total: of the whole run, None where nobody knows yet. passes: times through the examples.
     skipped: images that could not be read. notes: what a reader of the results should know of the
-    data. device: its name. seconds: by part, of all processes together.
+    data. device: its name. seconds: by part, of all processes together. tolerance: below which
+    every standard error was, where the run ended with that; else None.
     """
 
     parts: list[Part]
@@ -75,6 +76,7 @@ class Sums:
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    tolerance: float | None = None
 
     def states(self) -> dict[str, Tensor]:
         """Every sum by its name, `0.cka.sums`; the very tensors."""
