@@ -14,11 +14,12 @@ from vitprobe.cli._partial import Place, find
 from vitprobe.cli._summary import new_console, say
 from vitprobe.cli._told import Told
 from vitprobe.cli._warned import plain_warnings, require_kernels
-from vitprobe.errors import InputError, Stopped
+from vitprobe.errors import InputError, Stopped, unheard
 from vitprobe.input_options import InputOptions
 from vitprobe.lock import Lock
 from vitprobe.passes.inputs import Inputs, prepare
 from vitprobe.passes.keeper import Keeper
+from vitprobe.passes.processes import processes, writes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
@@ -49,28 +50,38 @@ def analyse(
         SaveFailed: what there is so far could not be written.
     """
     share = None if run.shard is None else Share.read(run.shard)
-    files = ResultFiles(run.output, writers, name=run.name, overwrite=run.overwrite)
-    require_kernels(inputs.device)
-    with plain_warnings():
+    with plain_warnings() if writes() else unheard():
+        require_kernels(inputs.device)
         images = prepare(models, dataset, inputs, passes=passes)
-        files.settle(reader.facts(images), run_words(inputs))
-        with _alone(files, share):
-            place = find(files, reader, images, run, share)
-            if run.resume and _finished(files, place, run):
+        with processes(images.device) as some:
+            if not some.first:
+                if some.same(lambda: None):
+                    keeper = Keeper(None, share, run.save_every, run.resume)
+                    run_pass(images, [reader], None, keeper, run.tolerance)
                 return
-            _tell_beginning(place, images, run)
-            keeper = Keeper(place.path, share, run.save_every, run.resume)
-            try:
-                results = run_pass(images, [reader], told, keeper, run.tolerance)
-                if share is not None:
-                    _tell_share(place.path, share)
-                    return
-                paths = files.save(results[0])
-            except Stopped as stop:
-                if keeper.good and not WRITTEN:  # as the figures were made
-                    stop.left = stop.left or keeper.left
-                raise
-            keeper.forget()
+            files = ResultFiles(run.output, writers, name=run.name, overwrite=run.overwrite)
+            files.settle(reader.facts(images), run_words(inputs))
+            with _alone(files, share):
+                place = find(files, reader, images, run, share)
+                if some.same(lambda: not (run.resume and _finished(files, place, run))):
+                    _first(reader, images, run, share, place, files, told, print_summary)
+
+
+def _first(reader, images, run, share, place, files, told, print_summary) -> None:
+    """What only one process does: it says and writes."""
+    _tell_beginning(place, images, run)
+    keeper = Keeper(place.path, share, run.save_every, run.resume)
+    try:
+        results = run_pass(images, [reader], told, keeper, run.tolerance)
+        if share is not None:
+            _tell_share(place.path, share)
+            return
+        paths = files.save(results[0])
+    except Stopped as stop:
+        if keeper.good and not WRITTEN:  # as the figures were made
+            stop.left = stop.left or keeper.left
+        raise
+    keeper.forget()
     print_summary(results[0], paths)
 
 
