@@ -4,7 +4,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
-# What uses the same builds runs in the same process; the longest first, so that all end together.
+# What uses the same builds, or the GPU, runs in the same process; the longest first, so that all
+# end together.
 TOGETHER = {
     "tests/csrc/test_device.py": "kernels without torch",
     "tests/csrc/test_ptxas.py": "kernels without torch",
@@ -14,6 +15,8 @@ TOGETHER = {
     "tests/ptx/test_whole.py": "kernels in the interpreter",
     "tests/csrc/": "kernels on the host",
     "tests/figures/": "figures",
+    "tests/ops/test_cuda": "one GPU",
+    "tests/analyses/test_schedule.py": "one GPU",
 }
 FIRST = [*dict.fromkeys(TOGETHER.values()), "tests/test_gpu_bench.py"]
 MOST = 8  # a process takes about 1 GB
