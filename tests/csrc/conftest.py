@@ -28,7 +28,7 @@ def program(name: str) -> str:
 def run(*command: str | Path) -> str:
     """What the command printed; fails the test with it unless it exits with 0."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1800)
     output = done.stdout + done.stderr
     if done.returncode != 0:
         pytest.fail(f"{' '.join(words)}\nexit code {done.returncode}\n{output}", pytrace=False)
