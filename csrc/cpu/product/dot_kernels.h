@@ -3,8 +3,8 @@
 //
 // A dot instruction multiplies bf16 numbers, and x less its mean is none. So, for each slab:
 //
-//   shift    the column mean rounded to bf16, where |mean| > 4 std and x - shift is a bf16 number
-//            in every row; elsewhere 0.
+//   shift    the column mean rounded to bf16, where |mean| > 4 std (that of the column and its
+//            pair's other one) and x - shift is a bf16 number in every row; elsewhere 0.
 //   balance  what then remains of the means is, in every sum, the number M = sum of rest^2, which
 //            centring drops: each sum begins at minus half of the M of 32 columns and is lowered
 //            between them, so that it stays near 0, where fp32 has its digits.
@@ -38,16 +38,41 @@ struct Columns {
 inline F32 low(U32 pairs) { return (F32)(pairs << 16); }
 inline F32 high(U32 pairs) { return (F32)(pairs & 0xffff0000u); }
 
-inline float total(F32 v) {
-  float sum = 0;
-  for (int i = 0; i < L; ++i) sum += v[i];
-  return sum;
+inline float total(F32 v) { return _mm512_reduce_add_ps((__m512)v); }
+inline bool is_zero(U32 v) { return _mm512_test_epi32_mask((__m512i)v, (__m512i)v) == 0; }
+
+inline F32 dot(F32 sum, U32 a, U32 b) {
+  return (F32)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 }
 
-inline bool is_zero(U32 v) {
-  uint32_t any = 0;
-  for (int i = 0; i < L; ++i) any |= v[i];
-  return any == 0;
+// Pairs of 8 rows, as they lie, to a panel: of each of the 16 pairs its 8 rows. Shuffles within 16
+// bytes are cheaper, so two steps of three are such.
+inline void turn(const U32 (&rows)[kTurned], uint32_t* panel) {
+  __m512i four[2][4];  // [rows 0-3 or 4-7][i]: these rows of the pairs i, 4 + i, 8 + i, 12 + i
+#pragma GCC unroll 2
+  for (int h = 0; h < 2; ++h) {
+    const U32* r = rows + 4 * h;
+    const __m512i low01 = _mm512_unpacklo_epi32((__m512i)r[0], (__m512i)r[1]);
+    const __m512i low23 = _mm512_unpacklo_epi32((__m512i)r[2], (__m512i)r[3]);
+    const __m512i high01 = _mm512_unpackhi_epi32((__m512i)r[0], (__m512i)r[1]);
+    const __m512i high23 = _mm512_unpackhi_epi32((__m512i)r[2], (__m512i)r[3]);
+    four[h][0] = _mm512_unpacklo_epi64(low01, low23);
+    four[h][1] = _mm512_unpackhi_epi64(low01, low23);
+    four[h][2] = _mm512_unpacklo_epi64(high01, high23);
+    four[h][3] = _mm512_unpackhi_epi64(high01, high23);
+  }
+  const auto put = [panel](int pair, __m512i two) {  // this pair and the fourth after it
+    __m256i* to = reinterpret_cast<__m256i*>(panel + pair * W);
+    _mm256_storeu_si256(to, _mm512_castsi512_si256(two));
+    _mm256_storeu_si256(to + 4 * W / 8, _mm512_extracti64x4_epi64(two, 1));
+  };
+  const __m512i front = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+  const __m512i back = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    put(i, _mm512_permutex2var_epi64(four[0][i], front, four[1][i]));
+    put(8 + i, _mm512_permutex2var_epi64(four[0][i], back, four[1][i]));
+  }
 }
 
 // use(rows, block): for each kTurned rows of a block of columns, before they are turned.
@@ -57,38 +82,30 @@ inline void pack(const RowSet& x, Range columns, uint32_t* panels, const Use& us
   const int64_t depth = columns.end - columns.begin;
   for (int64_t first = 0; first < tile_rows(x.rows, L) * L; first += kTurned) {
     uint32_t* panel = panels + first / W * W * kPairs + first % W;
-    const int64_t present = x.rows - first < kTurned ? x.rows - first : kTurned;
-    for (int64_t k = 0; k < depth; k += kBlock) {
-      const int64_t width = depth - k < kBlock ? depth - k : kBlock;
-      const BF16* from = data + first * x.stride + k;
-      int64_t stride = x.stride;
-      BF16 edge[kTurned * kBlock];
-      if (present < kTurned || width < kBlock) {  // zeros behind the last row and column
-        __builtin_memset(edge, 0, sizeof edge);
-        for (int64_t r = 0; r < present; ++r) {
-          __builtin_memcpy(edge + r * kBlock, from + r * stride, width * sizeof(BF16));
-        }
-        from = edge;
-        stride = kBlock;
-      } else {  // the rows after these, or the first ones of the next slab
-        const BF16* next = first + kTurned < x.rows ? from + kTurned * stride : data + k + kSlab;
-#pragma GCC unroll 16
-        for (int r = 0; r < kTurned; ++r) __builtin_prefetch(next + r * stride, 0, 2);
-      }
+    const auto block = [&](const BF16* from, int64_t stride, int64_t k) {
       U32 rows[kTurned];
 #pragma GCC unroll 16
       for (int r = 0; r < kTurned; ++r) __builtin_memcpy(&rows[r], from + r * stride, sizeof(U32));
       use(rows, k / kBlock);
-      F32 turned[kTurned];
+      turn(rows, panel + k / 2 * W);
+    };
+    const BF16* from = data + first * x.stride;
+    const int64_t present = x.rows - first < kTurned ? x.rows - first : kTurned;
+    // The rows after these, or the first ones of the next slab.
+    const BF16* next = first + kTurned < x.rows ? from + kTurned * x.stride : data + kSlab;
+    int64_t k = 0;
+    for (; present == kTurned && k + kBlock <= depth; k += kBlock) {
 #pragma GCC unroll 16
-      for (int r = 0; r < kTurned; ++r) turned[r] = (F32)rows[r];
-      transpose<float>(turned);
-      uint32_t* pairs = panel + k / 2 * W;
-#pragma GCC unroll 16
-      for (int c = 0; c < L; ++c, pairs += W) {
-        __builtin_memcpy(pairs, reinterpret_cast<const float*>(turned) + c * kTurned,
-                         kTurned * sizeof(float));
+      for (int r = 0; r < kTurned; ++r) __builtin_prefetch(next + k + r * x.stride, 0, 2);
+      block(from + k, x.stride, k);
+    }
+    for (; k < depth; k += kBlock) {  // zeros behind the last row and column
+      const int64_t width = depth - k < kBlock ? depth - k : kBlock;
+      BF16 edge[kTurned * kBlock] = {};
+      for (int64_t r = 0; r < present; ++r) {
+        __builtin_memcpy(edge + r * kBlock, from + r * x.stride + k, width * sizeof(BF16));
       }
+      block(edge, kBlock, k);
     }
   }
 }
@@ -102,30 +119,32 @@ struct Slab {
 
   // Packs the slab as it lies, and chooses shifts; whether there are any.
   bool measure(const RowSet& x, Range columns, uint32_t* panels) {
-    Columns sums = {}, squares = {};
-    pack(x, columns, panels, [&](U32(&rows)[kTurned], int64_t block) {
-      F32 sum[2] = {sums.of[block][0], sums.of[block][1]};
-      F32 squared[2] = {squares.of[block][0], squares.of[block][1]};
+    Columns sums = {};
+    F32 squares[kBlocks] = {};  // of both columns of a pair
+    const U32 even = U32{} + 0x3f80u, odd = even << 16;  // a 1 for one column of a pair
+    pack(x, columns, panels, [&](const U32(&rows)[kTurned], int64_t block) {
+      F32 sum[2] = {sums.of[block][0], sums.of[block][1]}, squared = squares[block];
 #pragma GCC unroll 16
       for (int r = 0; r < kTurned; ++r) {
-        const F32 even = low(rows[r]), odd = high(rows[r]);
-        sum[0] += even, squared[0] += even * even;
-        sum[1] += odd, squared[1] += odd * odd;
+        sum[0] = dot(sum[0], rows[r], even);
+        sum[1] = dot(sum[1], rows[r], odd);
+        squared = dot(squared, rows[r], rows[r]);
       }
-      sums.of[block][0] = sum[0], sums.of[block][1] = sum[1];
-      squares.of[block][0] = squared[0], squares.of[block][1] = squared[1];
+      sums.of[block][0] = sum[0], sums.of[block][1] = sum[1], squares[block] = squared;
     });
     const float part = 1.0f / static_cast<float>(x.rows);
     F32 added = {};
     U32 any = {};
-    for (int64_t i = 0; i < 2 * kBlocks; ++i) {
-      const F32 m = sums.of[i / 2][i % 2] * part;
-      const F32 variance = squares.of[i / 2][i % 2] * part - m * m;
-      const U32 far = (U32)(m * m > 16.0f * variance), bits = (U32)m;
-      const U32 rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
-      mean.of[i / 2][i % 2] = m;
-      shift.of[i / 2][i % 2] = (F32)(rounded & far);
-      any |= far;
+    for (int64_t block = 0; block < kBlocks; ++block) {
+      const F32 m[2] = {sums.of[block][0] * part, sums.of[block][1] * part};
+      const F32 variance = squares[block] * part - m[0] * m[0] - m[1] * m[1];
+      for (int i = 0; i < 2; ++i) {
+        const U32 far = (U32)(m[i] * m[i] > 8.0f * variance), bits = (U32)m[i];
+        const U32 rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+        mean.of[block][i] = m[i];
+        shift.of[block][i] = (F32)(rounded & far);
+        any |= far;
+      }
       added += variance > F32{} ? variance : F32{};
     }
     variances = total(added);
@@ -177,26 +196,33 @@ struct Dots {
   const uint32_t* panels;
   const float* balance;
 
-  template <int N> void run(int64_t a_panel, int64_t b_panel, int64_t first, double* tile) const {
+  // H: half a vector more.
+  template <int N, int H>
+  void run(int64_t a_panel, int64_t b_panel, int64_t first, double* tile) const {
     const uint32_t* left = panels + a_panel * W * kPairs + first;
     const uint32_t* right = panels + b_panel * W * kPairs;
-    F32 sum[kRows][N];
+    F32 sum[kRows][N + 1];  // one more than there need be, as for N = 0
+    __m256 half[kRows];
 #pragma GCC unroll 32
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < N; ++v) sum[r][v] = F32{} + balance[0];
+      half[r] = _mm256_set1_ps(balance[0]);
     }
     for (int64_t block = 0; block < blocks; ++block) {
       for (int64_t k = 0; k < kBlock / 2; ++k, left += W, right += W) {
-        __m512i column[N];
+        U32 column[N + 1];
+        __m256bh last;
 #pragma GCC unroll 4
-        for (int v = 0; v < N; ++v) column[v] = _mm512_loadu_si512(right + v * L);
+        for (int v = 0; v < N; ++v) __builtin_memcpy(&column[v], right + v * L, sizeof(U32));
+        if constexpr (H) __builtin_memcpy(&last, right + N * L, sizeof last);
 #pragma GCC unroll 32
         for (int r = 0; r < kRows; ++r) {
-          const __m512bh pair = (__m512bh)_mm512_set1_epi32(static_cast<int>(left[r]));
+          const __m512i pair = _mm512_set1_epi32(static_cast<int>(left[r]));
 #pragma GCC unroll 4
-          for (int v = 0; v < N; ++v) {
-            sum[r][v] = (F32)_mm512_dpbf16_ps((__m512)sum[r][v], pair, (__m512bh)column[v]);
+          for (int v = 0; v < N; ++v) sum[r][v] = dot(sum[r][v], (U32)pair, column[v]);
+          if constexpr (H) {
+            half[r] = _mm256_dpbf16_ps(half[r], (__m256bh)_mm512_castsi512_si256(pair), last);
           }
         }
       }
@@ -204,9 +230,16 @@ struct Dots {
       for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
         for (int v = 0; v < N; ++v) sum[r][v] += balance[block + 1];
+        half[r] += balance[block + 1];
       }
     }
-    add_block<float, N>(sum, tile);
+    float sums[kRows][N * L + H * L / 2];
+#pragma GCC unroll 32
+    for (int r = 0; r < kRows; ++r) {
+      __builtin_memcpy(sums[r], sum[r], N * sizeof(F32));
+      if constexpr (H) __builtin_memcpy(sums[r] + N * L, &half[r], sizeof half[r]);
+    }
+    add_block<W>(sums, tile);
   }
 };
 
