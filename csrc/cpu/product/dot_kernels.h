@@ -195,6 +195,8 @@ struct Dots {
   int64_t blocks;
   const uint32_t* panels;
   const float* balance;
+  const BF16* next;  // the first row's columns that are packed after these
+  int64_t stride;
 
   // H: half a vector more.
   template <int N, int H>
@@ -209,7 +211,14 @@ struct Dots {
       for (int v = 0; v < N; ++v) sum[r][v] = F32{} + balance[0];
       half[r] = _mm256_set1_ps(balance[0]);
     }
+    const BF16* ahead = next + (a_panel * W + first) * stride;
     for (int64_t block = 0; block < blocks; ++block) {
+      if (a_panel == b_panel) {  // once for each row, while memory has nothing else to do
+#pragma GCC unroll 32
+        for (int r = 0; r < kRows; ++r) {
+          __builtin_prefetch(ahead + r * stride + block * kBlock, 0, 2);
+        }
+      }
       for (int64_t k = 0; k < kBlock / 2; ++k, left += W, right += W) {
         U32 column[N + 1];
         __m256bh last;
@@ -260,7 +269,8 @@ void add(const Product& product, Range slabs, Range tiles, double* sums) {
       fits = packed || slab.balanced();
     }
     if (fits) {
-      const Dots kernel = {ceil_div(columns.end - columns.begin, kBlock), panels, slab.balance};
+      const Dots kernel = {ceil_div(columns.end - columns.begin, kBlock), panels, slab.balance,
+                           static_cast<const BF16*>(x.data) + columns.end, x.stride};
       add_tiles(kernel, x.rows, x.rows, true, tiles, sums);
     } else {
       avx512::kProduct.add(product, {index, index + 1}, tiles, sums);
