@@ -33,6 +33,7 @@ struct Product {
 };
 
 inline constexpr int64_t kSlab = 256;
+inline constexpr int64_t kMostRows = 8;  // of a tile that a micro-kernel adds to at a time
 
 // Where a tile lies, counted in panels: in the order of common/tiles.h, or row by row.
 inline Coordinate tile_at(int64_t index, int64_t b_panels, bool symmetric) {
@@ -44,7 +45,8 @@ struct PanelProduct {
   int64_t panel[2];  // rows of a panel: [0] of float, [1] of double
 
   // sums += these slabs of these tiles. A tile is panel x panel doubles, row by row, those above
-  // the diagonal undefined where symmetric; sums begins with the first tile of `tiles`.
+  // the diagonal undefined where symmetric; sums begins with the first tile of `tiles`. Rows that
+  // hold none of the product's, from the next multiple of kMostRows on, are not touched.
   void (*add)(const Product& product, Range slabs, Range tiles, double* sums);
 };
 

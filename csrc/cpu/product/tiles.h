@@ -10,6 +10,7 @@ namespace vitprobe {
 namespace VP_ISA {
 
 constexpr int kRows = VP_ROWS;
+static_assert(kMostRows % kRows == 0, "rows that hold sums are whole blocks");
 template <class Kernel> constexpr int kPanelOf = VP_VECTORS * Kernel::kLanes;
 
 // The last vector's second half is left out where it is not needed: so blocks on the diagonal of
