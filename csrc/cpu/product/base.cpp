@@ -26,8 +26,12 @@ extern const PanelProduct kProduct;
 namespace avx512_bf16 {
 extern const PanelProduct kProduct;
 }
+namespace amx_bf16 {
+extern const PanelProduct kProduct;
+}
 
 static const PanelProduct& choose() {
+  if (has_amx_bf16()) return amx_bf16::kProduct;
   if (has_avx512_bf16()) return avx512_bf16::kProduct;
   if (has_avx512()) return avx512::kProduct;
   return has_avx2() ? avx2::kProduct : base::kProduct;

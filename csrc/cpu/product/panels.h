@@ -33,7 +33,7 @@ struct Product {
 };
 
 inline constexpr int64_t kSlab = 256;
-inline constexpr int64_t kMostRows = 8;  // of a tile that a micro-kernel adds to at a time
+inline constexpr int64_t kMostRows = 16;  // of a tile that a micro-kernel adds to at a time
 
 // Where a tile lies, counted in panels: in the order of common/tiles.h, or row by row.
 inline Coordinate tile_at(int64_t index, int64_t b_panels, bool symmetric) {

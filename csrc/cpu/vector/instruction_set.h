@@ -17,6 +17,14 @@
 #define VP_X86_TARGETS 0
 #endif
 
+#if VP_X86_TARGETS
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
+
 namespace vitprobe {
 
 #if VP_X86_TARGETS
@@ -31,6 +39,20 @@ inline bool has_avx512() {
 }
 
 inline bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+// Also asks Linux, which grants the tiles' 8 KB of registers to a process that wants them.
+inline bool has_amx_bf16() {
+#if defined(__linux__)
+  constexpr unsigned kTile = 1u << 24, kBF16 = 1u << 22;  // of leaf 7's edx
+  constexpr long kAskPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  unsigned eax, ebx, ecx, edx = 0;
+  return has_avx512_bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
+         (edx & kTile) && (edx & kBF16) &&
+         syscall(SYS_arch_prctl, kAskPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 #endif
 
 }  // namespace vitprobe

@@ -33,6 +33,12 @@ VP_EACH(VP_DECLARE)
 namespace avx512_bf16 {
 extern const PanelProduct kProduct;
 }
+namespace amx_bf16 {
+extern const PanelProduct kProduct;
+}
+namespace amx_modelled {
+extern const PanelProduct kProduct;
+}
 #endif
 
 static const PanelProduct& this_product() { return *chosen_product; }
@@ -261,6 +267,8 @@ int main() {
   if (has_avx2()) test_all(avx2::kProduct, avx2::kAttention);
   if (has_avx512()) test_all(avx512::kProduct, avx512::kAttention);
   if (has_avx512_bf16()) test_products(avx512_bf16::kProduct, {Element::bf16});
+  if (has_avx512_bf16()) test_products(amx_modelled::kProduct, {Element::bf16});
+  if (has_amx_bf16()) test_products(amx_bf16::kProduct, {Element::bf16});
 #endif
   std::printf("%ld numbers are right\n", checks);
 }

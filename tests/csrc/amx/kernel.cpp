@@ -1,0 +1,21 @@
+// The kernel of cpu/product/amx_bf16.cpp with the instructions in software.
+#include "model.h"
+
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "cpu/product/panels.h"
+
+#if VP_X86_TARGETS
+#include <immintrin.h>
+
+VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")
+#define VP_TILES amx::Model
+#define VP_ISA amx_modelled
+#define VP_VECTOR 64
+#define VP_ROWS 16
+#define VP_VECTORS 3
+#include "cpu/product/tile_kernels.h"
+VP_END_TARGET
+#endif
