@@ -13,18 +13,10 @@ import pytest
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 COMPILER = os.environ.get("CXX", "c++")
 SETS = ["base", "avx2", "avx512", "avx512_bf16"]
-BF16 = 2  # number of the type in csrc/cpu/vector/element.h
+BF16 = 2  # number of the type in csrc/common/element.h
 
 CALL = """
 #include "cpu/product/panels.h"
-namespace vitprobe {
-namespace base { extern const PanelProduct kProduct; }
-#if VP_X86_TARGETS
-namespace avx2 { extern const PanelProduct kProduct; }
-namespace avx512 { extern const PanelProduct kProduct; }
-namespace avx512_bf16 { extern const PanelProduct kProduct; }
-#endif
-}
 using namespace vitprobe;
 
 static const PanelProduct* product_of(int set) {

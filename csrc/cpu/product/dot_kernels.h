@@ -18,9 +18,6 @@
 #include "cpu/product/tiles.h"
 
 namespace vitprobe {
-namespace avx512 {
-extern const PanelProduct kProduct;
-}
 namespace VP_ISA {
 
 constexpr int L = kLanes<float>, W = VP_VECTORS * L;
@@ -235,8 +232,7 @@ void add(const Product& product, Range slabs, Range tiles, double* sums) {
   }
 }
 
-extern const PanelProduct kProduct;
-const PanelProduct kProduct = {"avx512_bf16", {W, VP_VECTORS * kLanes<double>}, &add};
+const PanelProduct kProduct = {{W, VP_VECTORS * kLanes<double>}, &add};
 
 }  // namespace VP_ISA
 }  // namespace vitprobe

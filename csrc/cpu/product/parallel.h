@@ -9,16 +9,6 @@
 
 namespace vitprobe {
 
-inline Element element_of(ScalarType type) {
-  switch (type) {
-    case ScalarType::Float: return Element::f32;
-    case ScalarType::Double: return Element::f64;
-    case ScalarType::BFloat16: return Element::bf16;
-    case ScalarType::Half: return Element::f16;
-    default: STD_TORCH_CHECK(false, "float32, float64, bfloat16 or float16 expected");
-  }
-}
-
 inline constexpr int64_t kAdded = int64_t{1} << 17;  // doubles added that pay for a thread
 
 // sink(i, j, columns, values): called once for each stretch of elements (i, j..j + columns).

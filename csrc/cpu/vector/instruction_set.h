@@ -1,4 +1,8 @@
 // One kernel, compiled for several instruction sets: which of them this processor runs best.
+//
+// Each version is a constant of the same name in the namespace of its set. A file for each set
+// defines VP_ISA, the namespace, and includes the kernel's code between VP_BEGIN_TARGET and
+// VP_END_TARGET.
 #pragma once
 
 // Whether the compiler can be told another instruction set in the middle of a file.
@@ -15,6 +19,26 @@
 #endif
 #else
 #define VP_X86_TARGETS 0
+#endif
+
+// Declares a kernel's versions; VP_BEST is the best that this processor runs.
+#define VP_VERSIONS(declaration) \
+  namespace base {               \
+  declaration;                   \
+  }                              \
+  namespace avx2 {               \
+  declaration;                   \
+  }                              \
+  namespace avx512 {             \
+  declaration;                   \
+  }
+
+#if VP_X86_TARGETS
+#define VP_AVX2 "avx2,fma,bmi2"
+#define VP_AVX512 "avx512f,avx512bw,avx512dq,avx512vl," VP_AVX2
+#define VP_BEST(name) (has_avx512() ? avx512::name : has_avx2() ? avx2::name : base::name)
+#else
+#define VP_BEST(name) base::name
 #endif
 
 namespace vitprobe {
