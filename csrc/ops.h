@@ -12,10 +12,27 @@
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
 
+#include "common/element.h"
+
 namespace vitprobe {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
+
+inline Element element_of(ScalarType type) {
+  switch (type) {
+    case ScalarType::Float: return Element::f32;
+    case ScalarType::Double: return Element::f64;
+    case ScalarType::BFloat16: return Element::bf16;
+    case ScalarType::Half: return Element::f16;
+    default: STD_TORCH_CHECK(false, "float32, float64, bfloat16 or float16 expected");
+  }
+}
+
+// float64 for float64, else float32: what sums of such elements and results are stored in.
+inline ScalarType wide_type(ScalarType type) {
+  return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
 
 // n examples of p numbers each; example i is the `p` numbers at data + i * stride elements.
 struct Rows {
@@ -71,6 +88,14 @@ inline std::vector<Rows> rows_of_all(const std::vector<Tensor>& xs) {
 inline void* row_of(const Tensor& matrix, int64_t index) {
   const int64_t size = matrix.scalar_type() == ScalarType::Double ? 8 : 4;
   return static_cast<char*>(matrix.mutable_data_ptr()) + index * matrix.stride(0) * size;
+}
+
+// A Gram matrix as it is given, without gaps.
+inline Tensor packed_gram_of(const Tensor& gram) {
+  STD_TORCH_CHECK(
+      gram.scalar_type() == ScalarType::Float || gram.scalar_type() == ScalarType::Double,
+      "a float32 or float64 Gram matrix expected");
+  return torch::stable::contiguous(gram);
 }
 
 // The number of examples whose Gram matrix, packed with its diagonal, has this many elements.

@@ -23,9 +23,10 @@
 
 #include "common/host_device.h"
 #include "common/split.h"
-#include "cuda/device/thread_block.h"
 #include "common/tiles.h"
 #include "common/widen.h"
+#include "cuda/device/thread_block.h"
+#include "cuda/matrix.h"
 
 namespace vitprobe::kernels {
 
@@ -37,12 +38,6 @@ constexpr int kTileSize = kTile * kTile;  // elements of a tile
 constexpr int64_t kRun = 512;             // of K, summed in fp32
 constexpr int64_t kPartials = 1024;       // tiles of partial sums kept at a time
 static_assert(kSide * kSide == kThreads && kThreads % kStep == 0 && kRun % kStep == 0);
-
-template <typename T> struct Matrix {
-  const T* data;
-  int64_t rows, columns;
-  int64_t stride;  // elements from one row to the next
-};
 
 // How the work is cut; depends on the shapes only.
 struct ProductPlan {

@@ -25,6 +25,7 @@
 #include "host/attention.h"
 #include "host/gram_fast.h"
 #include "host/host_grid.h"
+#include "host/named.h"
 
 namespace py = pybind11;
 using namespace vitprobe;
@@ -64,17 +65,13 @@ static py::array run_gram(const py::array& array, const Order& order, int64_t li
   return out;
 }
 
-static py::array gram_of(const py::array& x, const std::string& type, bool wide, const Order& order,
-                         int64_t limit) {
-  const auto run = [&](auto element) {
+static py::object gram_of(const py::array& x, const std::string& type, bool wide,
+                          const Order& order, int64_t limit) {
+  return with_type_named<float, double, BF16, F16>(type, [&](auto element) -> py::object {
     using T = decltype(element);
-    return wide ? run_gram<T, double>(x, order, limit) : run_gram<T, float>(x, order, limit);
-  };
-  if (type == "f32") return run(float{});
-  if (type == "bf16") return run(BF16{});
-  if (type == "f16") return run(F16{});
-  if (type == "f64" && wide) return run_gram<double, double>(x, order, limit);
-  throw std::invalid_argument("no such pair of types");
+    if (wide) return run_gram<T, double>(x, order, limit);
+    return run_gram<T, Widened<T>>(x, order, limit);
+  });
 }
 
 template <typename In, typename Out>

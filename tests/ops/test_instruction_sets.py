@@ -17,20 +17,15 @@ MODEL = Path(__file__).resolve().parents[1] / "csrc" / "amx"  # its instructions
 COMPILER = os.environ.get("CXX", "c++")
 SETS = ["base", "avx2", "avx512", "avx512_bf16", "amx_bf16", "amx_modelled"]
 AVX512, DOTS = 2, [3, 4, 5]  # of SETS: what the dots are compared with, and those that have them
-BF16 = 2  # number of the type in csrc/cpu/vector/element.h
+BF16 = 2  # number of the type in csrc/common/element.h
 
 CALL = """
 #include "cpu/product/panels.h"
-namespace vitprobe {
-namespace base { extern const PanelProduct kProduct; }
 #if VP_X86_TARGETS
-namespace avx2 { extern const PanelProduct kProduct; }
-namespace avx512 { extern const PanelProduct kProduct; }
-namespace avx512_bf16 { extern const PanelProduct kProduct; }
-namespace amx_bf16 { extern const PanelProduct kProduct; }
-namespace amx_modelled { extern const PanelProduct kProduct; }
-#endif
+namespace vitprobe::amx_modelled {
+extern const PanelProduct kProduct;
 }
+#endif
 using namespace vitprobe;
 
 static const PanelProduct* product_of(int set) {
@@ -142,7 +137,7 @@ def test_the_instructions_of_amx_are_emitted(library):
     found = Counter(
         re.findall(r"\b(ldtilecfg|tileloadd|tdpbf16ps|tilestored|tilerelease)\b", "".join(kernels))
     )
-    # Kernels of 1, 2 and 3 tiles: a load of each sum and operand, a product and a store of each sum.
+    # Kernels of 1, 2 and 3 sums: each sum and operand is loaded, each sum multiplied and stored.
     assert found == {
         "ldtilecfg": 1,
         "tileloadd": 15,

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "cpu/attention/rows.h"
-#include "cpu/product/parallel.h"
+#include "ops.h"
 
 namespace vitprobe {
 namespace {
@@ -52,7 +52,7 @@ void means(const AttentionInput& input, int64_t shares, const AttentionSums* sum
   }
 }
 
-constexpr int64_t kLeast = int64_t{1} << 20;  // products that pay for a thread
+constexpr int64_t kLeastProducts = int64_t{1} << 20;  // that pay for a thread
 
 template <class T> void statistics(AttentionInput& input, double height, double width, T* out) {
   const std::vector<T> table = distances<T>(input.rows, input.columns, height, width);
@@ -60,9 +60,10 @@ template <class T> void statistics(AttentionInput& input, double height, double 
   const int64_t shares = attention_shares(input), tasks = input.images * input.heads * shares;
   const std::unique_ptr<AttentionSums[]> sums(new AttentionSums[tasks]);
   const int64_t products = input.patches() * input.tokens * input.depth / shares;
-  torch::stable::parallel_for(0, tasks, kLeast / products + 1, [&](int64_t begin, int64_t end) {
-    attention_rows().run(input, shares, {begin, end}, sums.get());
-  });
+  torch::stable::parallel_for(0, tasks, kLeastProducts / products + 1,
+                              [&](int64_t begin, int64_t end) {
+                                attention_rows().run(input, shares, {begin, end}, sums.get());
+                              });
   means(input, shares, sums.get(), out);
 }
 
@@ -78,8 +79,7 @@ std::tuple<Tensor, Tensor> attention_statistics(const Tensor& q, const Tensor& k
                   "the heads of q must share those of k");
   STD_TORCH_CHECK(rows >= 1 && columns >= 1 && prefix >= 0 && prefix + rows * columns == q.size(2),
                   "tokens must be the prefix and the patches of the grid");
-  const bool wide = q.scalar_type() == ScalarType::Double;
-  const ScalarType type = wide ? ScalarType::Double : ScalarType::Float;
+  const ScalarType type = wide_type(q.scalar_type());
 
   const Tensor queries = with_dense_rows(q), keys = with_dense_rows(k);
   AttentionInput input = {};
@@ -111,11 +111,9 @@ std::tuple<Tensor, Tensor> attention_statistics(const Tensor& q, const Tensor& k
                    ? torch::stable::new_empty(q, {input.images, input.heads, input.tokens}, type)
                    : torch::stable::new_empty(q, {0}, type);
   if (class_row) input.class_row = row.mutable_data_ptr();
-  if (wide) {
-    statistics(input, height, width, out.mutable_data_ptr<double>());
-  } else {
-    statistics(input, height, width, out.mutable_data_ptr<float>());
-  }
+  with_type<float, double>(element_of(type), [&](auto element) {
+    statistics(input, height, width, out.mutable_data_ptr<decltype(element)>());
+  });
   return {out, row};
 }
 

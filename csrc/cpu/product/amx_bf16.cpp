@@ -30,7 +30,7 @@ struct Tiles {
 
 }  // namespace vitprobe
 
-VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")
+VP_BEGIN_TARGET("avx512bf16," VP_AVX512)
 #define VP_TILES Tiles
 #define VP_ISA amx_bf16
 #define VP_VECTOR 64

@@ -82,8 +82,7 @@ void add(const Product& product, Range slabs, Range tiles, double* sums) {
   });
 }
 
-extern const PanelProduct kProduct;
-const PanelProduct kProduct = {"avx512_bf16", {W, VP_VECTORS * kLanes<double>}, &add};
+const PanelProduct kProduct = {{W, VP_VECTORS * kLanes<double>}, &add};
 
 }  // namespace VP_ISA
 }  // namespace vitprobe

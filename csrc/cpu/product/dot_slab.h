@@ -19,9 +19,6 @@
 #include "cpu/product/tiles.h"
 
 namespace vitprobe {
-namespace avx512 {
-extern const PanelProduct kProduct;
-}
 namespace VP_ISA {
 
 constexpr int L = kLanes<float>, W = VP_VECTORS * L;
@@ -84,8 +81,8 @@ struct Panels {
   }
 };
 
-// For each kTurned rows of a block of columns: use(rows, block), then packed.put(rows, first, k), of
-// the first row and column.
+// For each kTurned rows of a block of columns: use(rows, block), then packed.put(rows, first, k),
+// of the first row and column.
 template <class Packed, class Use>
 inline void pack(const RowSet& x, Range columns, const Packed& packed, const Use& use) {
   const BF16* data = static_cast<const BF16*>(x.data) + columns.begin;
@@ -127,10 +124,9 @@ struct Slab {
   float balance[kBlocks + 1];  // what is added to the sums before, between and after the blocks
 
   // Packs the slab as it lies, and chooses shifts; whether there are any.
-  template <class Packed>
-  bool measure(const RowSet& x, Range columns, const Packed& packed) {
+  template <class Packed> bool measure(const RowSet& x, Range columns, const Packed& packed) {
     Columns sums = {};
-    F32 squares[kBlocks] = {};  // of both columns of a pair
+    F32 squares[kBlocks] = {};                           // of both columns of a pair
     const U32 even = U32{} + 0x3f80u, odd = even << 16;  // a 1 for one column of a pair
     pack(x, columns, packed, [&](const U32(&rows)[kTurned], int64_t block) {
       F32 sum[2] = {sums.of[block][0], sums.of[block][1]}, squared = squares[block];
@@ -162,8 +158,7 @@ struct Slab {
   }
 
   // Packs it less the shifts. Those that are not exact in every row become 0; whether none did.
-  template <class Packed>
-  bool pack_shifted(const RowSet& x, Range columns, const Packed& packed) {
+  template <class Packed> bool pack_shifted(const RowSet& x, Range columns, const Packed& packed) {
     U32 inexact[kBlocks][2] = {}, any = {};
     pack(x, columns, packed, [&](U32(&rows)[kTurned], int64_t block) {
 #pragma GCC unroll 16

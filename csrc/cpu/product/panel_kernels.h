@@ -130,18 +130,13 @@ void add_of(const Product& product, Range slabs, Range tiles, double* sums) {
 }
 
 void add(const Product& product, Range slabs, Range tiles, double* sums) {
-  switch (product.a.type) {
-    case Element::f32: return add_of<float, float>(product, slabs, tiles, sums);
-    case Element::f64: return add_of<double, double>(product, slabs, tiles, sums);
-    case Element::bf16: return add_of<float, BF16>(product, slabs, tiles, sums);
-    case Element::f16: return add_of<float, F16>(product, slabs, tiles, sums);
-  }
+  with_type<float, double, BF16, F16>(product.a.type, [&](auto element) {
+    using In = decltype(element);
+    add_of<Widened<In>, In>(product, slabs, tiles, sums);
+  });
 }
 
-#define VP_TEXT_OF(name) #name
-#define VP_TEXT(name) VP_TEXT_OF(name)
-extern const PanelProduct kProduct;
-const PanelProduct kProduct = {VP_TEXT(VP_ISA), {kPanel<float>, kPanel<double>}, &add};
+const PanelProduct kProduct = {{kPanel<float>, kPanel<double>}, &add};
 
 }  // namespace VP_ISA
 }  // namespace vitprobe

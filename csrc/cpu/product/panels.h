@@ -10,9 +10,9 @@
 
 #include <cstdint>
 
+#include "common/element.h"
 #include "common/split.h"
 #include "common/tiles.h"
-#include "cpu/vector/element.h"
 #include "cpu/vector/instruction_set.h"
 
 namespace vitprobe {
@@ -41,7 +41,6 @@ inline Coordinate tile_at(int64_t index, int64_t b_panels, bool symmetric) {
 }
 
 struct PanelProduct {
-  const char* name;  // the instruction set
   int64_t panel[2];  // rows of a panel: [0] of float, [1] of double
 
   // sums += these slabs of these tiles. A tile is panel x panel doubles, row by row, those above
@@ -49,6 +48,14 @@ struct PanelProduct {
   // hold none of the product's, from the next multiple of kMostRows on, are not touched.
   void (*add)(const Product& product, Range slabs, Range tiles, double* sums);
 };
+
+VP_VERSIONS(extern const PanelProduct kProduct);
+namespace avx512_bf16 {
+extern const PanelProduct kProduct;
+}
+namespace amx_bf16 {
+extern const PanelProduct kProduct;
+}
 
 // The best that this processor runs.
 const PanelProduct& panel_product();

@@ -9,16 +9,6 @@
 
 namespace vitprobe {
 
-inline Element element_of(ScalarType type) {
-  switch (type) {
-    case ScalarType::Float: return Element::f32;
-    case ScalarType::Double: return Element::f64;
-    case ScalarType::BFloat16: return Element::bf16;
-    case ScalarType::Half: return Element::f16;
-    default: STD_TORCH_CHECK(false, "float32, float64, bfloat16 or float16 expected");
-  }
-}
-
 inline constexpr int64_t kAdded = int64_t{1} << 17;  // doubles added that pay for a thread
 
 // sink(i, j, columns, values): called once for each stretch of elements (i, j..j + columns).
@@ -57,7 +47,8 @@ template <class Sink> void multiply(const Product& product, const Sink& sink) {
       double* split = sums.get() + (next ? 1 : plan.split_of(task)) * plan.split();
       for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) {
         const int64_t panel = tile_at(tile, plan.b_panels, product.symmetric).row;
-        const int64_t rows = std::min(W, tile_rows(product.a.rows - panel * W, kMostRows) * kMostRows);
+        const int64_t rows =
+            std::min(W, tile_rows(product.a.rows - panel * W, kMostRows) * kMostRows);
         std::fill_n(split + tile * plan.tile(), rows * W, 0.0);
       }
       kernel.add(product, plan.slabs_of(task), tiles, split + tiles.begin * plan.tile());

@@ -1,5 +1,5 @@
-// Gram matrices of bf16 rows by a processor's matrix unit: tiles of 16 rows of 64 bytes. VP_TILES is
-// the unit, a struct with
+// Gram matrices of bf16 rows by a processor's matrix unit: tiles of 16 rows of 64 bytes. VP_TILES
+// is the unit, a struct with
 //   configure(config), release()   of the calling thread
 //   load<T>(from, stride)          tile T = its rows, stride bytes apart
 //   dot<C, A, B>()                 C[m][n] += the sum over 32 columns of A[m] times B's pairs [n]
@@ -85,8 +85,7 @@ void add(const Product& product, Range slabs, Range tiles, double* sums) {
   VP_TILES::release();
 }
 
-extern const PanelProduct kProduct;
-const PanelProduct kProduct = {"amx_bf16", {W, VP_VECTORS * kLanes<double>}, &add};
+const PanelProduct kProduct = {{W, VP_VECTORS * kLanes<double>}, &add};
 
 }  // namespace VP_ISA
 }  // namespace vitprobe

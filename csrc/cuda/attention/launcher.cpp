@@ -66,16 +66,16 @@ std::tuple<Tensor, Tensor> statistics(const Tensor& q, const Tensor& k, const At
   Tensor out = torch::stable::new_empty(q, {kernels::kStatistics, shape.images, shape.heads}, wide);
   if (fast) {
     check_launch(kernels::launch_attention_fast(
-        shape, left, right, kernel_type(type), added, num_sms, doubles(partials),
+        shape, left, right, element_of(type), added, num_sms, doubles(partials),
         static_cast<float*>(out.mutable_data_ptr()), device.stream()));
   } else {
-    check_launch(kernels::launch_attention(shape, left, right, kernel_type(type), added,
+    check_launch(kernels::launch_attention(shape, left, right, element_of(type), added,
                                            doubles(partials), out.mutable_data_ptr(),
                                            device.stream()));
   }
   if (!class_row) return {out, workspace(q, 0, wide)};
   Tensor row = torch::stable::new_empty(q, {shape.images, shape.heads, shape.tokens}, wide);
-  check_launch(kernels::launch_class_row(shape, left, right, kernel_type(type), added,
+  check_launch(kernels::launch_class_row(shape, left, right, element_of(type), added,
                                          row.mutable_data_ptr(), device.stream()));
   return {out, row};
 }

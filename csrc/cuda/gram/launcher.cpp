@@ -18,9 +18,9 @@ void gram_into(const Rows& x, const Tensor& out, cudaStream_t stream) {
   const Tensor mean = workspace(out, x.p, wide_type(x.type));
   const ProductPlan plan = plan_product(x.n, x.n, x.p, true);
   const Tensor partials = workspace(out, plan.partials());
-  check_launch(launch_gram({x.data, x.n, x.p, x.stride}, kernel_type(x.type), plan,
-                           mean.mutable_data_ptr(), doubles(partials), out.mutable_data_ptr(),
-                           kernel_type(out.scalar_type()), stream));
+  check_launch(launch_gram(matrix(x), element_of(x.type), plan, mean.mutable_data_ptr(),
+                           doubles(partials), out.mutable_data_ptr(), element_of(out.scalar_type()),
+                           stream));
 }
 
 // out[] = the centred vector of x, of type wide_type(x.type).
@@ -39,11 +39,9 @@ Tensor gram(const Tensor& x) {
 }
 
 Tensor center_pack(const Tensor& gram, bool biased) {
-  const ScalarType type = gram.scalar_type();
-  STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double,
-                  "a float32 or float64 Gram matrix expected");
   const OnDeviceOf device(gram);
-  const Tensor packed = torch::stable::contiguous(gram);
+  const Tensor packed = packed_gram_of(gram);
+  const ScalarType type = packed.scalar_type();
   const int64_t n = examples_of_packed(packed.numel());
   Tensor out = workspace(gram, packed_size(n, biased), type);
   center_into(packed, n, biased, out.mutable_data_ptr(), type, device.stream());

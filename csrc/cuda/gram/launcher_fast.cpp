@@ -52,7 +52,7 @@ void centered_grams_into(const std::vector<Rows>& all, bool biased, bool tf32,
   std::vector<AnyMatrix> sites;
   int64_t columns = 0;
   for (const Rows& x : all) {
-    sites.push_back({x.data, x.n, x.p, x.stride});
+    sites.push_back(matrix(x));
     columns = std::max(columns, x.p);
   }
   const kernels::GroupSizes sizes = kernels::group_sizes(n, count, columns, num_sms);
@@ -62,7 +62,7 @@ void centered_grams_into(const std::vector<Rows>& all, bool biased, bool tf32,
   pieces.need(work.packed, sizes.packed).need(work.sums, sizes.sums);
   pieces.need(work.squares, to.norms == nullptr ? 0 : sizes.squares);
   const Tensor memory = pieces.allocate(all[0].owner);
-  check_launch(kernels::launch_centered_grams(sites.data(), count, kernel_type(all[0].type), tf32,
+  check_launch(kernels::launch_centered_grams(sites.data(), count, element_of(all[0].type), tf32,
                                               num_sms, biased, work, to, device.stream()));
 }
 

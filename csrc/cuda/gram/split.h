@@ -22,7 +22,7 @@
 #include "cuda/gram/prepare.h"
 #include "cuda/gram/stage.h"
 #include "cuda/gram/warp_tiles.h"
-#include "cuda/product.h"
+#include "cuda/matrix.h"
 
 namespace vitprobe::kernels {
 

@@ -51,8 +51,8 @@ void accumulate(const Tensor& acc, const Tensor& a, const Tensor& b, bool fast) 
   const ProductPlan plan = plan_product(a.size(0), b.size(0), a.size(1), same);
   const Tensor partials = workspace(acc, plan.partials());
   check_launch(kernels::launch_hsic_accumulate(matrix(left), matrix(right),
-                                               kernel_type(a.scalar_type()), plan,
-                                               doubles(partials), sums, device.stream()));
+                                               element_of(a.scalar_type()), plan, doubles(partials),
+                                               sums, device.stream()));
 }
 
 void hsic_accumulate(Tensor acc, const Tensor& a, const Tensor& b) { accumulate(acc, a, b, false); }

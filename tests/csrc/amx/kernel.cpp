@@ -10,7 +10,11 @@
 #if VP_X86_TARGETS
 #include <immintrin.h>
 
-VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")
+namespace vitprobe::amx_modelled {
+extern const PanelProduct kProduct;
+}
+
+VP_BEGIN_TARGET("avx512bf16," VP_AVX512)
 #define VP_TILES amx::Model
 #define VP_ISA amx_modelled
 #define VP_VECTOR 64

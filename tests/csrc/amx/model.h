@@ -16,7 +16,9 @@ inline void need(bool right, const char* what) {
   std::abort();
 }
 
-inline float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
+inline float flushed(float x) {
+  return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x;
+}
 
 inline float widened(uint16_t bf16) {
   const uint32_t bits = static_cast<uint32_t>(bf16) << 16;

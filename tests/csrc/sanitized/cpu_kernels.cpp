@@ -19,23 +19,6 @@ namespace vitprobe {
 static const PanelProduct* chosen_product;  // instead of the best: each in its turn
 
 #if VP_X86_TARGETS
-#define VP_EACH(use) use(base) use(avx2) use(avx512)
-#else
-#define VP_EACH(use) use(base)
-#endif
-#define VP_DECLARE(isa)                  \
-  namespace isa {                        \
-  extern const PanelProduct kProduct;    \
-  extern const AttentionRows kAttention; \
-  }
-VP_EACH(VP_DECLARE)
-#if VP_X86_TARGETS
-namespace avx512_bf16 {
-extern const PanelProduct kProduct;
-}
-namespace amx_bf16 {
-extern const PanelProduct kProduct;
-}
 namespace amx_modelled {
 extern const PanelProduct kProduct;
 }
