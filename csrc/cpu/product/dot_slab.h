@@ -73,27 +73,27 @@ inline void turn(const U32 (&rows)[kTurned], uint32_t* panel) {
   }
 }
 
+// Where packed rows go: put(rows, k), of the first column, in what at(first) is for the first row.
 struct Panels {
   uint32_t* panels;
 
-  void put(const U32 (&rows)[kTurned], int64_t first, int64_t k) const {
-    turn(rows, panels + first / W * W * kPairs + first % W + k / 2 * W);
-  }
+  Panels at(int64_t first) const { return {panels + first / W * W * kPairs + first % W}; }
+  void put(const U32 (&rows)[kTurned], int64_t k) const { turn(rows, panels + k / 2 * W); }
 };
 
-// For each kTurned rows of a block of columns: use(rows, block), then packed.put(rows, first, k),
-// of the first row and column.
+// For each kTurned rows of a block of columns: use(rows, block), then they are put.
 template <class Packed, class Use>
-inline void pack(const RowSet& x, Range columns, const Packed& packed, const Use& use) {
+inline void pack(const RowSet& x, Range columns, Packed packed, const Use& use) {
   const BF16* data = static_cast<const BF16*>(x.data) + columns.begin;
   const int64_t depth = columns.end - columns.begin;
   for (int64_t first = 0; first < tile_rows(x.rows, L) * L; first += kTurned) {
+    const Packed to = packed.at(first);
     const auto block = [&](const BF16* from, int64_t stride, int64_t k) {
       U32 rows[kTurned];
 #pragma GCC unroll 16
       for (int r = 0; r < kTurned; ++r) __builtin_memcpy(&rows[r], from + r * stride, sizeof(U32));
       use(rows, k / kBlock);
-      packed.put(rows, first, k);
+      to.put(rows, k);
     };
     const BF16* from = data + first * x.stride;
     const int64_t present = x.rows - first < kTurned ? x.rows - first : kTurned;
@@ -124,7 +124,7 @@ struct Slab {
   float balance[kBlocks + 1];  // what is added to the sums before, between and after the blocks
 
   // Packs the slab as it lies, and chooses shifts; whether there are any.
-  template <class Packed> bool measure(const RowSet& x, Range columns, const Packed& packed) {
+  template <class Packed> bool measure(const RowSet& x, Range columns, Packed packed) {
     Columns sums = {};
     F32 squares[kBlocks] = {};                           // of both columns of a pair
     const U32 even = U32{} + 0x3f80u, odd = even << 16;  // a 1 for one column of a pair
@@ -158,7 +158,7 @@ struct Slab {
   }
 
   // Packs it less the shifts. Those that are not exact in every row become 0; whether none did.
-  template <class Packed> bool pack_shifted(const RowSet& x, Range columns, const Packed& packed) {
+  template <class Packed> bool pack_shifted(const RowSet& x, Range columns, Packed packed) {
     U32 inexact[kBlocks][2] = {}, any = {};
     pack(x, columns, packed, [&](U32(&rows)[kTurned], int64_t block) {
 #pragma GCC unroll 16
@@ -195,7 +195,7 @@ struct Slab {
 
 // multiply(slab, columns): for each slab that dots are right for, once it is packed.
 template <class Packed, class Multiply>
-void add_slabs(const Product& product, Range slabs, Range tiles, double* sums, const Packed& packed,
+void add_slabs(const Product& product, Range slabs, Range tiles, double* sums, Packed packed,
                const Multiply& multiply) {
   const RowSet& x = product.a;
   for (int64_t index = slabs.begin; index < slabs.end; ++index) {

@@ -25,10 +25,13 @@ static_assert(sizeof(TileConfig) == 64, "the instruction reads 64 bytes");
 struct RowsAndPanels {
   uint32_t *rows, *panels;
 
-  void put(const U32 (&block)[kTurned], int64_t first, int64_t k) const {
-    Panels{panels}.put(block, first, k);
+  RowsAndPanels at(int64_t first) const {
+    return {rows + first * kPairs, Panels{panels}.at(first).panels};
+  }
+  void put(const U32 (&block)[kTurned], int64_t k) const {
+    Panels{panels}.put(block, k);
     for (int r = 0; r < kTurned; ++r) {
-      __builtin_memcpy(rows + (first + r) * kPairs + k / 2, &block[r], sizeof block[r]);
+      __builtin_memcpy(rows + r * kPairs + k / 2, &block[r], sizeof block[r]);
     }
   }
 };
