@@ -75,11 +75,12 @@ void add(const Product& product, Range slabs, Range tiles, double* sums) {
   if (!for_dots(product)) return avx512::kProduct.add(product, slabs, tiles, sums);
   const Memory memory(tile_rows(x.rows, W) * W * kPairs * sizeof(uint32_t));
   uint32_t* panels = static_cast<uint32_t*>(memory.data);
-  add_slabs(product, slabs, tiles, sums, Panels{panels}, [&](const Slab& slab, Range columns) {
+  const auto multiply = [&](const Slab& slab, Range columns) {
     const Dots kernel = {ceil_div(columns.end - columns.begin, kBlock), panels, slab.balance,
                          static_cast<const BF16*>(x.data) + columns.end, x.stride};
     add_tiles(kernel, x.rows, x.rows, true, tiles, sums);
-  });
+  };
+  add_slabs(product, slabs, tiles, sums, 2.0f, avx512::kProduct, Panels{panels}, multiply);
 }
 
 const PanelProduct kProduct = {{W, VP_VECTORS * kLanes<double>}, &add};

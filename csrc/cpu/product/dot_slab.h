@@ -1,6 +1,5 @@
 // Slabs of bf16 rows as the processor's dot instructions take them: for dot_kernels.h and
-// tile_kernels.h. No include guard, as panel_kernels.h has none; everything that these
-// instructions cannot do is AVX-512's.
+// tile_kernels.h. No include guard, as panel_kernels.h has none.
 //
 // A dot instruction multiplies bf16 numbers, and x less its mean is none. So, for each slab:
 //
@@ -9,8 +8,8 @@
 //   balance  what then remains of the means is, in every sum, the number M = sum of rest^2, which
 //            centring drops: sums are lowered by it, so that they stay near 0, where fp32 has its
 //            digits.
-//   or not   a slab where M exceeds the columns' variances, or where products would be so small
-//            that the instruction calls them 0, is AVX-512's: widened, less the fp32 mean.
+//   or not   a slab where M exceeds the columns' variances too far, or where products would be so
+//            small that the instruction calls them 0, is another kernel's.
 //
 // Layout of a panel: pair[k / 2][row], the numbers of columns k (low half) and k + 1 of a row.
 
@@ -177,8 +176,9 @@ struct Slab {
     return is_zero(any);
   }
 
-  // Sets the balance; whether sums stay near it, and no product that counts is too small.
-  bool balanced() {
+  // Sets the balance; whether M is at most this many variances, and no product that counts is too
+  // small.
+  bool balanced(float most) {
     float before = 0, all = 0;
     for (int64_t block = 0; block < kBlocks; ++block) {
       const F32 even = mean.of[block][0] - shift.of[block][0];
@@ -189,28 +189,29 @@ struct Slab {
       all += rest;
     }
     balance[kBlocks] = -0.5f * before;
-    return all <= 2.0f * variances && variances >= kTiny;  // not so for NaN
+    return all <= most * variances && variances >= kTiny;  // not so for NaN
   }
 };
 
-// multiply(slab, columns): for each slab that dots are right for, once it is packed.
+// multiply(slab, columns): for each slab that dots are right for, once it is packed; others are
+// `other`'s. most: see Slab.
 template <class Packed, class Multiply>
-void add_slabs(const Product& product, Range slabs, Range tiles, double* sums, Packed packed,
-               const Multiply& multiply) {
+void add_slabs(const Product& product, Range slabs, Range tiles, double* sums, float most,
+               const PanelProduct& other, Packed packed, const Multiply& multiply) {
   const RowSet& x = product.a;
   for (int64_t index = slabs.begin; index < slabs.end; ++index) {
     const Range columns = run_range(x.length, kSlab, index);
     Slab slab;
     const bool shifted = slab.measure(x, columns, packed);
-    bool done = !shifted, fits = slab.balanced();
+    bool done = !shifted, fits = slab.balanced(most);
     while (fits && !done) {
       done = slab.pack_shifted(x, columns, packed);
-      fits = done || slab.balanced();
+      fits = done || slab.balanced(most);
     }
     if (fits) {
       multiply(slab, columns);
     } else {
-      avx512::kProduct.add(product, {index, index + 1}, tiles, sums);
+      other.add(product, {index, index + 1}, tiles, sums);
     }
   }
 }

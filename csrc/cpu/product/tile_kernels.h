@@ -6,7 +6,8 @@
 //   store<T>(to, stride)
 //
 // The unit sums 32 columns from 0 and then adds them, so that 8 additions make a slab's sum: it
-// begins at minus half of the slab's M (dot_slab.h), and ends at plus half of it.
+// begins at minus half of the slab's M (dot_slab.h), and ends at plus half of it. So M may be less
+// than where it is taken off between columns: slabs with more are AVX512-BF16's.
 
 #include "cpu/product/dot_slab.h"
 
@@ -78,13 +79,14 @@ void add(const Product& product, Range slabs, Range tiles, double* sums) {
   uint32_t* panels = static_cast<uint32_t*>(memory.data);
   const RowsAndPanels packed = {panels + numbers, panels};
   VP_TILES::configure(TileConfig{});
-  add_slabs(product, slabs, tiles, sums, packed, [&](const Slab& slab, Range columns) {
+  const auto multiply = [&](const Slab& slab, Range columns) {
     TileDots kernel = {ceil_div(columns.end - columns.begin, kBlock), packed, {}};
     float all = 0;
     for (float part : slab.balance) all += part;
     for (float& each : kernel.start) each = 0.5f * all;
     add_tiles(kernel, x.rows, x.rows, true, tiles, sums);
-  });
+  };
+  add_slabs(product, slabs, tiles, sums, 0.75f, avx512_bf16::kProduct, packed, multiply);
   VP_TILES::release();
 }
 
