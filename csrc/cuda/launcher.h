@@ -60,6 +60,7 @@ inline int sm_count(const Tensor& x) {
 }
 
 inline double* doubles(const Tensor& x) { return static_cast<double*>(x.mutable_data_ptr()); }
+inline float* floats(const Tensor& x) { return static_cast<float*>(x.mutable_data_ptr()); }
 
 inline void check_launch(cudaError_t error) { STD_CUDA_CHECK(error); }
 

@@ -71,14 +71,7 @@ std::tuple<Tensor, Tensor> attention_statistics(const Tensor& q, const Tensor& k
                                                 int64_t rows, int64_t columns, int64_t prefix,
                                                 std::optional<Tensor> bias, double height,
                                                 double width, bool class_row) {
-  STD_TORCH_CHECK(q.dim() == 4 && k.dim() == 4 && q.size(0) == k.size(0) &&
-                      q.size(2) == k.size(2) && q.size(3) == k.size(3),
-                  "q (B, H, T, D) and k (B, Hk, T, D) expected");
-  STD_TORCH_CHECK(q.scalar_type() == k.scalar_type(), "q and k must have the same type");
-  STD_TORCH_CHECK(q.numel() > 0 && k.numel() > 0 && q.size(1) % k.size(1) == 0,
-                  "the heads of q must share those of k");
-  STD_TORCH_CHECK(rows >= 1 && columns >= 1 && prefix >= 0 && prefix + rows * columns == q.size(2),
-                  "tokens must be the prefix and the patches of the grid");
+  check_attention(q, k, rows, columns, prefix, bias);
   const ScalarType type = wide_type(q.scalar_type());
 
   const Tensor queries = with_dense_rows(q), keys = with_dense_rows(k);
@@ -98,10 +91,6 @@ std::tuple<Tensor, Tensor> attention_statistics(const Tensor& q, const Tensor& k
   input.columns = columns;
   input.prefix = prefix;
   if (bias.has_value()) {
-    STD_TORCH_CHECK(bias->dim() == 4 && bias->size(0) == q.size(0) && bias->size(1) == q.size(1) &&
-                        bias->size(2) == q.size(2) && bias->size(3) == q.size(2) &&
-                        bias->scalar_type() == type,
-                    "bias (B, H, T, T) expected, of the type of the results");
     input.bias = bias->const_data_ptr();
     copy_strides(*bias, 4, input.bias_stride);
   }

@@ -1,6 +1,6 @@
 // gram, center_pack and centered_gram on the CPU.
 #include "cpu/gram/center_pack.h"
-#include "cpu/product/parallel.h"
+#include "cpu/launcher.h"
 
 namespace vitprobe {
 namespace {
@@ -8,7 +8,7 @@ namespace {
 // packed[] = lower triangle, with diagonal, of X X^T, X less its column mean; of bf16 less one
 // vector that need not be quite the mean.
 template <class Out> void packed_gram(const Rows& x, Out* packed) {
-  const RowSet rows = {x.data, x.n, x.p, x.stride, element_of(x.type)};
+  const RowSet rows = row_set(x);
   multiply({rows, rows, true, true},
            [&](int64_t i, int64_t j, int64_t columns, const double* sums) {
              std::copy(sums, sums + columns, packed + packed_index(i, j, true));
@@ -59,10 +59,8 @@ Tensor centered_gram(const Tensor& x, bool biased) {
 
 Tensor centered_grams(const std::vector<Tensor>& xs, bool biased) {
   const std::vector<Rows> all = rows_of_all(xs);
-  const auto count = static_cast<int64_t>(all.size());
-  Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)},
-                                        wide_type(all[0].type));
-  for (int64_t i = 0; i < count; ++i) centered_gram_into(all[i], biased, row_of(out, i));
+  Tensor out = new_vectors(all, biased);
+  for (size_t i = 0; i < all.size(); ++i) centered_gram_into(all[i], biased, row_of(out, i));
   return out;
 }
 

@@ -35,11 +35,6 @@ struct Product {
 inline constexpr int64_t kSlab = 256;
 inline constexpr int64_t kMostRows = 16;  // of a tile that a micro-kernel adds to at a time
 
-// Where a tile lies, counted in panels: in the order of common/tiles.h, or row by row.
-inline Coordinate tile_at(int64_t index, int64_t b_panels, bool symmetric) {
-  return symmetric ? lower_tile(index) : Coordinate{index / b_panels, index % b_panels};
-}
-
 struct PanelProduct {
   int64_t panel[2];  // rows of a panel: [0] of float, [1] of double
 

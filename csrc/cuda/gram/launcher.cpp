@@ -2,9 +2,10 @@
 // allocate, launch (cuda/gram/simple.h, center.h).
 //
 // Workspace for n examples of p features: p sums of columns, at most 32 MiB of partial tiles
-// (cuda/product.h), n row sums; centred, also the Gram matrix in fp64, 4 n(n+1) bytes.
-#include "cuda/launcher.h"
+// (cuda/product.h); centred, also the Gram matrix in fp64, 4 n(n+1) bytes, and for n > 256 the sums
+// of center.h's tiles.
 #include "common/packed.h"
+#include "cuda/launcher.h"
 
 namespace vitprobe {
 namespace {
@@ -59,10 +60,8 @@ Tensor centered_gram(const Tensor& x, bool biased) {
 Tensor centered_grams(const std::vector<Tensor>& xs, bool biased) {
   const std::vector<Rows> all = rows_of_all(xs);
   const OnDeviceOf device(xs[0]);
-  const auto count = static_cast<int64_t>(all.size());
-  Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)},
-                                        wide_type(all[0].type));
-  for (int64_t i = 0; i < count; ++i) {
+  Tensor out = new_vectors(all, biased);
+  for (size_t i = 0; i < all.size(); ++i) {
     centered_gram_into(all[i], biased, row_of(out, i), device.stream());
   }
   return out;

@@ -15,8 +15,6 @@ namespace {
 
 using kernels::AnyMatrix;
 
-float* floats(const Tensor& x) { return static_cast<float*>(x.mutable_data_ptr()); }
-
 // Hands out pieces of one allocation, each aligned to 256 bytes.
 class Pieces {
  public:
@@ -76,9 +74,7 @@ Tensor centered_gram_fast(const Tensor& x, bool biased, bool tf32) {
 
 Tensor centered_grams_fast(const std::vector<Tensor>& xs, bool biased, bool tf32) {
   const std::vector<Rows> all = rows_of_all(xs);
-  const auto count = static_cast<int64_t>(all.size());
-  Tensor out =
-      torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)}, ScalarType::Float);
+  Tensor out = new_vectors(all, biased);
   centered_grams_into(all, biased, tf32, {floats(out), out.stride(0), nullptr});
   return out;
 }

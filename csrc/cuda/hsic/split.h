@@ -54,9 +54,7 @@ struct SplitPlan {
   int64_t splits;        // of K
   int64_t per_launch;    // tiles computed by one launch; 0: K is too long for the workspace
 
-  VP_HD Coordinate tile(int64_t index) const {
-    return lower ? lower_tile(index) : Coordinate{index / tile_columns, index % tile_columns};
-  }
+  VP_HD Coordinate tile(int64_t index) const { return tile_at(index, tile_columns, lower); }
   int64_t partials() const { return per_launch * splits * kSplitSize; }  // floats of workspace
 };
 
