@@ -92,7 +92,7 @@ def short_names(mangled) -> list[str]:
 
 
 def _short(name: str) -> str:
-    name = name.replace("vitprobe::kernels::", "").replace("void ", "")
+    name = name.replace("vitprobe::", "").replace("kernels::", "").replace("void ", "")
     if match := re.match(r"run_(?:body|warps)<(.*)>\(", name):
         name = match[1]
     name = re.sub(r"GramTiles<(\d+), (true|false|\(bool\)[01])>", _tiles, name)
