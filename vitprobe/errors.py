@@ -21,6 +21,13 @@ class InputError(ValueError):
         super().__init__(printable(message, LINE))
 
 
+class SaveFailed(InputError):
+    """What a run has so far could not be written; it ended with the batch that it was in.
+
+    The command line exits with code 1.
+    """
+
+
 class VitprobeWarning(UserWarning):
     """Something a reader of the result should know; also kept in the result's `notes`.
 
@@ -35,6 +42,14 @@ def say(notes: list[str], text: str) -> None:
     """Warn, and keep the same sentence for the result's `notes`."""
     notes.append(printable(text, None))
     warnings.warn(text, VitprobeWarning, stacklevel=3)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """In here nothing is warned of: another process of the same run says it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VitprobeWarning)
+        yield
 
 
 class Stopped(BaseException):

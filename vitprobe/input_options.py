@@ -16,6 +16,7 @@ from vitprobe.errors import InputError
 
 IMAGES, RUN = "Images", "Run"
 PRECISIONS = ("fp32", "bf16")
+SAVE_EVERY = 60.0  # seconds between two saves of what a run has so far
 PLACE = "    {inputs}\n"  # where a docstring has the words of these options
 
 

@@ -14,7 +14,14 @@ import typer
 import vitprobe
 from vitprobe.cli import _completion as completion
 from vitprobe.cli import _ending as ending
-from vitprobe.errors import InputError, Stopped, did_you_mean, stop_behind, typed_options
+from vitprobe.errors import (
+    InputError,
+    SaveFailed,
+    Stopped,
+    did_you_mean,
+    stop_behind,
+    typed_options,
+)
 
 app = typer.Typer(
     help="How a vision model sees, layer by layer, and how two of them differ.",
@@ -84,7 +91,7 @@ def _run(words: list[str]) -> int:
         if (stop := stop_behind(error)) is not None:
             return ending.stopped(stop)
         if isinstance(error, InputError):
-            return ending.refused(str(error))
+            return ending.refused(str(error), 1 if isinstance(error, SaveFailed) else 2)
         if hasattr(error, "format_message"):  # one of typer's own
             line = " ".join(error.format_message().split())
             return ending.refused(f"{line} See vitprobe {words[0]} --help")

@@ -1,8 +1,8 @@
 """How a command ends: what is said, the exit code, and what signals do.
 
-0: done. 2: wrong input, or something outside that refuses (a full disk): one line. 1: a fault of
-vitprobe's own, or stdout that takes nothing more. 128 + signal where it was stopped: 130 (Ctrl-C),
-143 (SIGTERM), 129 (SIGHUP).
+0: done. 2: wrong input, or something outside that refuses (a full disk): one line. 1: a run that
+could not save what it had so far, a fault of vitprobe's own, or stdout that takes nothing more.
+128 + signal where it was stopped: 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
 """
 
 import os
@@ -55,14 +55,14 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def refused(line: str) -> int:
+def refused(line: str, code: int = 2) -> int:
     """Say why nothing came of it; the exit code."""
     if not first_process():
         # Under torchrun the first process has most likely said the same, and then this one is
         # ended before it does.
         time.sleep(OTHERS_WAIT)
     say(line)
-    return 2
+    return code
 
 
 def stopped(stop: Stopped) -> int:

@@ -1,14 +1,16 @@
 """Options that several commands share, and how their texts become values."""
 
 from collections.abc import Callable
-from dataclasses import Field
+from dataclasses import Field, dataclass, fields
+from functools import wraps
+from inspect import Parameter, signature
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from vitprobe import input_options
 from vitprobe.errors import InputError
-from vitprobe.input_options import IMAGES, RUN, InputOptions
+from vitprobe.input_options import IMAGES, RUN, SAVE_EVERY, InputOptions
 
 MODELS = (
     r"NAME\[(ARG=VALUE)]\[@WEIGHTS] or LABEL=that: vit@digits, early=resnet20@weights.th, any timm "
@@ -57,6 +59,73 @@ Overwrite = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where the files of an analysis go, and how its run is stopped, gone on with and divided."""
+
+    output: Output = "results"
+    name: Name = None
+    overwrite: Overwrite = False
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from where this run stopped (NAME.partial beside the results), or start.",
+            rich_help_panel=RUN,
+        ),
+    ] = False
+    save_every: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between two saves of what there is so far.",
+            rich_help_panel=RUN,
+            metavar="SECONDS",
+        ),
+    ] = SAVE_EVERY
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="The I-th of N shares of the batches (3/8), for a machine of its own; leaves a "
+            "partial, and vitprobe merge makes results of all.",
+            rich_help_panel=RUN,
+            metavar="I/N",
+            show_default=False,
+        ),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="End when every standard error is below this; looked at when it is time to save.",
+            rich_help_panel=RUN,
+            metavar="X",
+            show_default=False,
+        ),
+    ] = None
+
+
+def takes_run(command: Callable) -> Callable:
+    """Gives a command with a parameter `run` the options of RunOptions instead."""
+    hints = get_type_hints(RunOptions, include_extras=True)
+    told = [
+        Parameter(
+            each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name]
+        )
+        for each in fields(RunOptions)
+    ]
+    parameters = []
+    for own in signature(command).parameters.values():
+        parameters += told if own.name == "run" else [own]
+
+    @wraps(command)
+    def with_run(*args, **given):
+        run = {each.name: given.pop(each.name) for each in told if each.name in given}
+        return command(*args, **given, run=RunOptions(**run))
+
+    with_run.__signature__ = signature(command).replace(parameters=parameters)
+    return with_run
+
 
 _TYPES = get_type_hints(InputOptions) | {"mean": str | None, "std": str | None, "device": str}
 _FORMS = {

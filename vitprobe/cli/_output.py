@@ -16,7 +16,7 @@ from xarray.backends import H5NetCDFStore
 
 from vitprobe.cli._names import file_names, joint, stems
 from vitprobe.errors import InputError
-from vitprobe.file_names import file_word, joined
+from vitprobe.file_names import file_word, joined, shortened
 from vitprobe.packages import package
 from vitprobe.passes.provenance import run_id
 from vitprobe.text import SHORT, printable
@@ -81,6 +81,27 @@ class ResultFiles:
         self._runs, self._words = runs, words
         check_folder(self.folder, self._chosen(), self.option)
 
+    @property
+    def stem(self) -> str:
+        """What the whole run is called: its only result's name, or that of all together."""
+        return shortened(self._stem)
+
+    @property
+    def run(self) -> str:
+        """SHA-256 of the whole run, in hex."""
+        return run_id({"runs": list(map(run_id, self._runs))})
+
+    def there(self) -> dict[Path, Mapping[str, Any]]:
+        """Attributes of the results of this very run, where all are there already; else {}."""
+        found = {}
+        for name, run in zip(self._free_names, self._runs, strict=True):
+            path = self.folder / file_names([name], [RESULT])[0]
+            held = _attributes(path) if path.exists() else {}
+            if held.get("run") != run_id(run):
+                return {}
+            found[path] = held
+        return found
+
     def _chosen(self) -> list[str]:
         runs, words = self._runs, self._words
         names = stems(runs, words)
@@ -90,8 +111,11 @@ class ResultFiles:
             names = _under(self.name, runs, names) if several else [self.name]
             whole = _under(self.name, runs[:1], [whole])[0] if several else self.name
         free = [self._free(name, run) for name, run in zip(names, runs, strict=True)]
+        self._free_names, self._stem = free, free[0] if len(runs) == 1 else self.name or whole
         if free != names:
-            whole = f"{whole}-{run_id({'runs': list(map(run_id, runs))})[:8]}"
+            whole = f"{whole}-{self.run[:8]}"
+            if len(runs) > 1:
+                self._stem = f"{self._stem}-{self.run[:8]}"
         each, together = list(self.writers.each), list(self.writers.together)
         return file_names(free, each) + file_names([whole], together)
 

@@ -11,6 +11,7 @@ _GRID = "Tokens (where a model does not say)"
 
 
 @options.takes_inputs(batch_size=64)
+@options.takes_run
 def command(
     models: Annotated[
         str,
@@ -56,9 +57,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    output: options.Output = "results",
-    name: options.Name = None,
-    overwrite: options.Overwrite = False,
+    run: options.RunOptions,
 ) -> None:
     """Attention distance and entropy of every head of every layer, without storing attention.
 
@@ -68,13 +67,9 @@ def command(
     Example: vitprobe attention --models vit@digits,vit
     """
     from vitprobe.analyses.attention_reader import AttentionReader
+    from vitprobe.cli._analyse import analyse
     from vitprobe.cli._attention_summary import Told, print_summary, writers
-    from vitprobe.cli._names import run_words
-    from vitprobe.cli._output import ResultFiles
-    from vitprobe.cli._warned import plain_warnings, require_kernels
     from vitprobe.figures.attention_scale import chosen_unit
-    from vitprobe.passes.inputs import prepare
-    from vitprobe.passes.run import run
 
     chosen_unit([], normalize)
     specs = options.specs("--models", models)
@@ -83,11 +78,4 @@ def command(
         prefix,
         options.sides("--patch-size", patch_size, least=1),
     )
-    files = ResultFiles(output, writers(normalize), name=name, overwrite=overwrite)
-    require_kernels(inputs.device)
-    with plain_warnings():
-        images = prepare(specs, dataset, inputs)
-        files.settle(reader.facts(images), run_words(inputs))
-        results = run(images, [reader], Told())[0]
-        paths = files.save(results)
-    print_summary(results, paths)
+    analyse(reader, specs, dataset, inputs, run, writers(normalize), Told(), print_summary)

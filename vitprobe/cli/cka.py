@@ -10,6 +10,7 @@ from vitprobe.input_options import InputOptions
 
 
 @options.takes_inputs()
+@options.takes_run
 def command(
     models: Annotated[
         str,
@@ -56,9 +57,7 @@ def command(
         ),
     ] = 1,
     defer_bytes: options.DeferBytes = None,
-    output: options.Output = "results",
-    name: options.Name = None,
-    overwrite: options.Overwrite = False,
+    run: options.RunOptions,
 ) -> None:
     """Compare every layer of every model with every other layer (CKA), with error bars.
 
@@ -68,12 +67,8 @@ def command(
     Example: vitprobe cka --models vit@digits,resnet20@digits
     """
     from vitprobe.analyses.cka_reader import CKAReader
+    from vitprobe.cli._analyse import analyse
     from vitprobe.cli._cka_summary import WRITERS, Told, print_summary
-    from vitprobe.cli._names import run_words
-    from vitprobe.cli._output import ResultFiles
-    from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.passes.inputs import prepare
-    from vitprobe.passes.run import run
 
     specs = options.specs("--models", models)
     if len(layers) not in (1, len(specs)):
@@ -90,11 +85,5 @@ def command(
         kernel=kernel,
         defer_bytes=defer_bytes,
     )
-    files = ResultFiles(output, WRITERS, name=name, overwrite=overwrite)
-    require_kernels(inputs.device)
-    with plain_warnings():
-        images = prepare(specs, dataset, inputs, passes=passes)
-        files.settle(reader.facts(images), run_words(inputs))
-        results = run(images, [reader], Told())[0]
-        paths = files.save(results)
-    print_summary(results, paths)
+    shown = (WRITERS, Told(), print_summary)
+    analyse(reader, specs, dataset, inputs, run, *shown, passes=passes)

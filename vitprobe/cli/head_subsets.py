@@ -10,6 +10,7 @@ from vitprobe.input_options import InputOptions
 
 
 @options.takes_inputs()
+@options.takes_run
 def command(
     models: Annotated[
         str,
@@ -48,9 +49,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    output: options.Output = "results",
-    name: options.Name = None,
-    overwrite: options.Overwrite = False,
+    run: options.RunOptions,
 ) -> None:
     """Compare local and global heads of a transformer's layer with another model's layers (CKA).
 
@@ -63,22 +62,12 @@ def command(
         raise InputError(f"--models takes two models such as vit,resnet18, not {models!r}")
     counts = None if sizes is None else [_count(text) for text in options.names("--sizes", sizes)]
     from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
+    from vitprobe.cli._analyse import analyse
     from vitprobe.cli._head_subsets_summary import WRITERS, Told, print_summary
-    from vitprobe.cli._names import run_words
-    from vitprobe.cli._output import ResultFiles
-    from vitprobe.cli._warned import plain_warnings, require_kernels
-    from vitprobe.passes.inputs import prepare
-    from vitprobe.passes.run import run
 
-    files = ResultFiles(output, WRITERS, name=name, overwrite=overwrite)
     chosen = None if layers is None else options.names("--layers", layers)
     reader = HeadSubsetsReader(layer, counts, chosen)
-    require_kernels(inputs.device)
-    with plain_warnings():
-        images = prepare(specs, dataset, inputs)
-        files.settle(reader.facts(images), run_words(inputs))
-        results = run(images, [reader], Told())[0]
-    print_summary(results, files.save(results))
+    analyse(reader, specs, dataset, inputs, run, WRITERS, Told(), print_summary)
 
 
 def _count(text: str) -> int:

@@ -64,7 +64,7 @@ class LoaderSource:
         sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
         self._generator = getattr(sampler, "generator", None)
         self._state = None if self._generator is None else self._generator.get_state()
-        self._whole_only = _whole_only(sampler)
+        self.whole_only = _whole_only(sampler)
 
     def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch]]:
         if self._generator is not None:
@@ -73,8 +73,8 @@ class LoaderSource:
         for number, batch in enumerate(self._all()):
             if wanted(number):
                 yield number, batch
-            elif self._whole_only:
-                raise InputError(f"no part of its batches can be read: {self._whole_only}")
+            elif self.whole_only:
+                raise InputError(f"no part of its batches can be read: {self.whole_only}")
         self.total = number + 1
 
     def _all(self) -> Iterator[Batch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -49,6 +50,14 @@ class ImageData(torch.utils.data.Dataset):
     def num_classes(self) -> int:
         """Number of classes; 0 where there are none."""
         return len(self.class_names)
+
+    @property
+    def sha256(self) -> str:
+        """Of the labels and, where images have files, of these files' names, in hex."""
+        digest = hashlib.sha256(self.labels.tobytes())
+        names = (path.rpartition("/")[2] for path in getattr(self, "paths", ()))
+        digest.update("\n".join(names).encode(errors="surrogateescape"))
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,6 +118,23 @@ class PairedLoader:
         self.batch_size = self._source.batch_size
         self.skipped = self._source.skipped
         self.order = getattr(self._source, "order", AS_GIVEN)
+
+    @property
+    def contents(self) -> dict[str, Any]:
+        """What tells these data from others of their name: `data_images` (how many there are to
+        choose from; None: not known) and of named ones `data_sha256` (see `ImageData.sha256`)."""
+        data = self._data.dataset if isinstance(self._data, DataLoader) else self._data
+        try:
+            count = len(data)
+        except (TypeError, NotImplementedError):  # a stream
+            count = None
+        digest = data.sha256 if isinstance(data, ImageData) else None
+        return {"data_images": count, "data_sha256": digest}
+
+    @property
+    def whole_only(self) -> str:
+        """Why no part of these batches can be asked for by their numbers, or ""."""
+        return getattr(self._source, "whole_only", "")
 
     @property
     def total(self) -> int | None:

@@ -2,60 +2,68 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from vitprobe.errors import InputError, option
+from vitprobe.errors import InputError, SaveFailed, option
+from vitprobe.input_options import SAVE_EVERY
+from vitprobe.passes.identity import check_same, outlines
 from vitprobe.passes.partial import Saved, read_partial, write_partial
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Sums
 from vitprobe.text import printable
 
-EVERY = 60.0  # seconds between two saves
-
 
 class Keeper:
     """Saves the sums of one run, or of a share of it.
 
-    path: the file; None: nothing is saved. share: which batches it is to hold. every: seconds.
-    resume: go on from the file, where there is one.
+    path: the file; None: nothing is saved. share: which batches it is to hold, for a file that is
+    to be merged with those of the other shares; None: all, for results. every: seconds. resume: go
+    on from the file, where there is one.
+
+    Raises:
+        InputError: seconds that make no sense.
     """
 
     def __init__(
         self,
         path: Path | None = None,
-        share: Share = Share(),  # noqa: B008 (frozen)
-        every: float = EVERY,
+        share: Share | None = None,
+        every: float = SAVE_EVERY,
         resume: bool = False,
     ):
         if not every > 0:
             raise InputError(f"{option('save_every')} takes seconds above 0, not {every:g}")
-        self.path, self.share, self.every, self.resume = path, share, every, resume
-        self._good = False
-        self._last = time.monotonic()
+        self.path, self.every, self.resume = path, every, resume
+        self.share, self.of_share = share or Share(), share is not None
+        self.good = False  # whether the file holds something of this run
 
-    def earlier(self) -> Saved | None:
+    def earlier(self, known: Sequence[Mapping[str, Any]]) -> Saved | None:
         """What to go on from.
 
+        known: of each reader what is known before the models were looked at: see `known_parts`.
+
         Raises:
-            InputError: it cannot be read, or holds another share of the run.
+            InputError: it cannot be read, or is of another run, or of another share of this one.
         """
         if not self.resume or self.path is None or not self.path.exists():
             return None
         saved = read_partial(self.path)
+        check_same(self.path, outlines(saved.parts), known)
         if saved.share != self.share:
-            held = f"share {saved.share.index + 1}/{saved.share.count}"
             raise InputError(
-                f"{printable(self.path)} holds {held}, now "
-                f"{self.share.index + 1}/{self.share.count}"
+                f"{printable(self.path)} holds share {saved.share}, now {self.share}: give it its "
+                "own name again"
             )
-        self._good = True
+        self.good = True
         return saved
 
     @property
-    def due(self) -> bool:
-        """Whether it is time to save."""
-        return time.monotonic() - self._last >= self.every
+    def unfinished(self) -> bool:
+        """Whether the file is to be brought up to date when all is done: there is one, or it is to
+        be merged."""
+        return self.good or self.of_share
 
     def save(self, sums: Sums) -> None:
         """Put these sums in the place of what was saved.
@@ -72,13 +80,12 @@ class Keeper:
                 raise SaveFailed(
                     f"cannot write {printable(self.path)}: {why}; {self.left}"
                 ) from error
-            self._good = True
-        self._last = time.monotonic()
+            self.good = True
 
     @property
     def left(self) -> str:
         """What there is to go on from, in words."""
-        if not self._good:
+        if not self.good:
             return "nothing was saved yet"
         return f"{option('resume', True)} goes on from {printable(self.path)}"
 
@@ -86,8 +93,4 @@ class Keeper:
         """The results are there: the file is no longer needed."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
-        self._good = False
-
-
-class SaveFailed(InputError):
-    """The sums could not be written; the run ended with the batch that it was in."""
+        self.good = False

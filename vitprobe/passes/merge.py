@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vitprobe.errors import InputError, option, say
-from vitprobe.passes.partial import Saved, differences, read_partial
+from vitprobe.passes.identity import differences
+from vitprobe.passes.partial import Saved, read_partial
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Part, Sums

@@ -29,7 +29,8 @@ class Ran:
     """What a pass did, as far as its results tell it.
 
     examples, batches: that counted for the reader. passes: times through the examples. device: its
-    name. seconds: by part. notes: what a reader of the results should know.
+    name. seconds: by part. notes: what a reader of the results should know. tolerance: below which
+    every standard error was, where the run ended with that, before the last example.
     """
 
     examples: int
@@ -38,6 +39,7 @@ class Ran:
     device: str
     seconds: Mapping[str, float]
     notes: list[str] = field(default_factory=list)
+    tolerance: float | None = None
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class Ran:
             "examples": self.examples // self.passes,
             "batches": self.batches,
             "device": self.device,
+            **({} if self.tolerance is None else {"tolerance": self.tolerance}),
             **{f"seconds_{part}": round(value, 4) for part, value in self.seconds.items()},
         }
 

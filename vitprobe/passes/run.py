@@ -1,21 +1,25 @@
 """The pass: once through the images, for any number of readers."""
 
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import torch
 import xarray as xr
 
-from vitprobe.data.layout import listed
-from vitprobe.errors import InputError, Stopped, say
+from vitprobe.errors import InputError, SaveFailed, Stopped, option, say, unheard
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
+from vitprobe.passes.group import Group, Met
+from vitprobe.passes.identity import check_same, known, known_parts
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.keeper import Keeper
-from vitprobe.passes.partial import Saved, check_same, parts_of
+from vitprobe.passes.partial import Saved, check_states, parts_of
+from vitprobe.passes.processes import processes
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.provenance import device_name
-from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.reader import Batch, Reader
+from vitprobe.passes.results import results_of
 from vitprobe.passes.share import Share
 from vitprobe.passes.stops import Stops
 from vitprobe.passes.sums import Part, Sums
@@ -32,6 +36,8 @@ def run(
 ) -> list[list[xr.Dataset]]:
     """Go through the images once: each model makes one forward a batch for all of the readers.
 
+    Under torchrun each process does its part of the batches, and gives the results of all.
+
     Args:
         inputs: models and data, from `prepare`.
         readers: analyses, each for this one pass.
@@ -45,13 +51,18 @@ def run(
 
     Raises:
         InputError: what a reader asks for cannot be had, or no batch has as many examples as it
-            needs; what was saved is of another run.
-        SaveFailed: the sums could not be written.
+            needs; what was saved is of another run; data that do not come in the same order again
+            are to be gone on with, or shared.
+        SaveFailed: the sums could not be written; those of before are still there.
         Stopped, KeyboardInterrupt: it was stopped; what was computed is saved.
     """
     keeper = keeper or Keeper()
-    sums = Pass(inputs, readers, progress or Progress(), keeper, tolerance).run()
-    return results_of(sums, readers) if keeper.share == Share() else []
+    with processes(inputs.device) as some:
+        group = Group(some, inputs.device, keeper.every)
+        with nullcontext() if group.first else unheard():
+            told = progress if progress and group.first else Progress()
+            sums = Pass(inputs, readers, told, keeper, group, tolerance).run()
+            return [] if keeper.of_share else results_of(sums, readers)
 
 
 class Pass:
@@ -63,28 +74,43 @@ class Pass:
         readers: Sequence[Reader],
         progress: Progress,
         keeper: Keeper,
+        group: Group,
         tolerance: float | None = None,
     ):
         self.inputs, self.readers, self.progress = inputs, list(readers), progress
-        self.keeper, self.tolerance = keeper, tolerance
+        self.keeper, self.group, self.tolerance = keeper, group, tolerance
+        if tolerance is not None:
+            _check_tolerance(tolerance, keeper, inputs)
         self.watch = Stopwatch(inputs.device)
         self._before: dict[str, float] = {}  # seconds of what was saved
+        self._stopped = False  # whether all processes know of it
 
     def run(self) -> Sums:
-        """Everything from the first look at the models to the last batch."""
+        """Everything from the first look at the models to the last batch; the sums of all
+        processes."""
         with self.watch("other"), self.inputs.on_device(), self.progress, ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            saved = self.keeper.earlier()
+            self._check_order()
+            saved = self.group.same(self._earlier)
             found = self._begin(saved)
             for forwards in self.forwards:
                 stack.enter_context(forwards.tapped())
             self.progress.begin(self.inputs, self.readers)
-            self._go_through(found, stack.enter_context(Stops()))
-        return self.sums
+            stops = Stops(self.keeper.path is not None or self.group.count > 1)
+            return self._go_through(found, stack.enter_context(stops))
+
+    def _check_order(self) -> None:
+        """What is done in parts needs data that come in the same order each time."""
+        keeper, why = self.keeper, self.inputs.loader.whole_only
+        if why and (keeper.resume or keeper.of_share or self.group.count > 1):
+            raise InputError(f"no part of these batches can be done: {why}")
+
+    def _earlier(self) -> Saved | None:
+        return self.keeper.earlier(known_parts(self.readers, self.inputs))
 
     def _begin(self, saved: Saved | None) -> Iterator[Shown]:
         """Let the readers look at the models; the batches that are to be done."""
-        share, done = self.keeper.share, saved.done if saved else set()
+        share, done = self.group.share(self.keeper.share), saved.done if saved else set()
         found = batches(self.inputs, self.watch, lambda t: share.wants(t) and t not in done)
         needed = max(reader.distinct for reader in self.readers)
         if share == Share() and not done:
@@ -102,7 +128,7 @@ class Pass:
             for reader in self.readers:
                 notes: list[str] = []
                 wants += [(reader, want) for want in reader.begin(models, self.inputs, notes)]
-                reader.about |= {"facts": reader.facts(self.inputs), "notes": notes}
+                reader.about |= {**known(reader, self.inputs), "notes": notes}
                 parts.append(Part(reader.analysis, reader.version, reader.about, reader.metrics))
         self.sums = Sums(parts, self.inputs.loader.passes, device_name(self.inputs.device))
         if saved:
@@ -117,42 +143,72 @@ class Pass:
 
     def _take_up(self, saved: Saved) -> None:
         check_same(self.keeper.path, saved.parts, parts_of(self.sums))
-        self.sums.set_states(saved.states)
-        self.sums.done = set(saved.done)
-        self.sums.skipped, self.sums.notes = list(saved.skipped), list(saved.notes)
-        self._before = saved.seconds
+        check_states(self.keeper.path, saved.states, self.sums.states())
+        if self.group.first:  # the others add to it
+            self.sums.set_states(saved.states)
+            self.sums.add_told({**saved.told(), "total": None})
+            self._before = saved.seconds
 
-    def _go_through(self, found: Iterator[Shown], stops: Stops) -> None:
+    def _go_through(self, found: Iterator[Shown], stops: Stops) -> Sums:
         try:
             for shown in found:
                 with stops.held():
                     self._batch(shown)
-                self.progress.advance(shown.n)
-                if self.keeper.due and self._enough():
-                    break
-            else:
-                self.sums.total = self.inputs.loader.total
+                self.progress.advance(shown.n * self.group.count)
+                if self.group.due() and self._enough(met := self._meet(stops)):
+                    return met.sums
+            self.sums.total = self.inputs.loader.total
+            while not (met := self._meet(stops, ended=True)).ended:
+                pass
+            return met.sums
         except (Stopped, KeyboardInterrupt) as stop:
-            with stops.held():
-                self._keep()
+            left = self._left(stops, getattr(stop, "number", signal.SIGINT))
             if isinstance(stop, Stopped):
-                stop.left = self.keeper.left
+                stop.left = left
             raise
-        if self.keeper.share != Share():  # to be merged
-            self._keep()
-        self._tell()
 
-    def _enough(self) -> bool:
-        """Save; whether every standard error is below the tolerance."""
-        self._keep()
+    def _meet(self, stops: Stops, ended: bool = False, stop: int = 0) -> Met:
+        """Bring the sums of all processes together, and save them.
+
+        Raises:
+            Stopped: another process was.
+        """
+        with stops.held():
+            self._tell()
+            met = self.group.meet(self.sums, self.readers, ended, stop)
+            self._stopped = bool(met.stop)
+            some = met.sums.done and (not met.ended or self.keeper.unfinished)
+            if self.group.first and (some or self.keeper.of_share):
+                self.keeper.save(met.sums)
+        if met.stop and not stop:
+            raise Stopped(met.stop)
+        return met
+
+    def _left(self, stops: Stops, number: int) -> str:
+        """Save, unless a batch was left in its middle; what there is to go on from, in words."""
+        if stops.whole and not self._stopped:
+            try:
+                self._meet(stops, stop=number)
+            except SaveFailed as error:
+                return str(error)
+        return self.keeper.left if self.keeper.good else ""
+
+    def _enough(self, met: Met) -> bool:
+        """Whether every standard error is below the tolerance."""
         if self.tolerance is None:
             return False
-        largest = max(reader.largest_error(reader.metrics) for reader in self.readers)
-        return largest < self.tolerance  # NaN, none yet, is not
-
-    def _keep(self) -> None:
-        self._tell()
-        self.keeper.save(self.sums)
+        pairs = zip(self.readers, met.sums.parts, strict=True)
+        errors = [reader.largest_error(part.metrics) for reader, part in pairs]
+        # NaN, none yet, is not below
+        if not self.group.same(lambda: all(error < self.tolerance for error in errors)):
+            return False
+        examples = min(part.tally.compute()["examples"] for part in met.sums.parts)
+        met.sums.tolerance = self.tolerance
+        say(
+            met.sums.notes,
+            f"{examples:,} examples were enough: every standard error is below {self.tolerance:g}",
+        )
+        return True
 
     def _tell(self) -> None:
         """Bring what is said beside the sums up to date."""
@@ -186,30 +242,11 @@ class Pass:
                 forwards.run_own(view, n, active)
 
 
-def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[list[xr.Dataset]]:
-    """The results that sums give, for each reader (or its class).
-
-    Raises:
-        InputError: there are no images, or no batch had as many as a reader needs.
-    """
-    shared: list[str] = []
-    if sums.skipped:
-        say(shared, f"{len(sums.skipped)} unreadable images were skipped: {listed(sums.skipped)}")
-    found = []
-    for part, reader in zip(sums.parts, readers, strict=True):
-        tally = part.tally.compute()
-        notes = [*part.about["notes"], *shared, *sums.notes]
-        if not tally["examples"]:
-            raise InputError(
-                f"no batch has {reader.least} examples or more, which {reader.analysis} needs"
-                if tally["dropped"]
-                else "there are no images"
-            )
-        if tally["dropped"]:
-            less = f"{tally['dropped']} examples were dropped, in batches of fewer than"
-            say(notes, f"{less} {reader.least}")
-        ran = Ran(
-            tally["examples"], tally["batches"], sums.passes, sums.device, sums.seconds, notes
-        )
-        found.append(reader.results(part.about, part.metrics, ran))
-    return found
+def _check_tolerance(tolerance: float, keeper: Keeper, inputs: Inputs) -> None:
+    name = option("tolerance")
+    if not tolerance > 0:
+        raise InputError(f"{name} takes a number above 0, not {tolerance:g}")
+    if keeper.of_share:
+        raise InputError(f"{name} looks at a whole run: it does not go with {option('shard')}")
+    if inputs.loader.passes > 1:
+        raise InputError(f"{name} ends a run before its last example: give it one pass")

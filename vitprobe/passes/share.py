@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vitprobe.errors import InputError, option
 
-MOST = 2**24  # batches of a run; a file that speaks of more is not believed
+MOST = 100_000_000  # batches of a run: what a file claims beyond that is not believed
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,14 @@ class Share:
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
             raise InputError(f"{option('shard')} takes one such as 3/8, not {text!r}")
         return cls(int(match[1]) - 1, int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.index + 1}/{self.count}"
+
+    @property
+    def suffix(self) -> str:
+        """What its files are called by: `.shard-3-of-8`."""
+        return f".shard-{self.index + 1}-of-{self.count}"
 
     def wants(self, number: int) -> bool:
         """Whether the batch of this number is in it."""
@@ -67,12 +75,13 @@ def from_ranges(text: str) -> set[int]:
         ValueError: it is another text.
     """
     numbers: set[int] = set()
+    most = MOST
     for part in filter(None, text.split(", ")):
         match = re.fullmatch(r"(\d{1,12})(?:-(\d{1,12})(?::(\d{1,12}))?)?", part)
         if match is None:
             raise ValueError(f"no numbers of batches: {part!r}")
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        if step < 1 or last >= MOST:
+        if step < 1 or (most := most - (last - first) // step) < 0:
             raise ValueError(f"no numbers of batches: {part!r}")
         numbers |= set(range(first, last + 1, step))
     return numbers

@@ -20,16 +20,19 @@ class Stops:
     Inside `held` it waits until that is left; a second one does not wait. Then happens what would
     have happened at once: the handler of before, KeyboardInterrupt for Ctrl-C; and where the
     process would just have ended, `Stopped` is raised.
+
+    listens: False leaves signals alone. Attribute whole: whether no batch was left in its middle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, listens: bool = True) -> None:
+        self.whole, self._listens = True, listens
         self._before: dict[int, object] = {}
         self._waiting: int | None = None
         self._held = False
         self._process = os.getpid()
 
     def __enter__(self) -> Stops:
-        if threading.current_thread() is threading.main_thread():
+        if self._listens and threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._came)
@@ -37,15 +40,17 @@ class Stops:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) == self._came:  # else somebody changed it meanwhile
+                signal.signal(number, handler)
         self._before = {}
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """In here the sums are not whole."""
-        self._held = True
+        self._held, self.whole = True, False
         try:
             yield
+            self.whole = True
         finally:
             self._held = False
         if self._waiting is not None:

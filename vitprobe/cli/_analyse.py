@@ -1,0 +1,151 @@
+"""What the command of every analysis does: one run of a name at a time, begun or gone on with."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import typer
+import xarray as xr
+
+from vitprobe.cli._names import run_words
+from vitprobe.cli._options import RunOptions
+from vitprobe.cli._output import ResultFiles, Writers
+from vitprobe.cli._partial import Place, find
+from vitprobe.cli._summary import new_console, say
+from vitprobe.cli._told import Told
+from vitprobe.cli._warned import plain_warnings, require_kernels
+from vitprobe.errors import InputError, Stopped
+from vitprobe.input_options import InputOptions
+from vitprobe.lock import Lock
+from vitprobe.passes.inputs import Inputs, prepare
+from vitprobe.passes.keeper import Keeper
+from vitprobe.passes.reader import Reader
+from vitprobe.passes.run import run as run_pass
+from vitprobe.passes.share import Share
+from vitprobe.text import printable
+from vitprobe.writing import WRITTEN
+
+
+def analyse(
+    reader: Reader,
+    models: Sequence[str],
+    dataset: str,
+    inputs: InputOptions,
+    run: RunOptions,
+    writers: Writers,
+    told: Told,
+    print_summary: Callable[[list[xr.Dataset], list[Path]], None],
+    *,
+    passes: int = 1,
+) -> None:
+    """Models and images to results in files, or to the partial of a share.
+
+    What a run has so far is saved beside its results as `NAME.partial`, where NAME is that of its
+    only result, or what all of them have in common (and of a share as `NAME.shard-3-of-8.partial`).
+    It goes away when the results are there; a share's stays.
+
+    Raises:
+        InputError: what was asked for cannot be done, or another process does it.
+        SaveFailed: what there is so far could not be written.
+    """
+    share = None if run.shard is None else Share.read(run.shard)
+    files = ResultFiles(run.output, writers, name=run.name, overwrite=run.overwrite)
+    require_kernels(inputs.device)
+    with plain_warnings():
+        images = prepare(models, dataset, inputs, passes=passes)
+        files.settle(reader.facts(images), run_words(inputs))
+        with _alone(files, share):
+            place = find(files, reader, images, run, share)
+            if run.resume and _finished(files, place, run):
+                return
+            _tell_beginning(place, images, run)
+            keeper = Keeper(place.path, share, run.save_every, run.resume)
+            try:
+                results = run_pass(images, [reader], told, keeper, run.tolerance)
+                if share is not None:
+                    _tell_share(place.path, share)
+                    return
+                paths = files.save(results[0])
+            except Stopped as stop:
+                if keeper.good and not WRITTEN:  # as the figures were made
+                    stop.left = stop.left or keeper.left
+                raise
+            keeper.forget()
+    print_summary(results[0], paths)
+
+
+@contextmanager
+def _alone(files: ResultFiles, share: Share | None) -> Iterator[None]:
+    """In here no other process has this run, or this share of it."""
+    folder, name = files.folder, files.stem + (share.suffix if share else "")
+    what = f"the run {printable(folder / name)}"
+    lock = Lock(folder / f".{name}.lock", what, "give another --name or --output")
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock:
+            if lock.note:
+                _note(lock.note)
+            yield
+    except OSError as error:
+        if lock.held or error.filename is None:
+            raise
+        why = f"cannot write to --output {printable(folder)}: {error.strerror or error}"
+        raise InputError(f"{why}; name another folder") from error
+    finally:
+        if made:
+            with suppress(OSError):  # it is there where it holds something
+                folder.rmdir()
+
+
+def _finished(files: ResultFiles, place: Place, run: RunOptions) -> bool:
+    """Say so where nothing is left to do."""
+    if place.saved is not None:
+        if not (run.shard and place.saved.complete):
+            return False
+        _say("finished", f"share {run.shard} of this run is in {printable(place.path)}")
+        return True
+    held = {} if run.shard else files.there()
+    if not held or not all(_as_fine(attributes, run.tolerance) for attributes in held.values()):
+        return False
+    paths = ", ".join(map(printable, held))
+    _say("finished", f"the results of this run are there: {paths}")
+    return True
+
+
+def _as_fine(held: Mapping[str, object], tolerance: float | None) -> bool:
+    """Whether a result that is there is as precise as is asked for now."""
+    reached = held.get("tolerance")
+    return reached is None or (tolerance is not None and reached <= tolerance)
+
+
+def _tell_beginning(place: Place, images: Inputs, run: RunOptions) -> None:
+    where = printable(place.path)
+    if place.saved is None:
+        if run.resume:
+            _note(f"there is no {where} to go on from: this run starts")
+        return
+    total = images.loader.total
+    of_all = "" if total is None else f" of {len(place.saved.share.numbers(total))}"
+    done = f"{len(place.saved.done)}{of_all} batches are done"
+    if run.resume:
+        _say("resumed", f"{where}: {done}")
+    else:
+        _note(f"{done} in {where}, which --resume would go on from: this run starts afresh")
+
+
+def _tell_share(path: Path, share: Share) -> None:
+    _say("share", f"{share} is in {printable(path)}")
+    every = path.name.replace(share.suffix, f".shard-*-of-{share.count}")
+    if share.count > 1:
+        _say("next", f"where all shares are: vitprobe merge {printable(path.with_name(every))}")
+
+
+def _say(label: str, text: str) -> None:
+    with suppress(OSError):  # nobody reads it
+        say(new_console(), label, text)
+
+
+def _note(text: str) -> None:
+    with suppress(OSError):
+        typer.echo(f"note: {text}", err=True)
