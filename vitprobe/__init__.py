@@ -18,6 +18,7 @@ _HOMES = {
     "load_data": "vitprobe.data",
     "load_model": "vitprobe.models",
     "maps": "vitprobe.analyses",
+    "merge": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "survey": "vitprobe.taps",
     "train": "vitprobe.training",

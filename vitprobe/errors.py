@@ -44,6 +44,14 @@ def say(notes: list[str], text: str) -> None:
     warnings.warn(text, VitprobeWarning, stacklevel=3)
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """In here nothing is warned of: another process of the same run says it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VitprobeWarning)
+        yield
+
+
 class Stopped(BaseException):
     """A command was asked to end: by Ctrl-C, SIGTERM or SIGHUP.
 

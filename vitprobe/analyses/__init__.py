@@ -5,5 +5,6 @@ from vitprobe.analyses.cka import cka
 from vitprobe.analyses.compare_training import compare_training
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.maps import maps
+from vitprobe.analyses.merged import merge
 
-__all__ = ["attention", "cka", "compare_training", "head_subsets", "maps"]
+__all__ = ["attention", "cka", "compare_training", "head_subsets", "maps", "merge"]

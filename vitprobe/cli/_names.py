@@ -45,6 +45,17 @@ def run_words(options: InputOptions) -> list[str]:
     return [said[name].format(getattr(options, name)) for name in options.changed(*said)]
 
 
+def told_options(run: Mapping[str, Any]) -> InputOptions:
+    """Of the options of a run those that `run_words` tells of, out of the facts of a result."""
+    return InputOptions(
+        order="file" if run.get("order") == "file" else "seeded",
+        examples=int(run.get("examples_asked", 0)) or None,
+        image_size=int(run.get("image_size_asked", 0)) or None,
+        precision=run.get("dtype", "fp32"),
+        seed=int(run.get("seed", 0)),
+    )
+
+
 def model_words(labels: Sequence[str]) -> list[str]:
     """A word for each model: its label; of a spec with weights in a file the file's name without
     its ending, and where two models would share that also the folders above it."""

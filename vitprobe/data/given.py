@@ -6,12 +6,23 @@ PairedLoader for the attributes.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from torch.utils.data.distributed import DistributedSampler
 
 from vitprobe.data.batch import (
     LABEL_KEYS,
@@ -25,6 +36,9 @@ from vitprobe.data.model_input import ModelInput, tensors_of
 from vitprobe.data.order import how_many
 from vitprobe.data.takes import Takes, is_labels
 from vitprobe.errors import InputError
+
+_DRAWN = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+_LISTS = (list, tuple, range, torch.Tensor, np.ndarray)
 
 
 class LoaderSource:
@@ -52,14 +66,23 @@ class LoaderSource:
         self._loader, self._passes = loader, passes
         self._takes = takes or [Takes()] * models
         self._limit, self._note = examples, note
-        self.repeats = _repeats(loader)
         self.total = self.batches_per_pass and self.batches_per_pass * passes
+        sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+        self._generator = getattr(sampler, "generator", None)
+        self._state = None if self._generator is None else self._generator.get_state()
+        self.whole_only = _whole_only(loader, sampler)
+        listed = loader.batch_sampler if isinstance(loader.batch_sampler, list) else sampler
+        self.order_sha256 = _order_sha256(listed, self._state)
 
     def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch]]:
+        if self._generator is not None:
+            self._generator.set_state(self._state)
         number = -1
         for number, batch in enumerate(self._all()):
             if wanted(number):
                 yield number, batch
+            elif self.whole_only:
+                raise InputError(f"no part of its batches can be read: {self.whole_only}")
         self.total = number + 1
 
     def _all(self) -> Iterator[Batch]:
@@ -107,6 +130,40 @@ class TensorSource:
                 yield number, Batch(rows, (images,) * self._models, None)
 
 
+def _whole_only(loader: DataLoader, sampler) -> str:
+    """Why the batches of a DataLoader mean nothing by their numbers, or ""."""
+    if isinstance(loader.dataset, IterableDataset):  # that is up to it
+        return ""
+    batches = loader.batch_sampler
+    own = batches if type(batches) not in (BatchSampler, list, type(None)) else sampler
+    if not isinstance(own, (SequentialSampler, DistributedSampler, *_DRAWN, *_LISTS)):
+        return (
+            f"whether the DataLoader's {type(own).__name__} gives the same order each time is not "
+            "known; give it sampler=list(...), or none"
+        )
+    if isinstance(sampler, _DRAWN) and sampler.generator is None:
+        return (
+            "the DataLoader shuffles, and no two times alike; give it "
+            "generator=torch.Generator().manual_seed(0)"
+        )
+    if isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1:
+        return (
+            "the DataLoader's DistributedSampler leaves most of the examples out; give it none, "
+            "batches are shared among processes here"
+        )
+    return ""
+
+
+def _order_sha256(sampler, state: torch.Tensor | None) -> str | None:
+    """Of what a DataLoader's order is drawn or read from, in hex; None: it is the data's own."""
+    if state is not None:
+        return hashlib.sha256(state.numpy().tobytes()).hexdigest()
+    if isinstance(sampler, _LISTS):
+        numbers = [np.asarray(each).tolist() for each in sampler]
+        return hashlib.sha256(repr(numbers).encode()).hexdigest()
+    return None
+
+
 def _examples(images: list) -> int:
     """How many there are, the same for every model."""
     for x in images:
@@ -136,18 +193,6 @@ def _batch_labels(labels, count: int) -> torch.Tensor | None:
     if labels.is_floating_point() or labels.is_complex() or labels.min() < 0:
         return None
     return labels.cpu().to(torch.int64)
-
-
-def _repeats(loader: DataLoader) -> bool:
-    """Whether its order is the same each time: of a stream that is up to the stream."""
-    if isinstance(loader.dataset, IterableDataset):
-        return True
-    sampler = loader.sampler
-    if loader.batch_sampler is not None:
-        if type(loader.batch_sampler) is not BatchSampler:
-            return False
-        sampler = loader.batch_sampler.sampler
-    return isinstance(sampler, SequentialSampler) and getattr(loader, "in_order", True)
 
 
 def _loader_counts(loader: DataLoader, limit: int | None) -> tuple[int | None, int | None]:

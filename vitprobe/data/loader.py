@@ -83,6 +83,7 @@ class PairedLoader:
                 self._note(text)
         self.transforms, self.passes = tuple(transforms), passes
         self._data, self._labels = data, labels
+        self._checked = False  # of this data, once: what is read first may be a part of it
         models = len(self.transforms)
         read = {
             "batch_size": batch_size,
@@ -121,19 +122,22 @@ class PairedLoader:
     @property
     def contents(self) -> dict[str, Any]:
         """What tells these data from others of their name: `data_images` (how many there are to
-        choose from; None: not known) and of named ones `data_sha256` (see `ImageData.sha256`)."""
+        choose from; None: not known), of named ones `data_sha256` (see `ImageData.sha256`), of a
+        DataLoader `order_sha256` where its order is not that of its data."""
         data = self._data.dataset if isinstance(self._data, DataLoader) else self._data
         try:
             count = len(data)
         except (TypeError, NotImplementedError):  # a stream
             count = None
         digest = data.sha256 if isinstance(data, ImageData) else None
-        return {"data_images": count, "data_sha256": digest}
+        order = getattr(self._source, "order_sha256", None)
+        return {"data_images": count, "data_sha256": digest, "order_sha256": order}
 
     @property
-    def repeats(self) -> bool:
-        """Whether it gives the same batches once more, as far as that can be told."""
-        return getattr(self._source, "repeats", True)
+    def whole_only(self) -> str:
+        """Why no part of its batches can be read, or "": a DataLoader's order may be another each
+        time."""
+        return getattr(self._source, "whole_only", "")
 
     @property
     def total(self) -> int | None:
@@ -147,14 +151,17 @@ class PairedLoader:
         """(number, batch) of those batches whose number is wanted, in order.
 
         Others are not read, where data can be asked for by number. None: all images of the batch
-        were skipped.
+        were skipped. Every call begins with the first pass, and numbers the same batches alike.
+
+        Raises:
+            InputError: a part is wanted of a DataLoader that shuffles without a generator of its
+                own, or that has a DistributedSampler.
         """
-        unseen = True
         for number, batch in self._source.numbered(wanted):
-            if unseen and batch is not None:
+            if batch is not None and not self._checked:
                 self._check_classes(batch.labels)
                 self._check_normalised()
-                unseen = False
+                self._checked = True
             yield number, batch
 
     def _check_classes(self, labels: torch.Tensor | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ class Keeper:
     to be merged with those of the other shares; None: all, for results. every: seconds. resume: go
     on from the file, where there is one.
 
+    Attribute good: whether the file holds something of this run.
+
     Raises:
         InputError: seconds that make no sense.
     """
@@ -37,8 +38,7 @@ class Keeper:
             raise InputError(f"{option('save_every')} takes seconds above 0, not {every:g}")
         self.path, self.every, self.resume = path, every, resume
         self.share, self.of_share = share or Share(), share is not None
-        self.good = False  # whether the file holds something of this run
-        self._last = time.monotonic()
+        self.good = False
 
     def earlier(self, known: Sequence[Mapping[str, Any]]) -> Saved | None:
         """What to go on from.
@@ -61,9 +61,10 @@ class Keeper:
         return saved
 
     @property
-    def due(self) -> bool:
-        """Whether it is time to save."""
-        return time.monotonic() - self._last >= self.every
+    def unfinished(self) -> bool:
+        """Whether the file is to be brought up to date when all is done: there is one, or it is to
+        be merged."""
+        return self.good or self.of_share
 
     def save(self, sums: Sums) -> None:
         """Put these sums in the place of what was saved.
@@ -81,7 +82,6 @@ class Keeper:
                     f"cannot write {printable(self.path)}: {why}; {self.left}"
                 ) from error
             self.good = True
-        self._last = time.monotonic()
 
     @property
     def left(self) -> str:

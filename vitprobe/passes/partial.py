@@ -5,7 +5,9 @@ A safetensors file of the sums, whose metadata hold the rest as JSON. Nothing in
 
 from __future__ import annotations
 
+import hashlib
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +15,20 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from vitprobe.errors import InputError
+from vitprobe.files import regular_file
 from vitprobe.passes.identity import KNOWN
-from vitprobe.passes.share import Share, as_ranges, from_ranges
+from vitprobe.passes.share import MOST, Share, as_ranges, from_ranges
 from vitprobe.passes.sums import Sums
 from vitprobe.text import printable
 from vitprobe.writing import write_file
 
 FORMAT = 1
 SUFFIX = ".partial"
-_KEY = "vitprobe"
+_KEY, _DIGEST = "vitprobe", "sha256"
 _MOST = 3  # differences that are told
 
 
@@ -46,6 +50,11 @@ class Saved:
     notes: list[str]
     seconds: dict[str, float]
     states: dict[str, Tensor]
+
+    def told(self) -> dict[str, Any]:
+        """What it says beside the sums, as `Sums.told`."""
+        names = ("done", "total", "skipped", "notes", "seconds")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def complete(self) -> bool:
@@ -72,7 +81,9 @@ def write_partial(path: Path, sums: Sums, share: Share) -> None:
         "seconds": sums.seconds,
     }
     states = {name: x.detach().cpu().contiguous() for name, x in sums.states().items()}
-    content = safetensors.torch.save(states, metadata={_KEY: json.dumps(about)})
+    text = json.dumps(about)
+    metadata = {_KEY: text, _DIGEST: _digest(text, states)}
+    content = safetensors.torch.save(states, metadata=metadata)
     write_file(path, lambda file: file.write(content))
 
 
@@ -83,44 +94,60 @@ def read_partial(path: Path) -> Saved:
         InputError: there is none, or it is damaged, another program's or of another version.
     """
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
+        with safetensors.safe_open(regular_file(path, "partial"), "pt") as file:
+            metadata = file.metadata() or {}
+            text, digest = metadata[_KEY], metadata.get(_DIGEST)
+            about = json.loads(text)
             states = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise InputError(f"there is no {printable(path)}") from error
+    except InputError:
+        raise
     except (OSError, safetensors.SafetensorError, KeyError, ValueError, RecursionError) as error:
         why = f"it is cut short, or no partial of vitprobe ({type(error).__name__})"
         raise InputError(f"cannot read {printable(path)}: {why}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise InputError(f"{printable(path)} is of another version of vitprobe: start it afresh")
+    if digest != _digest(text, states):
+        raise InputError(f"cannot read {printable(path)}: it is damaged (its SHA-256 is another)")
     try:
-        for part in about["parts"]:
-            _ = part["analysis"], part["version"], dict(part["about"])
-        index, count = about["share"]
-        return Saved(
-            about["parts"],
-            Share(index, count),
-            from_ranges(about["done"]),
-            *(about[name] for name in ("total", "passes", "device", "skipped", "notes", "seconds")),
-            states,
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return _saved(about, states)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"cannot read {printable(path)}: {error!r} in it") from error
 
 
-def check_states(path: Path, saved: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> None:
-    """The sums have the names, shapes and types of those that they are to be.
+def _saved(about: Mapping[str, Any], states: dict[str, Tensor]) -> Saved:
+    """Raises one of several errors for what no `write_partial` wrote."""
+    index, count = map(operator.index, about["share"])
+    total, passes = about["total"], operator.index(about["passes"])
+    if not 0 <= index < count or passes < 1:
+        raise ValueError(f"share {index} of {count}, {passes} passes")
+    if total is not None and not 0 <= operator.index(total) <= MOST:
+        raise ValueError(f"{total} batches")
+    for part in about["parts"]:
+        named = isinstance(part["analysis"], str) and isinstance(part["version"], int)
+        if not (named and isinstance(part["about"], dict)):
+            raise TypeError(f"analysis {part['analysis']!r}")
+    return Saved(
+        about["parts"],
+        Share(index, count),
+        from_ranges(about["done"]),
+        total,
+        passes,
+        str(about["device"]),
+        [str(path) for path in about["skipped"]],
+        [str(note) for note in about["notes"]],
+        {str(part): float(value) for part, value in about["seconds"].items()},
+        states,
+    )
 
-    Raises:
-        InputError: they have not.
-    """
-    forms = [
-        {name: (tuple(x.shape), x.dtype) for name, x in states.items()} for states in (saved, now)
-    ]
-    if forms[0] != forms[1]:
-        names = [name for name in forms[1] if forms[0].get(name) != forms[1][name]]
-        wrong = ", ".join(sorted(names or forms[0].keys() - forms[1].keys())[:_MOST])
-        raise InputError(f"cannot read {printable(path)}: it has other sums ({printable(wrong)})")
+
+def _digest(text: str, states: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all that a file holds, in hex."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(states):
+        x = states[name]
+        digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
+        digest.update(x.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def parts_of(sums: Sums) -> list[dict[str, Any]]:
@@ -132,10 +159,10 @@ def parts_of(sums: Sums) -> list[dict[str, Any]]:
     return json.loads(json.dumps(parts))
 
 
-def outlines(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def outlines(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Of parts what is known before the models were looked at, as `known_parts` gives it."""
     return [
-        part | {"about": {key: value for key, value in part["about"].items() if key in KNOWN}}
+        {**part, "about": {key: value for key, value in part["about"].items() if key in KNOWN}}
         for part in parts
     ]
 
@@ -148,27 +175,34 @@ def check_same(
     Raises:
         InputError: they are not; it says what differs, field by field.
     """
-    found = differences(saved, now)
-    if found:
-        shown = "; ".join(found[:_MOST]) + ("; ..." if len(found) > _MOST else "")
-        raise InputError(f"{printable(path)} is of another run ({shown})")
+    if found := differences(saved, now, ", now "):
+        raise InputError(f"{printable(path)} is of another run ({found})")
 
 
-def differences(saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What differs, as `seed 0, now 1`."""
+def differences(
+    saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], between: str
+) -> str:
+    """What differs, as `seed 0, now 1; ...`, or ""."""
+    found = [f"{name} {one}{between}{other}" for name, one, other in _different(saved, now)]
+    return "; ".join(found[:_MOST]) + ("; ..." if len(found) > _MOST else "")
+
+
+def _different(
+    saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str, str]]:
     names, others = ([part["analysis"] for part in parts] for parts in (saved, now))
     if names != others:
-        return [f"analyses {', '.join(names)}, now {', '.join(others)}"]
+        return [("analyses", ", ".join(names), ", ".join(others))]
     found = []
     for one, other in zip(saved, now, strict=True):
         if one["version"] != other["version"]:
-            versions = f"{one['version']}, now {other['version']}"
-            found.append(f"version of {one['analysis']}'s estimator {versions}")
+            name = f"version of {one['analysis']}'s estimator"
+            found.append((name, _brief(one["version"]), _brief(other["version"])))
         found += _in_fields("", one["about"], other["about"])
     return list(dict.fromkeys(found))
 
 
-def _in_fields(name: str, saved: Any, now: Any) -> list[str]:
+def _in_fields(name: str, saved: Any, now: Any) -> list[tuple[str, str, str]]:
     """The innermost fields that are not the same."""
     if isinstance(saved, Mapping) and isinstance(now, Mapping):
         keys = dict.fromkeys([*saved, *now])
@@ -178,8 +212,8 @@ def _in_fields(name: str, saved: Any, now: Any) -> list[str]:
     elif saved == now:
         return []
     else:
-        return [f"{name.replace('_', ' ')} {_brief(saved)}, now {_brief(now)}"]
-    return [line for key, one, other in fields for line in _in_fields(key, one, other)]
+        return [(name.replace("_", " "), _brief(saved), _brief(now))]
+    return [each for key, one, other in fields for each in _in_fields(key, one, other)]
 
 
 def _brief(value: Any) -> str:

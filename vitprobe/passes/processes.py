@@ -93,7 +93,7 @@ def processes(device: torch.device) -> Iterator[Processes]:
             raise
         raise InputError(
             "another process of this run has ended, and its own message says why; "
-            f"{option('resume', True)} goes on from the last checkpoint"
+            f"{option('resume', True)} goes on from what was saved"
         ) from error
 
 

@@ -27,7 +27,8 @@ def model_facts(key: str, subject: Subject) -> dict:
 
 
 def data_facts(inputs: Inputs) -> dict:
-    """What decides the numbers, beside the models and what is asked of them: the images."""
+    """What decides the numbers, beside the models and what is asked of them: the images. And which
+    options of theirs were given, where the rest does not tell."""
     loader, options = inputs.loader, inputs.options
     return {
         "dataset": as_attribute(loader.name),
@@ -39,6 +40,8 @@ def data_facts(inputs: Inputs) -> dict:
         "ignore_orientation": int(options.ignore_orientation),
         "skip_bad_images": int(options.skip_bad_images),
         "dtype": options.precision,
+        "examples_asked": options.examples or 0,
+        "image_size_asked": options.image_size or 0,
     }
 
 

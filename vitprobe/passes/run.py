@@ -1,19 +1,22 @@
 """The pass: once through the images, for any number of readers."""
 
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import torch
 import xarray as xr
 
 from vitprobe.data.layout import listed
-from vitprobe.errors import InputError, SaveFailed, Stopped, option, say
+from vitprobe.errors import InputError, SaveFailed, Stopped, option, say, unheard
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
+from vitprobe.passes.group import Group, Met
 from vitprobe.passes.identity import known, known_parts
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.keeper import Keeper
-from vitprobe.passes.partial import Saved, check_same, check_states, parts_of
+from vitprobe.passes.partial import Saved, check_same, parts_of
+from vitprobe.passes.processes import processes
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.provenance import device_name
 from vitprobe.passes.reader import Batch, Ran, Reader
@@ -32,6 +35,8 @@ def run(
     tolerance: float | None = None,
 ) -> list[list[xr.Dataset]]:
     """Go through the images once: each model makes one forward a batch for all of the readers.
+
+    Under torchrun each process does its part of the batches, and gives the results of all.
 
     Args:
         inputs: models and data, from `prepare`.
@@ -52,8 +57,12 @@ def run(
         Stopped, KeyboardInterrupt: it was stopped; what was computed is saved.
     """
     keeper = keeper or Keeper()
-    sums = Pass(inputs, readers, progress or Progress(), keeper, tolerance).run()
-    return [] if keeper.of_share else results_of(sums, readers)
+    with processes(inputs.device) as some:
+        group = Group(some, inputs.device, keeper.every)
+        with nullcontext() if group.first else unheard():
+            told = progress if progress and group.first else Progress()
+            sums = Pass(inputs, readers, told, keeper, group, tolerance).run()
+            return [] if keeper.of_share else results_of(sums, readers)
 
 
 class Pass:
@@ -65,42 +74,41 @@ class Pass:
         readers: Sequence[Reader],
         progress: Progress,
         keeper: Keeper,
+        group: Group,
         tolerance: float | None = None,
     ):
         self.inputs, self.readers, self.progress = inputs, list(readers), progress
-        self.keeper, self.tolerance = keeper, tolerance
+        self.keeper, self.group, self.tolerance = keeper, group, tolerance
         if tolerance is not None:
             _check_tolerance(tolerance, keeper, inputs)
         self.watch = Stopwatch(inputs.device)
         self._before: dict[str, float] = {}  # seconds of what was saved
+        self._met_to_stop = False
 
     def run(self) -> Sums:
-        """Everything from the first look at the models to the last batch."""
+        """Everything from the first look at the models to the last batch; the sums of all
+        processes."""
         with self.watch("other"), self.inputs.on_device(), self.progress, ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             self._check_order()
-            saved = self.keeper.earlier(known_parts(self.readers, self.inputs))
+            parts = known_parts(self.readers, self.inputs)
+            saved = self.group.same(self.keeper.earlier(parts) if self.group.first else None)
             found = self._begin(saved)
             for forwards in self.forwards:
                 stack.enter_context(forwards.tapped())
             self.progress.begin(self.inputs, self.readers)
-            stops = stack.enter_context(Stops(self.keeper.path is not None))
-            self._go_through(found, stops)
-        return self.sums
+            listens = self.keeper.path is not None or self.group.count > 1
+            return self._go_through(found, stack.enter_context(Stops(listens)))
 
     def _check_order(self) -> None:
-        """What is done in parts needs data that come in the same order each time."""
-        keeper, loader = self.keeper, self.inputs.loader
-        if (keeper.resume or keeper.of_share) and not loader.repeats:
-            what = option("shard") if keeper.of_share else option("resume")
-            raise InputError(
-                f"{what} needs batches that are the same each time, and the DataLoader of "
-                f"{loader.name} draws its own: give one with shuffle=False, or the data set itself"
-            )
+        """What is done in parts needs batches that are the same each time."""
+        parts = self.keeper.of_share or self.keeper.resume or self.group.count > 1
+        if parts and (why := self.inputs.loader.whole_only):
+            raise InputError(f"no part of its batches can be read: {why}")
 
     def _begin(self, saved: Saved | None) -> Iterator[Shown]:
         """Let the readers look at the models; the batches that are to be done."""
-        share, done = self.keeper.share, saved.done if saved else set()
+        share, done = self.group.share(self.keeper.share), saved.done if saved else set()
         found = batches(self.inputs, self.watch, lambda t: share.wants(t) and t not in done)
         needed = max(reader.distinct for reader in self.readers)
         if share == Share() and not done:
@@ -133,60 +141,68 @@ class Pass:
 
     def _take_up(self, saved: Saved) -> None:
         check_same(self.keeper.path, saved.parts, parts_of(self.sums))
-        check_states(self.keeper.path, saved.states, self.sums.states())
-        self.sums.set_states(saved.states)
-        self.sums.done = set(saved.done)
-        self.sums.skipped, self.sums.notes = list(saved.skipped), list(saved.notes)
-        self._before = saved.seconds
+        if self.group.first:  # the others add to it
+            self.sums.set_states(saved.states)
+            self.sums.add_told({**saved.told(), "total": None})
+            self._before = saved.seconds
 
-    def _go_through(self, found: Iterator[Shown], stops: Stops) -> None:
+    def _go_through(self, found: Iterator[Shown], stops: Stops) -> Sums:
         try:
             for shown in found:
                 with stops.held():
                     self._batch(shown)
-                self.progress.advance(shown.n)
-                if self.keeper.due and self._enough():
-                    break
-            else:
-                self.sums.total = self.inputs.loader.total
-            if self.keeper.of_share:  # to be merged
-                self._keep()
+                self.progress.advance(shown.n * self.group.count)
+                if self.group.due():
+                    met = self._meet(stops)
+                    if self._enough(met.sums):
+                        return met.sums
+            self.sums.total = self.inputs.loader.total
+            while not (met := self._meet(stops, ended=True)).ended:
+                pass
+            return met.sums
         except (Stopped, KeyboardInterrupt) as stop:
-            left = self._keep_what_is_whole(stops)
-            if isinstance(stop, Stopped):
-                stop.left = left
-            raise
-        self._tell()
-
-    def _keep_what_is_whole(self, stops: Stops) -> str:
-        """Save, unless a batch was left in its middle; what there is to go on from, in words."""
-        if stops.whole and self.sums.done:
+            number = getattr(stop, "number", signal.SIGINT)
+            left = ""
             try:
-                with stops.held():
-                    self._keep()
+                if stops.whole and not self._met_to_stop:
+                    self._meet(stops, stop=number)
             except SaveFailed as error:
-                return str(error)
-        return self.keeper.left if self.keeper.good else ""
+                left = str(error)
+            if isinstance(stop, Stopped):
+                stop.left = left or (self.keeper.left if self.keeper.good else "")
+            raise
 
-    def _enough(self) -> bool:
-        """Save; whether every standard error is below the tolerance."""
-        self._keep()
+    def _meet(self, stops: Stops, ended: bool = False, stop: int = 0) -> Met:
+        """Bring the sums of all processes together, and save them.
+
+        Raises:
+            Stopped: another process was.
+        """
+        with stops.held():
+            self._tell()
+            met = self.group.meet(self.sums, self.readers, ended, stop)
+            self._met_to_stop = bool(met.stop)
+            useful = self.keeper.unfinished if met.ended else met.sums.done
+            if self.group.first and useful:
+                self.keeper.save(met.sums)
+        if met.stop and not stop:
+            raise Stopped(met.stop)
+        return met
+
+    def _enough(self, sums: Sums) -> bool:
+        """Whether every standard error is below the tolerance."""
         if self.tolerance is None:
             return False
-        errors = [reader.largest_error(reader.metrics) for reader in self.readers]
-        if not all(error < self.tolerance for error in errors):  # NaN, none yet, is not
+        found = zip(self.readers, sums.parts, strict=True)
+        errors = [reader.largest_error(part.metrics) for reader, part in found]
+        enough = all(error < self.tolerance for error in errors)  # NaN, none yet, is not
+        if not self.group.same(enough):
             return False
-        examples = min(part.tally.compute()["examples"] for part in self.sums.parts)
-        self.sums.tolerance = self.tolerance
-        say(
-            self.sums.notes,
-            f"{examples:,} examples were enough: every standard error is below {self.tolerance:g}",
-        )
+        examples = min(part.tally.compute()["examples"] for part in sums.parts)
+        sums.tolerance = self.tolerance
+        below = f"every standard error is below {self.tolerance:g}"
+        say(sums.notes, f"{examples:,} examples were enough: {below}")
         return True
-
-    def _keep(self) -> None:
-        self._tell()
-        self.keeper.save(self.sums)
 
     def _tell(self) -> None:
         """Bring what is said beside the sums up to date."""
@@ -252,14 +268,7 @@ def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[lis
         if tally["dropped"]:
             less = f"{tally['dropped']} examples were dropped, in batches of fewer than"
             say(notes, f"{less} {reader.least}")
-        ran = Ran(
-            tally["examples"],
-            tally["batches"],
-            sums.passes,
-            sums.device,
-            sums.seconds,
-            notes,
-            sums.tolerance,
-        )
+        counts = (tally["examples"], tally["batches"], sums.passes)
+        ran = Ran(*counts, sums.device, sums.seconds, notes, sums.tolerance)
         found.append(reader.results(part.about, part.metrics, ran))
     return found

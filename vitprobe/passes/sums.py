@@ -51,6 +51,11 @@ class Part:
     metrics: Mapping[str, Metric]
     tally: Tally = field(default_factory=Tally)
 
+    def __post_init__(self) -> None:
+        for metric in (*self.metrics.values(), self.tally):
+            # the pass brings the sums of several processes together, not each metric its own
+            metric.sync_on_compute = metric._to_sync = False
+
 
 @dataclass
 class Sums:
@@ -103,11 +108,20 @@ class Sums:
         self.set_states(
             {name: added(ways[name], [x, theirs[name].to(x)]) for name, x in self.states().items()}
         )
-        self.done |= other.done
-        self.total = self.total if other.total is None else other.total
-        self.skipped += [path for path in other.skipped if path not in self.skipped]
-        self.notes += [note for note in other.notes if note not in self.notes]
-        for part, seconds in other.seconds.items():
+        self.add_told(other.told())
+
+    def told(self) -> dict[str, Any]:
+        """What is said beside the sums."""
+        names = ("done", "total", "skipped", "notes", "seconds")
+        return {name: getattr(self, name) for name in names}
+
+    def add_told(self, other: Mapping[str, Any]) -> None:
+        """Take what another part says in `told`, too."""
+        self.done |= other["done"]
+        self.total = other["total"] if self.total is None else self.total
+        self.skipped += [path for path in other["skipped"] if path not in self.skipped]
+        self.notes += [note for note in other["notes"] if note not in self.notes]
+        for part, seconds in other["seconds"].items():
             self.seconds[part] = self.seconds.get(part, 0.0) + seconds
 
     def _metrics(self):
