@@ -1,12 +1,12 @@
 """What the command of every analysis does: one run of a name at a time, begun or gone on with."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-import typer
 import xarray as xr
 
+from vitprobe.cli._ending import first_process, note
 from vitprobe.cli._names import run_words
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles, Writers
@@ -42,7 +42,8 @@ def analyse(
 
     What a run has so far is saved beside its results as `NAME.partial`, where NAME is that of its
     only result, or what all of them have in common (and of a share as `NAME.shard-3-of-8.partial`).
-    It goes away when the results are there; a share's stays.
+    It goes away when the results are there; a share's stays. Of several processes (torchrun) the
+    first one writes and speaks.
 
     Raises:
         InputError: what was asked for cannot be done, or another process does it.
@@ -54,7 +55,7 @@ def analyse(
     with plain_warnings():
         images = prepare(models, dataset, inputs, passes=passes)
         files.settle(reader.facts(images), run_words(inputs))
-        with _alone(files, share):
+        with _alone(files, share) if first_process() else nullcontext():
             place = find(files, reader, images, run, share)
             if run.resume and _finished(files, place, run):
                 return
@@ -64,6 +65,8 @@ def analyse(
                 results = run_pass(images, [reader], told, keeper, run.tolerance)
                 if share is not None:
                     _tell_share(place.path, share)
+                    return
+                if not first_process():
                     return
                 paths = files.save(results[0])
             except Stopped as stop:
@@ -82,19 +85,21 @@ def _alone(files: ResultFiles, share: Share | None) -> Iterator[None]:
     lock = Lock(folder / f".{name}.lock", what, "give another --name or --output")
     made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.take()
+        except OSError as error:
+            why = f"cannot write to --output {printable(folder)}: {error.strerror or error}"
+            raise InputError(f"{why}; name another folder") from error
+        try:
             if lock.note:
-                _note(lock.note)
+                note(lock.note)
             yield
-    except OSError as error:
-        if lock.held or error.filename is None:
-            raise
-        why = f"cannot write to --output {printable(folder)}: {error.strerror or error}"
-        raise InputError(f"{why}; name another folder") from error
+        finally:
+            lock.release()
     finally:
         if made:
-            with suppress(OSError):  # it is there where it holds something
+            with suppress(OSError):  # it stays where it holds something
                 folder.rmdir()
 
 
@@ -123,7 +128,7 @@ def _tell_beginning(place: Place, images: Inputs, run: RunOptions) -> None:
     where = printable(place.path)
     if place.saved is None:
         if run.resume:
-            _note(f"there is no {where} to go on from: this run starts")
+            note(f"there is no {where} to go on from: this run starts")
         return
     total = images.loader.total
     of_all = "" if total is None else f" of {len(place.saved.share.numbers(total))}"
@@ -131,7 +136,7 @@ def _tell_beginning(place: Place, images: Inputs, run: RunOptions) -> None:
     if run.resume:
         _say("resumed", f"{where}: {done}")
     else:
-        _note(f"{done} in {where}, which --resume would go on from: this run starts afresh")
+        note(f"{done} in {where}, which --resume would go on from: this run starts afresh")
 
 
 def _tell_share(path: Path, share: Share) -> None:
@@ -142,10 +147,6 @@ def _tell_share(path: Path, share: Share) -> None:
 
 
 def _say(label: str, text: str) -> None:
-    with suppress(OSError):  # nobody reads it
-        say(new_console(), label, text)
-
-
-def _note(text: str) -> None:
-    with suppress(OSError):
-        typer.echo(f"note: {text}", err=True)
+    if first_process():
+        with suppress(OSError):  # nobody reads it
+            say(new_console(), label, text)
