@@ -52,14 +52,17 @@ def command(
     names = [name] * len(analyses)
     if name is not None and len(analyses) > 1:  # of one pass
         names = distinct([joined([name, analysis]) for analysis in analyses])
-    files = f"{len(partials)} file{'s'[: len(partials) != 1]}"
-    count = f"{len(sums.done)}{'' if sums.total is None else f' of {sums.total}'}"
-    say(new_console(), "merged", f"{files}: {count} batch{'es' if count != '1 of 1' else ''}")
-    for analysis, own_name, part, found in zip(analyses, names, sums.parts, results, strict=True):
-        own = import_module(f"vitprobe.cli._{analysis}_summary")
-        files = ResultFiles(output, own.WRITERS, name=own_name, overwrite=overwrite)
+    summaries = [import_module(f"vitprobe.cli._{analysis}_summary") for analysis in analyses]
+    places = []
+    for summary, own_name, part in zip(summaries, names, sums.parts, strict=True):
+        files = ResultFiles(output, summary.WRITERS, name=own_name, overwrite=overwrite)
         facts = part.about["facts"]
         files.settle(facts, run_words(told_options(facts[0])))
+        places.append(files)
+    whole = "" if sums.total is None else f" of {sums.total}"
+    count = f"{len(partials)} file{'s'[: len(partials) != 1]}"
+    say(new_console(), "merged", f"{count} with {len(sums.done)}{whole} batches")
+    for summary, files, found in zip(summaries, places, results, strict=True):
         with plain_warnings():
             paths = files.save(found)
-        own.print_summary(found, paths)
+        summary.print_summary(found, paths)
