@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,8 +14,6 @@ from vitprobe.passes.processes import Processes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Part, Sums
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -46,6 +43,7 @@ class Group:
 
     def __init__(self, processes: Processes, device: torch.device, every: float):
         self.rank, self.count, self.first = processes.rank, processes.count, processes.first
+        self.same = processes.same
         self._device = device if device.type == "cuda" else torch.device("cpu")
         self._every, self._batches = every, 0
         self._next = 1  # batch after which the first meeting is: it tells how long one takes
@@ -61,14 +59,6 @@ class Group:
         if self.count == 1:
             return time.monotonic() - self._last >= self._every
         return self._batches >= self._next
-
-    def same(self, value: Callable[[], T]) -> T:
-        """What this gives in the first process, in every one."""
-        if self.count == 1:
-            return value()
-        held = [value() if self.first else None]
-        dist.broadcast_object_list(held, 0, device=self._device)
-        return held[0]
 
     def meet(
         self, sums: Sums, readers: Sequence[Reader], ended: bool = False, stop: int = 0

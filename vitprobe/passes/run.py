@@ -177,8 +177,7 @@ class Pass:
             self._tell()
             met = self.group.meet(self.sums, self.readers, ended, stop)
             self._stopped = bool(met.stop)
-            some = met.sums.done and (not met.ended or self.keeper.unfinished)
-            if self.group.first and (some or self.keeper.of_share):
+            if self.group.first and (met.sums.done or self.keeper.of_share):
                 self.keeper.save(met.sums)
         if met.stop and not stop:
             raise Stopped(met.stop)
