@@ -1,5 +1,7 @@
 """`vitprobe merge`: shares of a run become the files that the run would have written."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -25,8 +27,6 @@ def shares(run, words, count, folder="shares"):
 
 
 def folder_of(name):
-    from pathlib import Path
-
     return Path.cwd() / name
 
 
