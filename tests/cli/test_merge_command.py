@@ -110,9 +110,16 @@ def test_missing_shares(vitprobe_command):
     for path in folder_of("results").glob("*.nc"):
         attrs = xr.load_dataset(path, engine="h5netcdf").attrs
         assert "batches 1 and 4 of 5 are missing (share 2/3)" in attrs["notes"].splitlines()
-        assert (attrs["examples"], attrs["batches"]) == (24, 3)
+        assert (attrs["examples"], attrs["batches"], attrs["incomplete"]) == (24, 3, 1)
+    ended = vitprobe_command(*CKA, "--resume")
+    assert "of 5 batches" not in ended.out and "wrote" in ended.out, "it was not finished"
+    ended = vitprobe_command("merge", *paths[:2], "--allow-missing")
+    assert ended.code == 2 and "holds this run without missing batches" in ended.err
+    assert vitprobe_command("merge", *paths[:2], "--allow-missing", "--overwrite").code == 0
     ended = vitprobe_command("merge", *paths, "--allow-missing")
     assert "merged   3 files with 5 of 5 batches" in ended.out and "missing" not in ended.err
+    for path in folder_of("results").glob("*.nc"):
+        assert "incomplete" not in xr.load_dataset(path, engine="h5netcdf").attrs
 
 
 def test_one_line_each(vitprobe_command, tmp_path):

@@ -1,10 +1,17 @@
 """`vitprobe merge`: the results of a run of which every machine did a share."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitprobe.cli import _options as options
+from vitprobe.errors import InputError
+from vitprobe.text import printable
+
+if TYPE_CHECKING:
+    from vitprobe.cli._output import ResultFiles
 
 
 def command(
@@ -58,6 +65,8 @@ def command(
         files = ResultFiles(output, summary.WRITERS, name=own_name, overwrite=overwrite)
         facts = part.about["facts"]
         files.settle(facts, run_words(told_options(facts[0])))
+        if sums.incomplete and not overwrite:
+            _spare(files)
         places.append(files)
     whole = "" if sums.total is None else f" of {sums.total}"
     count = f"{len(partials)} file{'s'[: len(partials) != 1]}"
@@ -66,3 +75,13 @@ def command(
         with plain_warnings():
             paths = files.save(found)
         summary.print_summary(found, paths)
+
+
+def _spare(files: ResultFiles) -> None:
+    """Results of all batches are not replaced by those of some."""
+    for path, held in files.there().items():
+        if not held.get("incomplete"):
+            raise InputError(
+                f"{printable(path)} holds this run without missing batches: give another --output "
+                "or --name, or --overwrite"
+            )

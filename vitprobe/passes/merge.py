@@ -51,6 +51,7 @@ def merged(paths: Sequence[str | Path], reader_of: ReaderOf, allow_missing: bool
     devices = dict.fromkeys(name for _, each in ordered for name in each.device.split(", "))
     whole.device = ", ".join(devices)
     if missing:
+        whole.incomplete = True
         say(whole.notes, missing)
     return whole
 
