@@ -115,12 +115,17 @@ def test_stopped_while_figures_are_made(vitprobe_run, tmp_path):
 
 def test_a_finished_run_is_left_as_it_is(vitprobe_run, tmp_path):
     assert vitprobe_run(*CKA, cwd=tmp_path).code == 0
-    before = {name: os.stat(tmp_path / "results" / name) for name in names(tmp_path)}
+
+    def files():
+        found = (tmp_path / "results").iterdir()
+        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+    before = files()
     run = vitprobe_run(*CKA, "--resume", cwd=tmp_path, stop_at=("vitprobe.passes.run.run", 0))
     assert run.code == 0 and run.out == (
         "finished the results of this run are there: results/x.nc\n"
     )
-    assert {name: os.stat(tmp_path / "results" / name) for name in names(tmp_path)} == before
+    assert files() == before
     run = vitprobe_run(*CKA, cwd=tmp_path)  # without the word it is done once more
     assert run.code == 0 and "wrote" in run.out
     other = [*CKA, "--resume", "--estimator", "biased"]
@@ -203,10 +208,7 @@ def test_one_at_a_time(vitprobe_run, tmp_path, shard):
     lock = tmp_path / "results" / f".{name}.lock"
     lock.write_text(Owner(dead_process(), "1", Owner.own().space, "elsewhere").word)
     line = refused(vitprobe_run(*CKA, *shard, cwd=tmp_path))
-    assert (
-        f"on elsewhere, which cannot be seen from here: if it has ended, remove {lock.parent.name}"
-        in line
-    )
+    assert "on elsewhere, which cannot be seen from here: if it has ended, remove" in line
 
 
 def test_shares_and_their_merge(vitprobe_run, whole, tmp_path):
@@ -221,10 +223,10 @@ def test_shares_and_their_merge(vitprobe_run, whole, tmp_path):
     assert (run.code, run.out) == (0, f"finished share 3/7 of this run is in {partials[2]}\n")
     run = vitprobe_run("merge", *partials, "--name", "x", cwd=tmp_path)
     assert run.code == 0, run.err
-    with xr.open_dataset(tmp_path / "results" / "x.nc") as merged:
-        with xr.open_dataset(whole(CKA) / "x.nc") as once:
-            xr.testing.assert_allclose(merged, once, rtol=1e-12, atol=1e-15)
-            assert merged.attrs["run"] == once.attrs["run"]
+    paths = (tmp_path / "results" / "x.nc", whole(CKA) / "x.nc")
+    with xr.open_dataset(paths[0]) as merged, xr.open_dataset(paths[1]) as once:
+        xr.testing.assert_allclose(merged, once, rtol=1e-12, atol=1e-15)
+        assert merged.attrs["run"] == once.attrs["run"]
 
 
 @pytest.mark.parametrize(
