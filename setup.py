@@ -166,7 +166,7 @@ def instruction_sets():
     except OSError:  # no such compiler: the build itself says so
         x86 = False
     found = [path.stem for path in sorted(ROOT.glob("csrc/cpu/product/*.cpp"))]
-    return [name for name in found if name == "base" or (x86 and name.startswith("avx"))]
+    return [name for name in found if name == "base" or (x86 and name.startswith(("avx", "amx")))]
 
 
 def cpu_extension():

@@ -1,9 +1,12 @@
-"""Shared fixtures: where the real images and weights are."""
+"""Shared fixtures: where the real images and weights are. How the tests share several processes;
+what they print at their end."""
 
 import os
 from pathlib import Path
 
 import pytest
+import workers
+from ptxas import TABLE
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,30 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent (set VITPROBE_TEST_DATA)")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    workers.choose(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config, specs):
+    """Before the processes start: together they have as many threads as there are cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(workers.share(len(specs))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return workers.scheduler(config, log) if config.option.dist == "loadgroup" else None
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):
+        workers.order(items)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if text := dict(report.user_properties).get(TABLE):
+            terminalreporter.write_line(f"{TABLE}:\n\n{text}\n")

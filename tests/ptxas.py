@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "csrc").rglob("*.cu"))
+TABLE = "Registers of a thread, as ptxas reports them"  # what the tests print at their end
 ARCHITECTURES = ("80", "90a", "100", "120")
 
 _ENTRY = re.compile(r"Compiling entry function '(?P<name>\S+)' for 'sm_(?P<arch>\w+)'")
@@ -91,7 +92,7 @@ def short_names(mangled) -> list[str]:
 
 
 def _short(name: str) -> str:
-    name = name.replace("vitprobe::kernels::", "").replace("void ", "")
+    name = name.replace("vitprobe::", "").replace("kernels::", "").replace("void ", "")
     if match := re.match(r"run_(?:body|warps)<(.*)>\(", name):
         name = match[1]
     name = re.sub(r"GramTiles<(\d+), (true|false|\(bool\)[01])>", _tiles, name)

@@ -61,7 +61,7 @@ def test_the_cpus_instruction_sets_are_said(decide, tmp_path):
     able = compiler(tmp_path / "able", "1")
     code, said = decide(None, CXX=able)
     assert code == 0
-    assert "the CPU kernels (avx2, avx512, avx512_bf16, base)" in said
+    assert "the CPU kernels (amx_bf16, avx2, avx512, avx512_bf16, base)" in said
     assert "instruction_set.h" in (tmp_path / "able.asked").read_text()
     code, said = decide(None, CXX=compiler(tmp_path / "unable", "0"))
     assert code == 0

@@ -9,6 +9,9 @@ from on_gpu import streamed
 from on_gpu.machine import ROOT
 from on_gpu.processes import Done, python, run
 
+# One process, as the GPU is one and other checks run beside.
+QUIETLY = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+
 
 def build(architecture: str | None, seconds: float, log: Path, dry_run: bool) -> dict:
     """Compile in place for this GPU; the metadata too, which tells the package its version."""
@@ -64,7 +67,7 @@ def _cuda_tests(every: bool, dry_run: bool) -> list[str]:
 def _pytest(words: list[str], environment: dict, seconds: float, log: Path, dry_run: bool) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.jsonl")
-        command = python(*streamed.arguments(results, "-q", "-p", "no:cacheprovider", *words))
+        command = python(*streamed.arguments(results, *QUIETLY, *words))
         done = run(command, seconds, log, **environment)
         counts = streamed.counts(results)
     step = _step(done, seconds) | counts

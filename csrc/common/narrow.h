@@ -8,7 +8,7 @@
 #include "common/host_device.h"
 #include "common/widen.h"
 
-namespace vitprobe::kernels {
+namespace vitprobe {
 
 VP_HD inline float narrow(float value, float) { return value; }
 
@@ -44,4 +44,4 @@ VP_HD inline F16 narrow(float value, F16) {
 #endif
 }
 
-}  // namespace vitprobe::kernels
+}  // namespace vitprobe

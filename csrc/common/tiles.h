@@ -23,4 +23,9 @@ VP_HD inline int64_t lower_tiles(int64_t n, int64_t tile) {
 // The tile at a place in that line: its row and column, counted in tiles.
 VP_HD inline Coordinate lower_tile(int64_t index) { return packed_coordinate(index, true); }
 
+// The same of the tiles on or below the diagonal, or of all, row by row, `columns` in a row.
+VP_HD inline Coordinate tile_at(int64_t index, int64_t columns, bool lower) {
+  return lower ? lower_tile(index) : Coordinate{index / columns, index % columns};
+}
+
 }  // namespace vitprobe

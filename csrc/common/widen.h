@@ -11,7 +11,7 @@
 
 #include "common/host_device.h"
 
-namespace vitprobe::kernels {
+namespace vitprobe {
 
 struct BF16 {
   uint16_t bits;
@@ -59,4 +59,4 @@ VP_HD inline float widen(F16 value) {
 
 template <typename T> using Widened = decltype(widen(T{}));
 
-}  // namespace vitprobe::kernels
+}  // namespace vitprobe

@@ -1,4 +1,5 @@
-// What the CUDA launchers share: the device and stream to launch on, types, workspace.
+// What the CUDA launchers share: the device and stream to launch on, matrices,
+// workspace.
 // Workspace comes from torch's allocator and goes back to it as soon as the kernels are queued:
 // the allocator hands it out again in the order of the same stream.
 #pragma once
@@ -44,20 +45,7 @@ class OnDeviceOf : public OnDevice {
   explicit OnDeviceOf(const Tensor& x) : OnDevice(x.get_device_index()) {}
 };
 
-inline kernels::Type kernel_type(ScalarType type) {
-  switch (type) {
-    case ScalarType::Float: return kernels::Type::f32;
-    case ScalarType::Double: return kernels::Type::f64;
-    case ScalarType::BFloat16: return kernels::Type::bf16;
-    case ScalarType::Half: return kernels::Type::f16;
-    default: STD_TORCH_CHECK(false, "float32, float64, bfloat16 or float16 expected");
-  }
-}
-
-// float64 for float64, else float32: what sums of such elements and results are stored in.
-inline ScalarType wide_type(ScalarType type) {
-  return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
-}
+inline kernels::AnyMatrix matrix(const Rows& x) { return {x.data, x.n, x.p, x.stride}; }
 
 inline Tensor workspace(const Tensor& like, int64_t size, ScalarType type = ScalarType::Double) {
   return torch::stable::new_empty(like, {size}, type);
@@ -72,6 +60,7 @@ inline int sm_count(const Tensor& x) {
 }
 
 inline double* doubles(const Tensor& x) { return static_cast<double*>(x.mutable_data_ptr()); }
+inline float* floats(const Tensor& x) { return static_cast<float*>(x.mutable_data_ptr()); }
 
 inline void check_launch(cudaError_t error) { STD_CUDA_CHECK(error); }
 
@@ -80,8 +69,8 @@ inline void center_into(const Tensor& packed, int64_t n, bool biased, void* out,
                         ScalarType out_type, cudaStream_t stream) {
   const Tensor sums = workspace(packed, kernels::center_sums(n));
   check_launch(kernels::launch_center_pack(packed.const_data_ptr(),
-                                           kernel_type(packed.scalar_type()), n, biased,
-                                           doubles(sums), out, kernel_type(out_type), stream));
+                                           element_of(packed.scalar_type()), n, biased,
+                                           doubles(sums), out, element_of(out_type), stream));
 }
 
 }  // namespace vitprobe

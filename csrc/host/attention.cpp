@@ -19,6 +19,7 @@
 #include "cuda/attention/simple.h"
 #include "host/host_grid.h"
 #include "host/host_warps.h"
+#include "host/named.h"
 
 namespace vitprobe::kernels {
 
@@ -127,17 +128,14 @@ void add_attention(py::module_& m) {
            py::arg("prefix"), py::arg("patch"));
   m.def("attention",
         [](const AttentionInputs& in, const std::string& type, const std::vector<int>& order) {
-          if (type == "f32") return run_attention<float>(in, order);
-          if (type == "f64") return run_attention<double>(in, order);
-          if (type == "bf16") return run_attention<BF16>(in, order);
-          if (type == "f16") return run_attention<F16>(in, order);
-          throw std::invalid_argument("no such type");
+          return with_type_named<float, double, BF16, F16>(
+              type, [&](auto element) { return run_attention<decltype(element)>(in, order); });
         });
   m.def("attention_fast", [](const AttentionInputs& in, const std::string& type, int64_t num_sms,
                              const std::vector<int>& order, bool eager) {
-    if (type == "bf16") return run_attention_fast<BF16>(in, num_sms, order, eager);
-    if (type == "f16") return run_attention_fast<F16>(in, num_sms, order, eager);
-    throw std::invalid_argument("no such type");
+    return with_type_named<BF16, F16>(type, [&](auto element) {
+      return run_attention_fast<decltype(element)>(in, num_sms, order, eager);
+    });
   });
   m.def("far", [](const std::string& kind, std::pair<int64_t, int64_t> grid,
                   std::pair<double, double> patch, int query, int key) {

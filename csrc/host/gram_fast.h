@@ -99,14 +99,14 @@ inline std::vector<int64_t> take_group_of(int64_t n, const std::vector<int64_t>&
   return {splits.first, splits.first + splits.sites + 1};
 }
 
-using Cells = std::vector<std::pair<int, int>>;
+using Places = std::vector<std::pair<int, int>>;
 
 // map(lane, r) of all lanes, register after register.
-template <class Map> Cells cells_of(const Map& map, int registers) {
-  Cells all;
+template <class Map> Places places_of(const Map& map, int registers) {
+  Places all;
   for (int r = 0; r < registers; ++r) {
     for (int lane = 0; lane < kWarpSize; ++lane) {
-      const Cell at = map(lane, r);
+      const Place at = map(lane, r);
       all.emplace_back(at.row, at.at);
     }
   }
@@ -182,11 +182,11 @@ inline void add_gram_fast(py::module_& m) {
   m.def("group_partials", [](int64_t n, int64_t count, int64_t num_sms) {
     return group_sizes(n, count, 1, num_sms).partials;
   });
-  m.def("a_cells", [] { return cells_of(a_cell, 4); });
-  m.def("b_cells", [] { return cells_of(b_cell, 2); });
-  m.def("c_cells", [] { return cells_of(c_cell, 4); });
-  m.def("a_sources", [] { return cells_of([](int lane, int) { return a_source(lane); }, 1); });
-  m.def("b_sources", [] { return cells_of([](int lane, int) { return b_source(lane); }, 1); });
+  m.def("a_places", [] { return places_of(a_place, 4); });
+  m.def("b_places", [] { return places_of(b_place, 2); });
+  m.def("c_places", [] { return places_of(c_place, 4); });
+  m.def("a_sources", [] { return places_of([](int lane, int) { return a_source(lane); }, 1); });
+  m.def("b_sources", [] { return places_of([](int lane, int) { return b_source(lane); }, 1); });
   m.def("swizzled", &swizzled);
   m.def("round_tf32", [](const py::array_t<uint32_t>& bits) {
     py::array_t<uint32_t> out(bits.size());

@@ -101,15 +101,15 @@ struct HostWarps : HostBlock {
     double left[16][kDepth], right[8][kDepth];
     for (int lane = 0; lane < kWarpSize; ++lane) {
       const int thread = warp * kWarpSize + lane;
-      for (int r = 0; r < 4; ++r) unpack<T, kElements>(a[thread].at[r], a_cell(lane, r), left);
+      for (int r = 0; r < 4; ++r) unpack<T, kElements>(a[thread].at[r], a_place(lane, r), left);
       for (int r = 0; r < 2; ++r) {
-        unpack<T, kElements>(b[thread].at[2 * which + r], b_cell(lane, r), right);
+        unpack<T, kElements>(b[thread].at[2 * which + r], b_place(lane, r), right);
       }
     }
     for (int lane = 0; lane < kWarpSize; ++lane) {
       const int thread = warp * kWarpSize + lane;
       for (int r = 0; r < 4; ++r) {
-        const Cell at = c_cell(lane, r);
+        const Place at = c_place(lane, r);
         double addends[kDepth + 1] = {c[thread].at[r]};
         for (int k = 0; k < kDepth; ++k) addends[k + 1] = left[at.row][k] * right[at.at][k];
         d[thread].at[r] = cut_sum(addends, kDepth + 1);
@@ -179,7 +179,7 @@ struct HostWarps : HostBlock {
   }
 
   template <typename T, int kElements, int kDepth>
-  static void unpack(uint32_t bits, Cell at, double (*rows)[kDepth]) {
+  static void unpack(uint32_t bits, Place at, double (*rows)[kDepth]) {
     for (int e = 0; e < kElements; ++e) {
       T element;
       std::memcpy(&element, reinterpret_cast<const char*>(&bits) + e * sizeof(T), sizeof(T));

@@ -25,6 +25,7 @@
 #include "host/attention.h"
 #include "host/gram_fast.h"
 #include "host/host_grid.h"
+#include "host/named.h"
 
 namespace py = pybind11;
 using namespace vitprobe;
@@ -64,17 +65,13 @@ static py::array run_gram(const py::array& array, const Order& order, int64_t li
   return out;
 }
 
-static py::array gram_of(const py::array& x, const std::string& type, bool wide, const Order& order,
-                         int64_t limit) {
-  const auto run = [&](auto element) {
+static py::object gram_of(const py::array& x, const std::string& type, bool wide,
+                          const Order& order, int64_t limit) {
+  return with_type_named<float, double, BF16, F16>(type, [&](auto element) -> py::object {
     using T = decltype(element);
-    return wide ? run_gram<T, double>(x, order, limit) : run_gram<T, float>(x, order, limit);
-  };
-  if (type == "f32") return run(float{});
-  if (type == "bf16") return run(BF16{});
-  if (type == "f16") return run(F16{});
-  if (type == "f64" && wide) return run_gram<double, double>(x, order, limit);
-  throw std::invalid_argument("no such pair of types");
+    if (wide) return run_gram<T, double>(x, order, limit);
+    return run_gram<T, Widened<T>>(x, order, limit);
+  });
 }
 
 template <typename In, typename Out>
@@ -123,29 +120,29 @@ static void run_hsic_accumulate_fast(py::array_t<double>& acc, const py::array& 
   hsic_accumulate_fast(grid, left, right, plan, floats, into);
 }
 
-static py::dict splits_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
-  const SplitPlan plan = plan_splits(rows, columns, k, lower, limit);
+// What both plans of products on a GPU have.
+template <class Plan> static py::dict described(const Plan& plan) {
   std::vector<std::pair<int64_t, int64_t>> tiles;
   for (int64_t i = 0; i < plan.tiles; ++i) tiles.push_back(tuple(plan.tile(i)));
   py::dict out;
   out["tiles"] = tiles;
-  out["length"] = plan.length;
   out["splits"] = plan.splits;
   out["per_launch"] = plan.per_launch;
   out["partials"] = plan.partials();
   return out;
 }
 
+static py::dict splits_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
+  const SplitPlan plan = plan_splits(rows, columns, k, lower, limit);
+  py::dict out = described(plan);
+  out["length"] = plan.length;
+  return out;
+}
+
 static py::dict plan_of(int64_t rows, int64_t columns, int64_t k, bool lower, int64_t limit) {
   const ProductPlan plan = plan_product(rows, columns, k, lower, limit);
-  std::vector<std::pair<int64_t, int64_t>> tiles;
-  for (int64_t i = 0; i < plan.tiles; ++i) tiles.push_back(tuple(plan.tile(i)));
-  py::dict out;
-  out["tiles"] = tiles;
+  py::dict out = described(plan);
   out["runs"] = plan.runs;
-  out["shares"] = plan.shares;
-  out["per_launch"] = plan.per_launch;
-  out["partials"] = plan.partials();
   return out;
 }
 
@@ -189,8 +186,8 @@ static void add_splits(py::module_& m) {
 
 PYBIND11_MODULE(vitprobe_host, m) {
   add_splits(m);
-  m.attr("TILE") = kTile;
-  m.attr("RUN") = kRun;
+  m.attr("TILE") = kProductTile;
+  m.attr("RUN") = kProductRun;
   m.attr("THREADS") = kThreads;
 
   m.def("packed_size", &packed_size);
@@ -206,7 +203,7 @@ PYBIND11_MODULE(vitprobe_host, m) {
   m.def("lower_tiles", &lower_tiles);
   m.def("lower_tile", [](int64_t index) { return tuple(lower_tile(index)); });
   m.def("plan_product", &plan_of, py::arg("rows"), py::arg("columns"), py::arg("k"),
-        py::arg("lower"), py::arg("limit") = kPartials);
+        py::arg("lower"), py::arg("limit") = kProductPartials);
   m.attr("SLAB") = kSlab;
   m.attr("WORKSPACE") = kWorkspace;
   m.def("plan_panels", &panel_plan, py::arg("rows"), py::arg("columns"), py::arg("k"),
@@ -215,14 +212,14 @@ PYBIND11_MODULE(vitprobe_host, m) {
   m.def("widen_f16", &widen_all<F16>);
 
   m.def("gram", &gram_of, py::arg("x"), py::arg("type"), py::arg("wide"), py::arg("order"),
-        py::arg("limit") = kPartials);
+        py::arg("limit") = kProductPartials);
   m.def("center_pack_f32", &run_center_pack<float, float>);
   m.def("center_pack_f64", &run_center_pack<double, double>);
   m.def("center_pack_f64_f32", &run_center_pack<double, float>);
   m.def("hsic_accumulate_f32", &run_hsic_accumulate<float>, py::arg("acc"), py::arg("a"),
-        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kPartials);
+        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kProductPartials);
   m.def("hsic_accumulate_f64", &run_hsic_accumulate<double>, py::arg("acc"), py::arg("a"),
-        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kPartials);
+        py::arg("b"), py::arg("same"), py::arg("order"), py::arg("limit") = kProductPartials);
 
   m.def("gram_fast", [](const py::array& x, const std::string& math, int64_t num_sms,
                         const Order& order, bool eager) {

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from nvcc import NO_NVCC, find_nvcc
+from ptxas import ARCHITECTURES
+from workers import jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +28,7 @@ def program(name: str) -> str:
 def run(*command: str | Path) -> str:
     """What the command printed; fails the test with it unless it exits with 0."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1800)
     output = done.stdout + done.stderr
     if done.returncode != 0:
         pytest.fail(f"{' '.join(words)}\nexit code {done.returncode}\n{output}", pytrace=False)
@@ -35,7 +37,8 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(scope="session")
 def cmake_build(tmp_path_factory):
-    """cmake_build(target, *options) -> folder in which CMakeLists.txt's target has been built."""
+    """cmake_build(target, *options) -> folder in which CMakeLists.txt's target has been built; what
+    the compilers said is in its file `log`."""
 
     def build(target: str, *options: str) -> Path:
         folder = tmp_path_factory.mktemp("cmake")
@@ -45,7 +48,8 @@ def cmake_build(tmp_path_factory):
             *options,
         ]
         run(program("cmake"), "-S", ROOT, "-B", folder, "-G", "Ninja", *settings)
-        run(program("cmake"), "--build", folder, "--target", target)
+        words = ("--build", folder, "--target", target, "--parallel", str(jobs()))
+        (folder / "log").write_text(run(program("cmake"), *words))
         return folder
 
     return build
@@ -80,13 +84,24 @@ def nvcc() -> str:
 
 
 @pytest.fixture(scope="session")
-def device_build(cmake_build) -> Path:
-    """The folder with `device_test`: with the kernels, for one architecture, where there is an nvcc
-    that knows it; else the host's side alone."""
+def known_architectures(nvcc) -> list[str]:
+    """Those of the kernels that nvcc can compile for."""
+    listed = run(nvcc, "--list-gpu-code").split()
+    return [arch for arch in ARCHITECTURES if f"sm_{arch.rstrip('a')}" in listed]
+
+
+@pytest.fixture(scope="session")
+def device_build(request, cmake_build) -> Path:
+    """The folder with `device_test`: with the kernels where there is an nvcc that knows some of the
+    architectures, for these and for the GPU that is here; else the host's side alone."""
     nvcc = find_nvcc()
-    known = nvcc and "sm_90" in run(nvcc, "--list-gpu-code").split()
-    if not known:
+    targets = nvcc and request.getfixturevalue("known_architectures").copy()
+    if not targets:
         return cmake_build("device_test", "-DVITPROBE_KERNELS_CUDA=OFF")
-    here = "native" if torch.cuda.is_available() else "90a-real"
+    if torch.cuda.is_available():
+        major, minor = torch.cuda.get_device_capability()
+        if all(arch.rstrip("a")[:-1] != str(major) for arch in targets):
+            targets.append(f"{major}{minor}")
+    here = ";".join(f"{arch}-real" for arch in targets)
     options = [f"-DCMAKE_CUDA_COMPILER={nvcc}", f"-DCMAKE_CUDA_ARCHITECTURES={here}"]
-    return cmake_build("device_test", *options)
+    return cmake_build("device_test", *options, "-DCMAKE_CUDA_FLAGS=-Xptxas -v")

@@ -18,19 +18,19 @@ def test_fragments_of_m16n8k16_are_the_manuals(host):
             row = group if i in (0, 1, 4, 5) else group + 8
             column = thread * 2 + (i & 1) + (8 if i >= 4 else 0)
             a[i, lane] = (row, column)
-    cells = host.a_cells()
+    places = host.a_places()
     for (i, lane), (row, column) in a.items():
-        assert cells[i // 2 * 32 + lane] == (row, 2 * (column - i % 2))
-    cells = host.b_cells()
+        assert places[i // 2 * 32 + lane] == (row, 2 * (column - i % 2))
+    places = host.b_places()
     for i in range(4):  # b0 .. b3: row (of K) and column
         for lane, (group, thread) in enumerate(LANES):
             k = thread * 2 + (i & 1) + (8 if i >= 2 else 0)
-            assert cells[i // 2 * 32 + lane] == (group, 2 * (k - i % 2))
+            assert places[i // 2 * 32 + lane] == (group, 2 * (k - i % 2))
 
 
 def test_fragments_of_m16n8k8_tf32_are_the_manuals(host):
     """PTX ISA, "Matrix Fragments for mma.m16n8k8", .tf32: a0 .. a3, b0, b1."""
-    a, b, c = host.a_cells(), host.b_cells(), host.c_cells()
+    a, b, c = host.a_places(), host.b_places(), host.c_places()
     for lane, (group, thread) in enumerate(LANES):
         rows = [group, group + 8, group, group + 8]
         columns = [thread, thread, thread + 4, thread + 4]

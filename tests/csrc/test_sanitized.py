@@ -8,6 +8,8 @@ import pytest
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 PROGRAM = Path(__file__).parent / "sanitized"
+AMX_MODEL = Path(__file__).parent / "amx" / "kernel.cpp"  # AMX's instructions in software
+SETS = {"base", "avx2", "avx512", "avx512_bf16", "amx_bf16"}
 FLAGS = ("-std=c++17", "-O1", "-g1", "-fopenmp-simd", "-Wall", "-Wextra", "-Wno-psabi")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -21,8 +23,9 @@ def run_sanitized(tmp_path):
 
     def run(csrc: Path) -> subprocess.CompletedProcess:
         kernels = [p for op in ("product", "attention") for p in (csrc / "cpu" / op).glob("*.cpp")]
-        sources = [PROGRAM / "cpu_kernels.cpp", *(p for p in kernels if p.stem != "launcher")]
-        assert {p.stem for p in sources[1:]} == {"base", "avx2", "avx512", "avx512_bf16"}
+        kernels = [p for p in kernels if p.stem != "launcher"]
+        assert {p.stem for p in kernels} == SETS
+        sources = [PROGRAM / "cpu_kernels.cpp", AMX_MODEL, *kernels]
         folders = (f"-I{PROGRAM}", f"-I{csrc}")
         words = [compiler, *FLAGS, *SANITIZERS, *folders, *sources, "-o", tmp_path / "program"]
         built = subprocess.run(words, capture_output=True, text=True, timeout=600)

@@ -84,10 +84,10 @@ def test_product_plan_covers_the_result_in_bounded_workspace(host, rows, columns
     wanted = [(i, j) for i in range(down) for j in range(i + 1 if lower else across)]
     assert plan["tiles"] == wanted
     assert plan["runs"] == math.ceil(k / host.RUN)
-    assert 1 <= plan["shares"] <= plan["runs"]
+    assert 1 <= plan["splits"] <= plan["runs"]
     assert 1 <= plan["per_launch"] <= len(wanted)
-    assert plan["partials"] == plan["per_launch"] * plan["shares"] * host.TILE**2
-    assert plan["shares"] * plan["per_launch"] <= limit
+    assert plan["partials"] == plan["per_launch"] * plan["splits"] * host.TILE**2
+    assert plan["splits"] * plan["per_launch"] <= limit
 
 
 def test_runs_are_short_enough_for_fp32(host):

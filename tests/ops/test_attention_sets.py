@@ -19,13 +19,6 @@ DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]  # in the
 
 CALL = """
 #include "cpu/attention/rows.h"
-namespace vitprobe {
-namespace base { extern const AttentionRows kAttention; }
-#if VP_X86_TARGETS
-namespace avx2 { extern const AttentionRows kAttention; }
-namespace avx512 { extern const AttentionRows kAttention; }
-#endif
-}
 using namespace vitprobe;
 
 static const AttentionRows* rows_of(int set) {
@@ -80,7 +73,7 @@ EXP = """
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
 #endif
 #define VP_ISA here
-#include "cpu/vector/element.h"
+#include "common/element.h"
 #include "cpu/vector/vectors.h"
 #include "cpu/vector/exp.h"
 using namespace vitprobe::here;

@@ -3,28 +3,29 @@
 import ctypes
 import os
 import platform
+import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
+MODEL = Path(__file__).resolve().parents[1] / "csrc" / "amx"  # its instructions in software
 COMPILER = os.environ.get("CXX", "c++")
-SETS = ["base", "avx2", "avx512", "avx512_bf16"]
-BF16 = 2  # number of the type in csrc/cpu/vector/element.h
+SETS = ["base", "avx2", "avx512", "avx512_bf16", "amx_bf16", "amx_modelled"]
+AVX512, DOTS = 2, [3, 4, 5]  # of SETS: what the dots are compared with, and those that have them
+BF16 = 2  # number of the type in csrc/common/element.h
 
 CALL = """
 #include "cpu/product/panels.h"
-namespace vitprobe {
-namespace base { extern const PanelProduct kProduct; }
 #if VP_X86_TARGETS
-namespace avx2 { extern const PanelProduct kProduct; }
-namespace avx512 { extern const PanelProduct kProduct; }
-namespace avx512_bf16 { extern const PanelProduct kProduct; }
-#endif
+namespace vitprobe::amx_modelled {
+extern const PanelProduct kProduct;
 }
+#endif
 using namespace vitprobe;
 
 static const PanelProduct* product_of(int set) {
@@ -33,6 +34,8 @@ static const PanelProduct* product_of(int set) {
   if (set == 1 && has_avx2()) return &avx2::kProduct;
   if (set == 2 && has_avx512()) return &avx512::kProduct;
   if (set == 3 && has_avx512_bf16()) return &avx512_bf16::kProduct;
+  if (set == 4 && has_amx_bf16()) return &amx_bf16::kProduct;
+  if (set == 5 && has_avx512_bf16()) return &amx_modelled::kProduct;
 #endif
   return nullptr;
 }
@@ -59,6 +62,7 @@ def library(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("panels")
     (folder / "call.cpp").write_text(CALL)
     sources = [str(path) for path in sorted((CSRC / "cpu" / "product").glob("*.cpp"))]
+    sources.append(str(MODEL / "kernel.cpp"))
     flags = ["-std=c++20", "-O1", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
     target = str(folder / "panels.so")
     command = [request.param, *flags, f"-I{CSRC}", "call.cpp", *sources, "-o", target]
@@ -122,13 +126,35 @@ def test_the_x86_sets_are_compiled(library):
             assert library.panel(which, 0) > 0, flag
 
 
+def test_the_instructions_of_amx_are_emitted(library):
+    """No machine here runs them: that the kernel consists of them is read from the library."""
+    if shutil.which("objdump") is None or platform.machine() != "x86_64":
+        pytest.skip("needs objdump on x86-64")
+    command = ["objdump", "--disassemble", "--demangle", "--no-show-raw-insn", library._name]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    functions = re.findall(r"^[0-9a-f]+ <(.*)>:\n((?:.+\n)+)", text, re.M)
+    kernels = [body for name, body in functions if "::amx_bf16::" in name]
+    found = Counter(
+        re.findall(r"\b(ldtilecfg|tileloadd|tdpbf16ps|tilestored|tilerelease)\b", "".join(kernels))
+    )
+    # Kernels of 1, 2 and 3 sums: each sum and operand is loaded, each sum multiplied and stored.
+    assert found == {
+        "ldtilecfg": 1,
+        "tileloadd": 15,
+        "tdpbf16ps": 6,
+        "tilestored": 6,
+        "tilerelease": 1,
+    }
+    assert not any("tdpbf16ps" in body for name, body in functions if "::amx_bf16::" not in name)
+
+
 def need(library, which):
     if not library.panel(which, 0):
         pytest.skip(f"this processor or compiler has no {SETS[which]}")
 
 
 @pytest.mark.parametrize("element", range(4), ids=["f32", "f64", "bf16", "f16"])
-@pytest.mark.parametrize("which", range(4), ids=SETS)
+@pytest.mark.parametrize("which", range(len(SETS)), ids=SETS)
 def test_products(library, which, element):
     need(library, which)
     tolerance = 1e-12 if element == 1 else 2e-6
@@ -143,16 +169,19 @@ def test_products(library, which, element):
         shifted = exact_a - exact_a.mean(0)
         expected = np.tril(shifted @ shifted.T)
         result = np.tril(product(library, which, a, None, element, k))
-        if (SETS[which], element) == ("avx512_bf16", BF16):  # its shift is not quite the mean
+        if which in DOTS and element == BF16:  # its shift is not quite the mean
             result = centred(result)
         error = np.abs(result - expected).max()
         assert error <= tolerance * max(np.abs(expected).max(), 1e-6), (rows, k)
 
 
-def dots_and_widened(library, values):
+by_dots = pytest.mark.parametrize("which", DOTS, ids=[SETS[which] for which in DOTS])
+
+
+def dots_and_widened(library, which, values):
     """Both kernels' Gram matrices of bfloat16 (n, p), and float64's, each centred."""
     x, exact = stored(np.ascontiguousarray(values, dtype=np.float32), BF16)
-    dots, widened = (product(library, which, x, None, BF16, x.shape[1]) for which in (3, 2))
+    dots, widened = (product(library, w, x, None, BF16, x.shape[1]) for w in (which, AVX512))
     exact = exact - exact.mean(0)
     return dots, widened, np.tril(exact @ exact.T)
 
@@ -164,6 +193,7 @@ def error(result, exact):
 MEANS = {  # of columns, in standard deviations
     "none": 0.0,
     "as of a ReLU": 0.7,
+    "one": 1.0,
     "large, exact": 40.0,
     "a few large": np.where(np.arange(700) % 17 == 0, 100.0, 0.1),
 }
@@ -171,14 +201,19 @@ MEANS = {  # of columns, in standard deviations
 
 @pytest.mark.parametrize("n", [5, 64, 97])
 @pytest.mark.parametrize("means", MEANS)
-def test_dots_err_at_most_twice_the_widening_kernel(library, means, n):
-    need(library, 3)
+@by_dots
+def test_dots_err_at_most_twice_the_widening_kernel(library, which, means, n):
+    need(library, which)
     random = np.random.default_rng(1)
     signs = random.choice([-1, 1], 700)
     values = random.normal(0, 1, (n, 700)) + signs * MEANS[means]
-    dots, widened, exact = dots_and_widened(library, values)
+    dots, widened, exact = dots_and_widened(library, which, values)
     assert not np.array_equal(dots, widened)  # the dots were taken
     assert error(dots, exact) < 2 * error(widened, exact) + 6e-8
+    if n > 5:  # enough of them for a rate
+        off = np.tril(np.ones((n, n), bool), -1)
+        by_dots, by_widened = (np.linalg.norm((centred(r) - exact)[off]) for r in (dots, widened))
+        assert by_dots < 1.1 * by_widened
 
 
 def far_in_one_row(values):
@@ -197,19 +232,21 @@ NOT_FOR_DOTS = {
 
 
 @pytest.mark.parametrize("case", NOT_FOR_DOTS)
-def test_slabs_that_the_dots_would_spoil_are_widened(library, case):
-    need(library, 3)
+@by_dots
+def test_slabs_that_the_dots_would_spoil_are_widened(library, which, case):
+    need(library, which)
     values = NOT_FOR_DOTS[case](np.random.default_rng(2).normal(0, 1, (50, 300)))
     with np.errstate(invalid="ignore", over="ignore"):
-        dots, widened, _ = dots_and_widened(library, values)
+        dots, widened, _ = dots_and_widened(library, which, values)
     assert np.array_equal(np.tril(dots), np.tril(widened), equal_nan=True)
 
 
-def test_constant_columns_are_exact_zeros_by_dots(library):
-    need(library, 3)
+@by_dots
+def test_constant_columns_are_exact_zeros_by_dots(library, which):
+    need(library, which)
     values = np.random.default_rng(3).normal(0, 1, (40, 256))
     values[:, 7] = 1e4  # less than one part in 256 of it would drown all others
     values[:, 8:200] = 0.1
-    dots, widened, exact = dots_and_widened(library, values)
+    dots, widened, exact = dots_and_widened(library, which, values)
     assert not np.array_equal(dots, widened)
     assert error(dots, exact) < 3e-7

@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+from workers import jobs
+
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
 STANDIN = Path(__file__).parent / "standin"
@@ -37,7 +40,8 @@ def sources(csrc: Path) -> list[Path]:
 
 
 def build(nvcc: str, cache: Path, csrc: Path = CSRC, only: str = "") -> Built:
-    """Compiles what has not been compiled before; `only`: files below this folder of csrc.
+    """Compiles what has not been compiled before, in one process at a time; `only`: files below
+    this folder of csrc.
 
     Raises:
         ValueError: it does not compile; the message holds what the compiler said.
@@ -47,26 +51,32 @@ def build(nvcc: str, cache: Path, csrc: Path = CSRC, only: str = "") -> Built:
     own = [*(csrc / "cuda").rglob("*"), *(csrc / "common").rglob("*"), csrc / "ops.h"]
     folder = cache / _fingerprint(own, f"{version}{csrc}{only}{_FLAGS}")
     library = folder / f"launchers-{_fingerprint(STANDIN.rglob('*'), str(_LINK))}.so"
-    if not library.exists():
-        for name in _TORCH:
-            header = folder / "include" / name
-            header.parent.mkdir(parents=True, exist_ok=True)
-            header.write_text('#include "torch.h"\n')
-        with ThreadPoolExecutor(2) as pool:
-            jobs = [*chosen, STANDIN / "runtime.cpp"]
-            objects = list(pool.map(lambda path: _compile(nvcc, path, csrc, folder), jobs))
-        _run(nvcc, *_LINK, *objects, "-o", library.with_suffix(".made"))
-        library.with_suffix(".made").rename(library)
-        _forget(cache, folder)
+    with FileLock(cache / "lock"):
+        if not library.exists():
+            _build(nvcc, chosen, csrc, library)
+            _forget(cache, folder)
     names = [path.relative_to(csrc) for path in chosen if path.suffix == ".cu"]
     ptx = {name.as_posix(): _object(folder, csrc / name).with_suffix(".ptx") for name in names}
     return Built(library, ptx, csrc)
 
 
+def _build(nvcc: str, chosen: list[Path], csrc: Path, library: Path) -> None:
+    folder = library.parent
+    for name in _TORCH:
+        header = folder / "include" / name
+        header.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text('#include "torch.h"\n')
+    with ThreadPoolExecutor(jobs()) as pool:
+        files = [*chosen, STANDIN / "runtime.cpp"]
+        objects = list(pool.map(lambda path: _compile(nvcc, path, csrc, folder), files))
+    _run(nvcc, *_LINK, *objects, "-o", library.with_suffix(".made"))
+    library.with_suffix(".made").rename(library)
+
+
 def _forget(cache: Path, kept: Path) -> None:
     """Removes what was compiled of other sources and has not been touched for a day."""
     for folder in cache.iterdir():
-        if folder != kept and time.time() - folder.stat().st_mtime > 86400:
+        if folder.is_dir() and folder != kept and time.time() - folder.stat().st_mtime > 86400:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -121,6 +121,6 @@ def demangled(name: str) -> str:
     if not shutil.which("c++filt"):
         return name
     done = subprocess.run(["c++filt", name], capture_output=True, text=True, check=True)
-    plain = done.stdout.strip().replace("vitprobe::kernels::", "")
+    plain = done.stdout.strip().replace("vitprobe::", "").replace("kernels::", "")
     match = re.match(r"void run_(?:body|warps)<(.*)>\(", plain)
     return match[1] if match else plain

@@ -10,7 +10,7 @@ import xarray as xr
 from vitprobe.errors import InputError
 from vitprobe.passes.merge import merged
 from vitprobe.passes.reader import Reader
-from vitprobe.passes.run import results_of
+from vitprobe.passes.results import results_of
 from vitprobe.text import shown
 
 

@@ -1,7 +1,7 @@
 """What the command of every analysis does: one run of a name at a time, begun or gone on with."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import xarray as xr
@@ -14,11 +14,12 @@ from vitprobe.cli._partial import Place, find
 from vitprobe.cli._summary import new_console, say
 from vitprobe.cli._told import Told
 from vitprobe.cli._warned import plain_warnings, require_kernels
-from vitprobe.errors import InputError, Stopped
+from vitprobe.errors import InputError, Stopped, unheard
 from vitprobe.input_options import InputOptions
 from vitprobe.lock import Lock
 from vitprobe.passes.inputs import Inputs, prepare
 from vitprobe.passes.keeper import Keeper
+from vitprobe.passes.processes import processes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
@@ -51,29 +52,33 @@ def analyse(
     """
     share = None if run.shard is None else Share.read(run.shard)
     files = ResultFiles(run.output, writers, name=run.name, overwrite=run.overwrite)
-    require_kernels(inputs.device)
-    with plain_warnings():
+    with plain_warnings() if first_process() else unheard():
+        require_kernels(inputs.device)
         images = prepare(models, dataset, inputs, passes=passes)
-        files.settle(reader.facts(images), run_words(inputs))
-        with _alone(files, share) if first_process() else nullcontext():
-            place = find(files, reader, images, run, share)
-            if run.resume and _finished(files, place, run):
+        with processes(images.device) as some:
+            if not some.first:
+                if some.same(lambda: True):
+                    keeper = Keeper(None, share, run.save_every, run.resume)
+                    run_pass(images, [reader], None, keeper, run.tolerance)
                 return
-            _tell_beginning(place, images, run)
-            keeper = Keeper(place.path, share, run.save_every, run.resume)
-            try:
-                results = run_pass(images, [reader], told, keeper, run.tolerance)
-                if share is not None:
-                    _tell_share(place.path, share)
+            files.settle(reader.facts(images), run_words(inputs))
+            with _alone(files, share):
+                place = find(files, reader, images, run, share)
+                if not some.same(lambda: not (run.resume and _finished(files, place, run))):
                     return
-                if not first_process():
-                    return
-                paths = files.save(results[0])
-            except Stopped as stop:
-                if keeper.good and not WRITTEN:  # as the figures were made
-                    stop.left = stop.left or keeper.left
-                raise
-            keeper.forget()
+                _tell_beginning(place, images, run)
+                keeper = Keeper(place.path, share, run.save_every, run.resume)
+                try:
+                    results = run_pass(images, [reader], told, keeper, run.tolerance)
+                    if share is not None:
+                        _tell_share(place.path, share)
+                        return
+                    paths = files.save(results[0])
+                except Stopped as stop:
+                    if keeper.good and not WRITTEN:  # as the figures were made
+                        stop.left = stop.left or keeper.left
+                    raise
+                keeper.forget()
     print_summary(results[0], paths)
 
 

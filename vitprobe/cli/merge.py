@@ -43,7 +43,7 @@ def command(
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.file_names import distinct, joined
     from vitprobe.passes.merge import merged
-    from vitprobe.passes.run import results_of
+    from vitprobe.passes.results import results_of
 
     with plain_warnings():
         sums = merged(partials, reader_of, allow_missing)

@@ -43,6 +43,7 @@ class Group:
 
     def __init__(self, processes: Processes, device: torch.device, every: float):
         self.rank, self.count, self.first = processes.rank, processes.count, processes.first
+        self.same = processes.same
         self._device = device if device.type == "cuda" else torch.device("cpu")
         self._every, self._batches = every, 0
         self._next = 1  # batch after which the first meeting is: it tells how long one takes
@@ -58,14 +59,6 @@ class Group:
         if self.count == 1:
             return time.monotonic() - self._last >= self._every
         return self._batches >= self._next
-
-    def same(self, value):
-        """What the first process gives here, in every process."""
-        if self.count == 1:
-            return value
-        held = [value]
-        dist.broadcast_object_list(held, 0, device=self._device)
-        return held[0]
 
     def meet(
         self, sums: Sums, readers: Sequence[Reader], ended: bool = False, stop: int = 0

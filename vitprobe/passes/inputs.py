@@ -15,6 +15,7 @@ from vitprobe.data.model_input import ModelInput
 from vitprobe.errors import InputError, option
 from vitprobe.input_options import InputOptions, data_options
 from vitprobe.models import choose_device
+from vitprobe.passes.processes import own_device
 from vitprobe.passes.subjects import (
     ModelLike,
     Subject,
@@ -92,7 +93,8 @@ def prepare(
     labels = [one.label for one in named]
     distinct = list(dict.fromkeys(labels))
     subjects_of = [named[labels.index(label)] for label in distinct]
-    device = choose_device(options.device, [one.model for one in subjects_of])
+    # of torchrun's processes each has a GPU of its own
+    device = own_device(choose_device(options.device, [one.model for one in subjects_of]))
     data = opened(data, options)
     if passes > 1 and _same_in_every_pass(data, options.order):
         raise InputError(

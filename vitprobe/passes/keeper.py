@@ -8,7 +8,8 @@ from typing import Any
 
 from vitprobe.errors import InputError, SaveFailed, option
 from vitprobe.input_options import SAVE_EVERY
-from vitprobe.passes.partial import Saved, check_same, outlines, read_partial, write_partial
+from vitprobe.passes.identity import check_same, outlines
+from vitprobe.passes.partial import Saved, read_partial, write_partial
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Sums
 from vitprobe.text import printable
@@ -20,8 +21,6 @@ class Keeper:
     path: the file; None: nothing is saved. share: which batches it is to hold, for a file that is
     to be merged with those of the other shares; None: all, for results. every: seconds. resume: go
     on from the file, where there is one.
-
-    Attribute good: whether the file holds something of this run.
 
     Raises:
         InputError: seconds that make no sense.
@@ -38,7 +37,7 @@ class Keeper:
             raise InputError(f"{option('save_every')} takes seconds above 0, not {every:g}")
         self.path, self.every, self.resume = path, every, resume
         self.share, self.of_share = share or Share(), share is not None
-        self.good = False
+        self.good = False  # whether the file holds something of this run
 
     def earlier(self, known: Sequence[Mapping[str, Any]]) -> Saved | None:
         """What to go on from.
@@ -59,12 +58,6 @@ class Keeper:
             )
         self.good = True
         return saved
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the file is to be brought up to date when all is done: there is one, or it is to
-        be merged."""
-        return self.good or self.of_share
 
     def save(self, sums: Sums) -> None:
         """Put these sums in the place of what was saved.

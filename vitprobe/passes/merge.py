@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vitprobe.errors import InputError, option, say
-from vitprobe.passes.partial import Saved, differences, read_partial
+from vitprobe.passes.identity import differences
+from vitprobe.passes.partial import Saved, read_partial
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Part, Sums
@@ -36,13 +37,14 @@ def merged(paths: Sequence[str | Path], reader_of: ReaderOf, allow_missing: bool
     found = _read(paths)
     _check_one_run(found)
     _check_apart(found)
+    readers = _readers(found, reader_of)
     total = _total(found)
     missing = _missing(found, total)
     if missing and not allow_missing:
         raise InputError(f"{missing}: {_advice(found, total)}")
     # in an order of their own: sums of floating-point numbers depend on it
     ordered = sorted(found.items(), key=_place)
-    whole, *others = [_sums(path, saved, reader_of) for path, saved in ordered]
+    whole, *others = [_sums(path, saved, readers) for path, saved in ordered]
     for other in others:
         whole.add(other)
     whole.total = total
@@ -81,6 +83,19 @@ def _check_one_run(found: Mapping[Path, Saved]) -> None:
             raise InputError(f"{both} are of two runs, which cannot be merged ({differs})")
 
 
+def _readers(found: Mapping[Path, Saved], reader_of: ReaderOf) -> list[type[Reader]]:
+    """Those of the run, in their order; they understand what the files hold."""
+    path, saved = next(iter(found.items()))
+    readers = [reader_of(part["analysis"]) for part in saved.parts]
+    for reader, part in zip(readers, saved.parts, strict=True):
+        if part["version"] != reader.version:
+            raise InputError(
+                f"{printable(path)} holds version {part['version']} of {reader.analysis}'s "
+                f"estimator, and this is version {reader.version}: compute it afresh"
+            )
+    return readers
+
+
 def _check_apart(found: Mapping[Path, Saved]) -> None:
     """No batch is in two files."""
     owners: dict[int, Path] = {}
@@ -117,7 +132,7 @@ def _missing(found: Mapping[Path, Saved], total: int | None) -> str:
     done = set().union(*(saved.done for saved in found.values()))
     if total is None:
         gaps = set(range(max(done, default=-1))) - done
-        seen = f"; before their last one, {_batches(gaps)} are missing" if gaps else ""
+        seen = f"; before their last one, {_batches(gaps)} {_are(gaps)} missing" if gaps else ""
         return (
             "how many batches are missing is not known, as no partial saw the end of the "
             f"data: they hold {len(done)}{seen}"
@@ -127,7 +142,7 @@ def _missing(found: Mapping[Path, Saved], total: int | None) -> str:
         return ""
     shares = [f"{share.index + 1}/{share.count}" for share in _lacking(found, gaps)]
     words = f" (share{'s' if len(shares) > 1 else ''} {_listed(shares)})" if shares else ""
-    return f"{_batches(gaps)} of {total} {'is' if len(gaps) == 1 else 'are'} missing{words}"
+    return f"{_batches(gaps)} of {total} {_are(gaps)} missing{words}"
 
 
 def _lacking(found: Mapping[Path, Saved], gaps: set[int]) -> list[Share]:
@@ -155,15 +170,8 @@ def _place(item: tuple[Path, Saved]) -> tuple[bool, int, int, int]:
     return not saved.done, min(saved.done, default=0), saved.share.count, saved.share.index
 
 
-def _sums(path: Path, saved: Saved, reader_of: ReaderOf) -> Sums:
+def _sums(path: Path, saved: Saved, readers: Sequence[type[Reader]]) -> Sums:
     """What a file holds, with the metrics of its readers."""
-    readers = [reader_of(part["analysis"]) for part in saved.parts]
-    for reader, part in zip(readers, saved.parts, strict=True):
-        if part["version"] != reader.version:
-            raise InputError(
-                f"{printable(path)} holds version {part['version']} of {reader.analysis}'s "
-                f"estimator, and this is version {reader.version}: compute it afresh"
-            )
     with torch.device("meta"):  # no memory yet: a file may claim anything
         try:
             claimed = _shapes(_like(saved, readers).states())
@@ -194,6 +202,10 @@ def _batches(numbers: Sequence[int] | set[int]) -> str:
     """`batch 3`, `batches 3, 11 and 19`, `batches 3, 11, 19, 27, 35 and 12 more`."""
     ordered = [str(number) for number in sorted(numbers)]
     return f"batch{'es' if len(ordered) > 1 else ''} {_listed(ordered)}"
+
+
+def _are(numbers: set[int]) -> str:
+    return "is" if len(numbers) == 1 else "are"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from torch import Tensor
 
 from vitprobe.errors import InputError
 from vitprobe.files import regular_file
-from vitprobe.passes.identity import KNOWN
 from vitprobe.passes.share import MOST, Share, as_ranges, from_ranges
 from vitprobe.passes.sums import Sums
 from vitprobe.text import printable
@@ -150,6 +149,21 @@ def _digest(text: str, states: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def check_states(path: Path, saved: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> None:
+    """The sums have the names, shapes and types of those that they are to be.
+
+    Raises:
+        InputError: they have not.
+    """
+    forms = [
+        {name: (tuple(x.shape), x.dtype) for name, x in states.items()} for states in (saved, now)
+    ]
+    if forms[0] != forms[1]:
+        names = [name for name in forms[1] if forms[0].get(name) != forms[1][name]]
+        wrong = ", ".join(sorted(names or forms[0].keys() - forms[1].keys())[:_MOST])
+        raise InputError(f"cannot read {printable(path)}: it has other sums ({printable(wrong)})")
+
+
 def parts_of(sums: Sums) -> list[dict[str, Any]]:
     """Of each reader what it is and what it reads, as a file holds it."""
     parts = [
@@ -157,69 +171,3 @@ def parts_of(sums: Sums) -> list[dict[str, Any]]:
         for part in sums.parts
     ]
     return json.loads(json.dumps(parts))
-
-
-def outlines(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Of parts what is known before the models were looked at, as `known_parts` gives it."""
-    return [
-        {**part, "about": {key: value for key, value in part["about"].items() if key in KNOWN}}
-        for part in parts
-    ]
-
-
-def check_same(
-    path: Path, saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
-) -> None:
-    """Both are of one run: the same models, data, options and sites, and of the same meaning.
-
-    Raises:
-        InputError: they are not; it says what differs, field by field.
-    """
-    if found := differences(saved, now, ", now "):
-        raise InputError(f"{printable(path)} is of another run ({found})")
-
-
-def differences(
-    saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], between: str
-) -> str:
-    """What differs, as `seed 0, now 1; ...`, or ""."""
-    found = [f"{name} {one}{between}{other}" for name, one, other in _different(saved, now)]
-    return "; ".join(found[:_MOST]) + ("; ..." if len(found) > _MOST else "")
-
-
-def _different(
-    saved: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, str, str]]:
-    names, others = ([part["analysis"] for part in parts] for parts in (saved, now))
-    if names != others:
-        return [("analyses", ", ".join(names), ", ".join(others))]
-    found = []
-    for one, other in zip(saved, now, strict=True):
-        if one["version"] != other["version"]:
-            name = f"version of {one['analysis']}'s estimator"
-            found.append((name, _brief(one["version"]), _brief(other["version"])))
-        found += _in_fields("", one["about"], other["about"])
-    return list(dict.fromkeys(found))
-
-
-def _in_fields(name: str, saved: Any, now: Any) -> list[tuple[str, str, str]]:
-    """The innermost fields that are not the same."""
-    if isinstance(saved, Mapping) and isinstance(now, Mapping):
-        keys = dict.fromkeys([*saved, *now])
-        fields = [(key, saved.get(key), now.get(key)) for key in keys if key != "notes"]
-    elif isinstance(saved, list) and isinstance(now, list) and len(saved) == len(now):
-        fields = [(name, one, other) for one, other in zip(saved, now, strict=True)]
-    elif saved == now:
-        return []
-    else:
-        return [(name.replace("_", " "), _brief(saved), _brief(now))]
-    return [each for key, one, other in fields for each in _in_fields(key, one, other)]
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, list):
-        return f"{len(value)} entries"
-    if isinstance(value, Mapping):
-        return f"{len(value)} fields"
-    text = "none" if value in (None, "") else str(value)
-    return printable(text[:12] if len(text) == 64 else text, 60)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from vitprobe.errors import InputError, option
 from vitprobe.ops.wide import wide
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class Processes:
         if self.count > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
+
+    def same(self, value: Callable[[], T]) -> T:
+        """What this gives in the first process, in every one."""
+        if self.count == 1:
+            return value()
+        held = [value() if self.first else None]
+        dist.broadcast_object_list(held, 0)
+        return held[0]
 
     def wait(self) -> None:
         """Until every process is here."""

@@ -7,19 +7,19 @@ from contextlib import ExitStack, nullcontext
 import torch
 import xarray as xr
 
-from vitprobe.data.layout import listed
 from vitprobe.errors import InputError, SaveFailed, Stopped, option, say, unheard
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
 from vitprobe.passes.group import Group, Met
-from vitprobe.passes.identity import known, known_parts
+from vitprobe.passes.identity import check_same, known, known_parts
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.keeper import Keeper
-from vitprobe.passes.partial import Saved, check_same, parts_of
+from vitprobe.passes.partial import Saved, check_states, parts_of
 from vitprobe.passes.processes import processes
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.provenance import device_name
-from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.reader import Batch, Reader
+from vitprobe.passes.results import results_of
 from vitprobe.passes.share import Share
 from vitprobe.passes.stops import Stops
 from vitprobe.passes.sums import Part, Sums
@@ -83,7 +83,7 @@ class Pass:
             _check_tolerance(tolerance, keeper, inputs)
         self.watch = Stopwatch(inputs.device)
         self._before: dict[str, float] = {}  # seconds of what was saved
-        self._met_to_stop = False
+        self._stopped = False  # whether all processes know of it
 
     def run(self) -> Sums:
         """Everything from the first look at the models to the last batch; the sums of all
@@ -91,20 +91,22 @@ class Pass:
         with self.watch("other"), self.inputs.on_device(), self.progress, ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             self._check_order()
-            parts = known_parts(self.readers, self.inputs)
-            saved = self.group.same(self.keeper.earlier(parts) if self.group.first else None)
+            saved = self.group.same(self._earlier)
             found = self._begin(saved)
             for forwards in self.forwards:
                 stack.enter_context(forwards.tapped())
             self.progress.begin(self.inputs, self.readers)
-            listens = self.keeper.path is not None or self.group.count > 1
-            return self._go_through(found, stack.enter_context(Stops(listens)))
+            stops = Stops(self.keeper.path is not None or self.group.count > 1)
+            return self._go_through(found, stack.enter_context(stops))
 
     def _check_order(self) -> None:
-        """What is done in parts needs batches that are the same each time."""
-        parts = self.keeper.of_share or self.keeper.resume or self.group.count > 1
-        if parts and (why := self.inputs.loader.whole_only):
-            raise InputError(f"no part of its batches can be read: {why}")
+        """What is done in parts needs data that come in the same order each time."""
+        keeper, why = self.keeper, self.inputs.loader.whole_only
+        if why and (keeper.resume or keeper.of_share or self.group.count > 1):
+            raise InputError(f"no part of these batches can be done: {why}")
+
+    def _earlier(self) -> Saved | None:
+        return self.keeper.earlier(known_parts(self.readers, self.inputs))
 
     def _begin(self, saved: Saved | None) -> Iterator[Shown]:
         """Let the readers look at the models; the batches that are to be done."""
@@ -141,6 +143,7 @@ class Pass:
 
     def _take_up(self, saved: Saved) -> None:
         check_same(self.keeper.path, saved.parts, parts_of(self.sums))
+        check_states(self.keeper.path, saved.states, self.sums.states())
         if self.group.first:  # the others add to it
             self.sums.set_states(saved.states)
             self.sums.add_told({**saved.told(), "total": None})
@@ -152,24 +155,16 @@ class Pass:
                 with stops.held():
                     self._batch(shown)
                 self.progress.advance(shown.n * self.group.count)
-                if self.group.due():
-                    met = self._meet(stops)
-                    if self._enough(met.sums):
-                        return met.sums
+                if self.group.due() and self._enough(met := self._meet(stops)):
+                    return met.sums
             self.sums.total = self.inputs.loader.total
             while not (met := self._meet(stops, ended=True)).ended:
                 pass
             return met.sums
         except (Stopped, KeyboardInterrupt) as stop:
-            number = getattr(stop, "number", signal.SIGINT)
-            left = ""
-            try:
-                if stops.whole and not self._met_to_stop:
-                    self._meet(stops, stop=number)
-            except SaveFailed as error:
-                left = str(error)
+            left = self._left(stops, getattr(stop, "number", signal.SIGINT))
             if isinstance(stop, Stopped):
-                stop.left = left or (self.keeper.left if self.keeper.good else "")
+                stop.left = left
             raise
 
     def _meet(self, stops: Stops, ended: bool = False, stop: int = 0) -> Met:
@@ -181,27 +176,37 @@ class Pass:
         with stops.held():
             self._tell()
             met = self.group.meet(self.sums, self.readers, ended, stop)
-            self._met_to_stop = bool(met.stop)
-            useful = self.keeper.unfinished if met.ended else met.sums.done
-            if self.group.first and useful:
+            self._stopped = bool(met.stop)
+            if self.group.first and (met.sums.done or self.keeper.of_share):
                 self.keeper.save(met.sums)
         if met.stop and not stop:
             raise Stopped(met.stop)
         return met
 
-    def _enough(self, sums: Sums) -> bool:
+    def _left(self, stops: Stops, number: int) -> str:
+        """Save, unless a batch was left in its middle; what there is to go on from, in words."""
+        if stops.whole and not self._stopped:
+            try:
+                self._meet(stops, stop=number)
+            except SaveFailed as error:
+                return str(error)
+        return self.keeper.left if self.keeper.good else ""
+
+    def _enough(self, met: Met) -> bool:
         """Whether every standard error is below the tolerance."""
         if self.tolerance is None:
             return False
-        found = zip(self.readers, sums.parts, strict=True)
-        errors = [reader.largest_error(part.metrics) for reader, part in found]
-        enough = all(error < self.tolerance for error in errors)  # NaN, none yet, is not
-        if not self.group.same(enough):
+        pairs = zip(self.readers, met.sums.parts, strict=True)
+        errors = [reader.largest_error(part.metrics) for reader, part in pairs]
+        # NaN, none yet, is not below
+        if not self.group.same(lambda: all(error < self.tolerance for error in errors)):
             return False
-        examples = min(part.tally.compute()["examples"] for part in sums.parts)
-        sums.tolerance = self.tolerance
-        below = f"every standard error is below {self.tolerance:g}"
-        say(sums.notes, f"{examples:,} examples were enough: {below}")
+        examples = min(part.tally.compute()["examples"] for part in met.sums.parts)
+        met.sums.tolerance = self.tolerance
+        say(
+            met.sums.notes,
+            f"{examples:,} examples were enough: every standard error is below {self.tolerance:g}",
+        )
         return True
 
     def _tell(self) -> None:
@@ -244,31 +249,3 @@ def _check_tolerance(tolerance: float, keeper: Keeper, inputs: Inputs) -> None:
         raise InputError(f"{name} looks at a whole run: it does not go with {option('shard')}")
     if inputs.loader.passes > 1:
         raise InputError(f"{name} ends a run before its last example: give it one pass")
-
-
-def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[list[xr.Dataset]]:
-    """The results that sums give, for each reader (or its class).
-
-    Raises:
-        InputError: there are no images, or no batch had as many as a reader needs.
-    """
-    shared: list[str] = []
-    if sums.skipped:
-        say(shared, f"{len(sums.skipped)} unreadable images were skipped: {listed(sums.skipped)}")
-    found = []
-    for part, reader in zip(sums.parts, readers, strict=True):
-        tally = part.tally.compute()
-        notes = [*part.about["notes"], *shared, *sums.notes]
-        if not tally["examples"]:
-            raise InputError(
-                f"no batch has {reader.least} examples or more, which {reader.analysis} needs"
-                if tally["dropped"]
-                else "there are no images"
-            )
-        if tally["dropped"]:
-            less = f"{tally['dropped']} examples were dropped, in batches of fewer than"
-            say(notes, f"{less} {reader.least}")
-        counts = (tally["examples"], tally["batches"], sums.passes)
-        ran = Ran(*counts, sums.device, sums.seconds, notes, sums.tolerance)
-        found.append(reader.results(part.about, part.metrics, ran))
-    return found

@@ -5,7 +5,7 @@
 #include "cpu/attention/rows.h"
 
 #if VP_X86_TARGETS
-VP_BEGIN_TARGET("avx2,fma,bmi2")
+VP_BEGIN_TARGET(VP_AVX2)
 #define VP_ISA avx2
 #define VP_VECTOR 32
 #define VP_ROWS 4

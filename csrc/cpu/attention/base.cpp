@@ -16,25 +16,6 @@
 
 namespace vitprobe {
 
-#if VP_X86_TARGETS
-namespace avx2 {
-extern const AttentionRows kAttention;
-}
-namespace avx512 {
-extern const AttentionRows kAttention;
-}
-
-static const AttentionRows& choose() {
-  if (has_avx512()) return avx512::kAttention;
-  return has_avx2() ? avx2::kAttention : base::kAttention;
-}
-#else
-static const AttentionRows& choose() { return base::kAttention; }
-#endif
-
-const AttentionRows& attention_rows() {
-  static const AttentionRows& best = choose();
-  return best;
-}
+const AttentionRows& attention_rows() { return VP_BEST(kAttention); }
 
 }  // namespace vitprobe

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "cpu/attention/rows.h"
-#include "cpu/product/parallel.h"
+#include "ops.h"
 
 namespace vitprobe {
 namespace {
@@ -52,7 +52,7 @@ void means(const AttentionInput& input, int64_t shares, const AttentionSums* sum
   }
 }
 
-constexpr int64_t kLeast = int64_t{1} << 20;  // products that pay for a thread
+constexpr int64_t kLeastProducts = int64_t{1} << 20;  // that pay for a thread
 
 template <class T> void statistics(AttentionInput& input, double height, double width, T* out) {
   const std::vector<T> table = distances<T>(input.rows, input.columns, height, width);
@@ -60,9 +60,10 @@ template <class T> void statistics(AttentionInput& input, double height, double 
   const int64_t shares = attention_shares(input), tasks = input.images * input.heads * shares;
   const std::unique_ptr<AttentionSums[]> sums(new AttentionSums[tasks]);
   const int64_t products = input.patches() * input.tokens * input.depth / shares;
-  torch::stable::parallel_for(0, tasks, kLeast / products + 1, [&](int64_t begin, int64_t end) {
-    attention_rows().run(input, shares, {begin, end}, sums.get());
-  });
+  torch::stable::parallel_for(0, tasks, kLeastProducts / products + 1,
+                              [&](int64_t begin, int64_t end) {
+                                attention_rows().run(input, shares, {begin, end}, sums.get());
+                              });
   means(input, shares, sums.get(), out);
 }
 
@@ -70,16 +71,8 @@ std::tuple<Tensor, Tensor> attention_statistics(const Tensor& q, const Tensor& k
                                                 int64_t rows, int64_t columns, int64_t prefix,
                                                 std::optional<Tensor> bias, double height,
                                                 double width, bool class_row) {
-  STD_TORCH_CHECK(q.dim() == 4 && k.dim() == 4 && q.size(0) == k.size(0) &&
-                      q.size(2) == k.size(2) && q.size(3) == k.size(3),
-                  "q (B, H, T, D) and k (B, Hk, T, D) expected");
-  STD_TORCH_CHECK(q.scalar_type() == k.scalar_type(), "q and k must have the same type");
-  STD_TORCH_CHECK(q.numel() > 0 && k.numel() > 0 && q.size(1) % k.size(1) == 0,
-                  "the heads of q must share those of k");
-  STD_TORCH_CHECK(rows >= 1 && columns >= 1 && prefix >= 0 && prefix + rows * columns == q.size(2),
-                  "tokens must be the prefix and the patches of the grid");
-  const bool wide = q.scalar_type() == ScalarType::Double;
-  const ScalarType type = wide ? ScalarType::Double : ScalarType::Float;
+  check_attention(q, k, rows, columns, prefix, bias);
+  const ScalarType type = wide_type(q.scalar_type());
 
   const Tensor queries = with_dense_rows(q), keys = with_dense_rows(k);
   AttentionInput input = {};
@@ -98,10 +91,6 @@ std::tuple<Tensor, Tensor> attention_statistics(const Tensor& q, const Tensor& k
   input.columns = columns;
   input.prefix = prefix;
   if (bias.has_value()) {
-    STD_TORCH_CHECK(bias->dim() == 4 && bias->size(0) == q.size(0) && bias->size(1) == q.size(1) &&
-                        bias->size(2) == q.size(2) && bias->size(3) == q.size(2) &&
-                        bias->scalar_type() == type,
-                    "bias (B, H, T, T) expected, of the type of the results");
     input.bias = bias->const_data_ptr();
     copy_strides(*bias, 4, input.bias_stride);
   }
@@ -111,11 +100,9 @@ std::tuple<Tensor, Tensor> attention_statistics(const Tensor& q, const Tensor& k
                    ? torch::stable::new_empty(q, {input.images, input.heads, input.tokens}, type)
                    : torch::stable::new_empty(q, {0}, type);
   if (class_row) input.class_row = row.mutable_data_ptr();
-  if (wide) {
-    statistics(input, height, width, out.mutable_data_ptr<double>());
-  } else {
-    statistics(input, height, width, out.mutable_data_ptr<float>());
-  }
+  with_type<float, double>(element_of(type), [&](auto element) {
+    statistics(input, height, width, out.mutable_data_ptr<decltype(element)>());
+  });
   return {out, row};
 }
 

@@ -205,18 +205,13 @@ void run_as(const AttentionInput& input, int64_t shares, Range tasks, AttentionS
 }
 
 void run(const AttentionInput& input, int64_t shares, Range tasks, AttentionSums* sums) {
-  switch (input.type) {
-    case Element::f32: return run_as<float, float>(input, shares, tasks, sums);
-    case Element::f64: return run_as<double, double>(input, shares, tasks, sums);
-    case Element::bf16: return run_as<float, BF16>(input, shares, tasks, sums);
-    case Element::f16: return run_as<float, F16>(input, shares, tasks, sums);
-  }
+  with_type<float, double, BF16, F16>(input.type, [&](auto element) {
+    using In = decltype(element);
+    run_as<Widened<In>, In>(input, shares, tasks, sums);
+  });
 }
 
-#define VP_TEXT_OF(name) #name
-#define VP_TEXT(name) VP_TEXT_OF(name)
-extern const AttentionRows kAttention;
-const AttentionRows kAttention = {VP_TEXT(VP_ISA), &run};
+const AttentionRows kAttention = {&run};
 
 }  // namespace VP_ISA
 }  // namespace vitprobe

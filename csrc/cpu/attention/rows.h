@@ -16,9 +16,9 @@
 
 #include <cstdint>
 
-#include "cpu/vector/element.h"
-#include "cpu/vector/instruction_set.h"
+#include "common/element.h"
 #include "common/split.h"
+#include "cpu/vector/instruction_set.h"
 
 namespace vitprobe {
 
@@ -44,12 +44,12 @@ struct AttentionSums {
 };
 
 struct AttentionRows {
-  const char* name;  // the instruction set
-
   // sums[t], for t in `tasks`: share t % shares of the patch queries of head t / shares, counted
   // through the images; of class_row the rows of the heads whose share 0 is among them.
   void (*run)(const AttentionInput& input, int64_t shares, Range tasks, AttentionSums* sums);
 };
+
+VP_VERSIONS(extern const AttentionRows kAttention);
 
 // The best that this processor runs.
 const AttentionRows& attention_rows();

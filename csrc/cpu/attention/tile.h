@@ -113,7 +113,8 @@ template <class T> inline Vector<T> weight_of(Vector<T>& x) {
   return low ? Vector<T>{} : weight;
 }
 
-// Of one query, over the keys seen so far; weights are e^(score - max).
+// Of one query, over the keys seen so far; weights are e^(score - max). A vector of keys at a time,
+// where a GPU's lane has one (cuda/attention/parts.h, in base 2, which is its instruction).
 template <class T> struct Running {
   T max = kLeftOut<T>;
   double patches = 0, others = 0;  // sums of weights

@@ -5,7 +5,7 @@
 #include "cpu/product/panels.h"
 
 #if VP_X86_TARGETS
-VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2")
+VP_BEGIN_TARGET(VP_AVX512)
 #define VP_ISA avx512
 #define VP_VECTOR 64
 #define VP_ROWS 8

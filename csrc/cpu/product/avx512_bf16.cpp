@@ -7,7 +7,7 @@
 #if VP_X86_TARGETS
 #include <immintrin.h>
 
-VP_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2")
+VP_BEGIN_TARGET("avx512bf16," VP_AVX512)
 #define VP_ISA avx512_bf16
 #define VP_VECTOR 64
 #define VP_ROWS 8

@@ -16,29 +16,12 @@
 
 namespace vitprobe {
 
-#if VP_X86_TARGETS
-namespace avx2 {
-extern const PanelProduct kProduct;
-}
-namespace avx512 {
-extern const PanelProduct kProduct;
-}
-namespace avx512_bf16 {
-extern const PanelProduct kProduct;
-}
-
-static const PanelProduct& choose() {
-  if (has_avx512_bf16()) return avx512_bf16::kProduct;
-  if (has_avx512()) return avx512::kProduct;
-  return has_avx2() ? avx2::kProduct : base::kProduct;
-}
-#else
-static const PanelProduct& choose() { return base::kProduct; }
-#endif
-
 const PanelProduct& panel_product() {
-  static const PanelProduct& best = choose();
-  return best;
+#if VP_X86_TARGETS
+  if (has_amx_bf16()) return amx_bf16::kProduct;
+  if (has_avx512_bf16()) return avx512_bf16::kProduct;
+#endif
+  return VP_BEST(kProduct);
 }
 
 }  // namespace vitprobe

@@ -80,27 +80,33 @@ template <class T> struct OuterProducts {
   int64_t depth;
   const T *a, *b;  // panels
 
-  template <int N> void run(int64_t a_panel, int64_t b_panel, int64_t first, double* tile) const {
+  template <int N, int H>
+  void run(int64_t a_panel, int64_t b_panel, int64_t first, double* tile) const {
     constexpr int L = kLanes, W = kPanel<T>;
     const T* left = a + a_panel * W * kSlab + first;
     const T* right = b + b_panel * W * kSlab;
-    Vector<T> sum[kRows][N];
-#pragma GCC unroll 32
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int v = 0; v < N; ++v) sum[r][v] = Vector<T>{};
-    }
+    Vector<T> sum[kRows][N + 1] = {};  // one more than there need be, as for N = 0
+    HalfVector<T> half[kRows] = {};
     for (int64_t k = 0; k < depth; ++k, left += W, right += W) {
-      Vector<T> column[N];
+      Vector<T> column[N + 1];
+      HalfVector<T> last;
 #pragma GCC unroll 4
       for (int v = 0; v < N; ++v) column[v] = load(right + v * L);
+      if constexpr (H) __builtin_memcpy(&last, right + N * L, sizeof last);
 #pragma GCC unroll 32
       for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
         for (int v = 0; v < N; ++v) sum[r][v] += left[r] * column[v];
+        if constexpr (H) half[r] += left[r] * last;
       }
     }
-    add_block<T, N>(sum, tile);
+    T sums[kRows][N * L + H * L / 2];
+#pragma GCC unroll 32
+    for (int r = 0; r < kRows; ++r) {
+      __builtin_memcpy(sums[r], sum[r], N * sizeof(Vector<T>));
+      if constexpr (H) __builtin_memcpy(sums[r] + N * L, &half[r], sizeof half[r]);
+    }
+    add_block<W>(sums, tile);
   }
 };
 
@@ -124,18 +130,13 @@ void add_of(const Product& product, Range slabs, Range tiles, double* sums) {
 }
 
 void add(const Product& product, Range slabs, Range tiles, double* sums) {
-  switch (product.a.type) {
-    case Element::f32: return add_of<float, float>(product, slabs, tiles, sums);
-    case Element::f64: return add_of<double, double>(product, slabs, tiles, sums);
-    case Element::bf16: return add_of<float, BF16>(product, slabs, tiles, sums);
-    case Element::f16: return add_of<float, F16>(product, slabs, tiles, sums);
-  }
+  with_type<float, double, BF16, F16>(product.a.type, [&](auto element) {
+    using In = decltype(element);
+    add_of<Widened<In>, In>(product, slabs, tiles, sums);
+  });
 }
 
-#define VP_TEXT_OF(name) #name
-#define VP_TEXT(name) VP_TEXT_OF(name)
-extern const PanelProduct kProduct;
-const PanelProduct kProduct = {VP_TEXT(VP_ISA), {kPanel<float>, kPanel<double>}, &add};
+const PanelProduct kProduct = {{kPanel<float>, kPanel<double>}, &add};
 
 }  // namespace VP_ISA
 }  // namespace vitprobe

@@ -10,9 +10,9 @@
 
 #include <cstdint>
 
+#include "common/element.h"
 #include "common/split.h"
 #include "common/tiles.h"
-#include "cpu/vector/element.h"
 #include "cpu/vector/instruction_set.h"
 
 namespace vitprobe {
@@ -33,20 +33,24 @@ struct Product {
 };
 
 inline constexpr int64_t kSlab = 256;
-
-// Where a tile lies, counted in panels: in the order of common/tiles.h, or row by row.
-inline Coordinate tile_at(int64_t index, int64_t b_panels, bool symmetric) {
-  return symmetric ? lower_tile(index) : Coordinate{index / b_panels, index % b_panels};
-}
+inline constexpr int64_t kMostRows = 16;  // of a tile that a micro-kernel adds to at a time
 
 struct PanelProduct {
-  const char* name;  // the instruction set
   int64_t panel[2];  // rows of a panel: [0] of float, [1] of double
 
   // sums += these slabs of these tiles. A tile is panel x panel doubles, row by row, those above
-  // the diagonal undefined where symmetric; sums begins with the first tile of `tiles`.
+  // the diagonal undefined where symmetric; sums begins with the first tile of `tiles`. Rows that
+  // hold none of the product's, from the next multiple of kMostRows on, are not touched.
   void (*add)(const Product& product, Range slabs, Range tiles, double* sums);
 };
+
+VP_VERSIONS(extern const PanelProduct kProduct);
+namespace avx512_bf16 {
+extern const PanelProduct kProduct;
+}
+namespace amx_bf16 {
+extern const PanelProduct kProduct;
+}
 
 // The best that this processor runs.
 const PanelProduct& panel_product();

@@ -14,11 +14,14 @@ typedef uint16_t U16 __attribute__((vector_size(VP_VECTOR / 2)));
 template <class T> struct VectorOf;
 template <> struct VectorOf<float> {
   using type = F32;
+  typedef float half __attribute__((vector_size(VP_VECTOR / 2)));
 };
 template <> struct VectorOf<double> {
   using type = F64;
+  typedef double half __attribute__((vector_size(VP_VECTOR / 2)));
 };
 template <class T> using Vector = typename VectorOf<T>::type;
+template <class T> using HalfVector = typename VectorOf<T>::half;
 
 template <class T> constexpr int kLanes = VP_VECTOR / sizeof(T);
 

@@ -148,7 +148,7 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
   // The query of the block that is row r of a lane.
   VP_DEVICE int query_of(int thread, int r) const {
     return (thread / kWarpSize >> lanes.log_shares) * kWarpQueries + r / 2 * 16 +
-           c_cell(thread % kWarpSize, r % 2 * 2).row;
+           c_place(thread % kWarpSize, r % 2 * 2).row;
   }
 
   // q by words of two halves, as cuda/device/mma.h's map has them; zeros behind D. Behind the last
@@ -159,7 +159,7 @@ template <typename T, int steps, class Far, bool biased> struct AttentionTile {
     for (int r = 0; r < kRows; ++r) {
       const int query = query_of(thread, r) < task.queries ? query_of(thread, r) : task.queries - 1;
       const T* from = q.at(task.image, task.head, shape.prefix + task.query0 + query) +
-                      a_cell(thread % kWarpSize, 0).at / static_cast<int>(sizeof(T));
+                      a_place(thread % kWarpSize, 0).at / static_cast<int>(sizeof(T));
       VP_UNROLL
       for (int unit = 0; unit < 2 * steps; ++unit) {
         const int depth = unit * (kUnit / static_cast<int>(sizeof(T)));

@@ -10,22 +10,17 @@
 
 namespace vitprobe::kernels {
 
-template <typename T>
-static cudaError_t launch(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
-                          const AnyHeads& bias, int64_t num_sms, double* partials, float* out,
-                          cudaStream_t stream) {
-  WarpGrid grid{{stream}};
-  attention_fast(grid, shape, typed<T>(q), typed<T>(k), typed<float>(bias), num_sms, partials, out);
-  return grid.error;
-}
-
 cudaError_t launch_attention_fast(const AttentionShape& shape, const AnyHeads& q, const AnyHeads& k,
-                                  Type type, const AnyHeads& bias, int64_t num_sms,
+                                  Element type, const AnyHeads& bias, int64_t num_sms,
                                   double* partials, float* out, cudaStream_t stream) {
   if (!fits_matrix_unit(shape, q, k)) return cudaErrorInvalidValue;
-  if (type == Type::bf16) return launch<BF16>(shape, q, k, bias, num_sms, partials, out, stream);
-  if (type == Type::f16) return launch<F16>(shape, q, k, bias, num_sms, partials, out, stream);
-  return cudaErrorInvalidValue;
+  WarpGrid grid{{stream}};
+  const bool has_kernel = with_type<BF16, F16>(type, [&](auto element) {
+    using T = decltype(element);
+    attention_fast(grid, shape, typed<T>(q), typed<T>(k), typed<float>(bias), num_sms, partials,
+                   out);
+  });
+  return has_kernel ? grid.error : cudaErrorInvalidValue;
 }
 
 }  // namespace vitprobe::kernels

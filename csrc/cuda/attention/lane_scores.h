@@ -60,7 +60,7 @@ template <typename T, int steps, class Far> struct LaneScores {
     VP_UNROLL
     for (int s = 0; s < steps; ++s) {
       block.ldmatrix(warp, keys, [&](int thread) {
-        const Cell at = b_source(thread % kWarpSize);
+        const Place at = b_source(thread % kWarpSize);
         const int first = chunk * kChunkKeys * kRowBytes + swizzled(at.row, at.at);
         return stage.panel[s / kRowSteps].bytes + (first ^ s % kRowSteps * kStepBytes);
       });

@@ -32,22 +32,23 @@ constexpr int kRowBytes = 128;                // of a row, in shared memory
 constexpr int kRowUnits = kRowBytes / kUnit;  // 8
 constexpr int kRowSteps = kRowBytes / kStepBytes;
 
-struct Cell {
+// Where a register of a lane, or the unit that it reads, lies.
+struct Place {
   int row, at;  // at: a byte of a row (A, B), a column (C), a unit of a row (ldmatrix)
 };
 
-VP_HD inline Cell a_cell(int lane, int r) {
+VP_HD inline Place a_place(int lane, int r) {
   return {lane / 4 + 8 * (r % 2), 4 * (lane % 4) + 16 * (r / 2)};
 }
-VP_HD inline Cell b_cell(int lane, int r) { return {lane / 4, 4 * (lane % 4) + 16 * r}; }
-VP_HD inline Cell c_cell(int lane, int r) {
+VP_HD inline Place b_place(int lane, int r) { return {lane / 4, 4 * (lane % 4) + 16 * r}; }
+VP_HD inline Place c_place(int lane, int r) {
   return {lane / 4 + 8 * (r / 2), 2 * (lane % 4) + r % 2};
 }
 
 // Whose address a lane gives: for the A of 16 rows, and for two Bs of 8 rows each (registers 0, 1
 // are the first one's, 2, 3 the second one's).
-VP_HD inline Cell a_source(int lane) { return {lane % 16, lane / 16}; }
-VP_HD inline Cell b_source(int lane) { return {lane % 8 + 8 * (lane / 16), lane / 8 % 2}; }
+VP_HD inline Place a_source(int lane) { return {lane % 16, lane / 16}; }
+VP_HD inline Place b_source(int lane) { return {lane % 8 + 8 * (lane / 16), lane / 8 % 2}; }
 
 // A lane's registers of an A, or of two Bs (the second one's are 2 and 3).
 struct OperandFragment {
@@ -118,7 +119,7 @@ struct Math3xTF32 {
   VP_HD static constexpr int right(int term) { return term == 1 ? 1 : 0; }
   VP_HD static float stored(float value) { return value; }
   // high: what was read of x.
-  VP_HD static void split(OperandFragment& high, OperandFragment& low) {
+  VP_HD static void in_parts(OperandFragment& high, OperandFragment& low) {
     VP_UNROLL
     for (int r = 0; r < 4; ++r) {
       const float whole = float_of_bits(high.at[r]);

@@ -8,26 +8,19 @@
 
 namespace vitprobe::kernels {
 
-template <typename In, typename Out>
-static cudaError_t launch(const void* gram, int64_t n, bool biased, double* sums, void* out,
-                          cudaStream_t stream) {
+cudaError_t launch_center_pack(const void* gram, Element gram_type, int64_t n, bool biased,
+                               double* sums, void* out, Element out_type, cudaStream_t stream) {
   WarpGrid grid{{stream}};
-  center_pack(grid, static_cast<const In*>(gram), 1, n, biased, sums, static_cast<Out*>(out), 0);
-  return grid.error;
-}
-
-cudaError_t launch_center_pack(const void* gram, Type gram_type, int64_t n, bool biased,
-                               double* sums, void* out, Type out_type, cudaStream_t stream) {
-  if (gram_type == Type::f32 && out_type == Type::f32) {
-    return launch<float, float>(gram, n, biased, sums, out, stream);
-  }
-  if (gram_type == Type::f64 && out_type == Type::f64) {
-    return launch<double, double>(gram, n, biased, sums, out, stream);
-  }
-  if (gram_type == Type::f64 && out_type == Type::f32) {
-    return launch<double, float>(gram, n, biased, sums, out, stream);
-  }
-  return cudaErrorInvalidValue;
+  bool has_kernel = false;
+  with_type<float, double>(gram_type, [&](auto from) {
+    using In = decltype(from);
+    has_kernel = with_type<float, In>(out_type, [&](auto to) {
+      using Out = decltype(to);
+      center_pack(grid, static_cast<const In*>(gram), 1, n, biased, sums, static_cast<Out*>(out),
+                  0);
+    });
+  });
+  return has_kernel ? grid.error : cudaErrorInvalidValue;
 }
 
 }  // namespace vitprobe::kernels

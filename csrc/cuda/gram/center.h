@@ -1,13 +1,6 @@
-// Packed Gram matrices, centred and packed again, so that a dot product of two results is HSIC.
+// Packed Gram matrices, centred (common/centring.h) and packed again.
 //
 //   gram: (sites, n(n+1)/2) floats or doubles, lower triangles with diagonal (common/packed.h)
-//
-//   unbiased  n(n-1)/2: sqrt(2) K~_ij, j < i   (U-centring: Szekely & Rizzo 2014)
-//             K~_ij = K_ij - (r_i + r_j) / (n-2) + s / ((n-1)(n-2)),  r, s without the diagonal
-//             <v, w> = n(n-3) HSIC_1
-//   biased    n(n+1)/2: (H K H)_ij, times sqrt(2) off the diagonal, H = I - 1/n
-//             (H K H)_ij = K_ij - (r_i + r_j) / n + s / n^2,  r, s with the diagonal
-//             <v, w> = tr(K H L H)
 //
 // The matrix is cut into tiles of 256 x 256, those on or below the diagonal (common/tiles.h); a
 // block owns one (center_tile.h). Up to 256 examples one block knows all sums, and a site is one
@@ -24,6 +17,7 @@
 
 #include <cstdint>
 
+#include "common/centring.h"
 #include "common/host_device.h"
 #include "common/packed.h"
 #include "common/split.h"
@@ -33,8 +27,6 @@
 #include "cuda/gram/center_tile.h"
 
 namespace vitprobe::kernels {
-
-constexpr double kRoot2 = 1.41421356237309504880;
 
 // Doubles of workspace for the sums of one site; none where one block knows all.
 VP_HD inline int64_t center_sums(int64_t n) {
@@ -79,7 +71,7 @@ template <typename In, typename Out> struct Center {
   static constexpr int kBlocksEach = 2;
   struct Shared {
     typename Tile::Sums sums;
-    double row[kCenterTile], column[kCenterTile];  // r_i / (n-2), or / n
+    double row[kCenterTile], column[kCenterTile];  // means
     double totals[kWarps], squares[kWarps];
   };
 
@@ -96,30 +88,30 @@ template <typename In, typename Out> struct Center {
     const int64_t site = tiles == 1 ? index : index / tiles;
     const Tile tile(gram + site * packed_size(n, true), n, index - site * tiles);
     typename Block::template PerThread<typename Tile::Own> own(block);
-    typename Block::template PerThread<double> total(block), squares(block);
+    typename Block::template PerThread<double> sum(block), squares(block);
     const bool gives_norm = norms.out != nullptr && index == site * tiles;
     if (tiles == 1) {
       block.each_warp([&](int warp) { tile.sum(block, shared.sums, own, warp); });
     }
-    const double rows = static_cast<double>(biased ? n : n - 2), by_rows = 1.0 / rows;
+    const double of_row = weight_of_row(n, biased);
     block.each_thread([&](int thread) {
       if (tiles == 1) {
-        total[thread] = tile.row_sum(shared.sums, thread) + tile.column_sum(shared.sums, thread) +
-                        (biased ? tile.diagonal(thread) : 0.0);
-        shared.row[thread] = shared.column[thread] = total[thread] * by_rows;
+        sum[thread] = tile.row_sum(shared.sums, thread) + tile.column_sum(shared.sums, thread) +
+                      (biased ? tile.diagonal(thread) : 0.0);
+        shared.row[thread] = shared.column[thread] = sum[thread] * of_row;
       } else {
         const double* own_sums = sums + site * center_sums(n) + thread;
-        total[thread] = 0.0;
+        sum[thread] = 0.0;
         VP_LOOP
-        for (int64_t i = 0; i < 2 * tiles; ++i) total[thread] += own_sums[i * kCenterTile];
-        shared.row[thread] = sum_of(own_sums, tile.row0 / kCenterTile) * by_rows;
-        shared.column[thread] = sum_of(own_sums, tile.column0 / kCenterTile) * by_rows;
+        for (int64_t i = 0; i < 2 * tiles; ++i) sum[thread] += own_sums[i * kCenterTile];
+        shared.row[thread] = sum_of(own_sums, tile.row0 / kCenterTile) * of_row;
+        shared.column[thread] = sum_of(own_sums, tile.column0 / kCenterTile) * of_row;
       }
     });
     block.each_warp([&](int warp) {
-      add_lanes(block, warp, [&](int thread) -> double& { return total[thread]; });
+      add_lanes(block, warp, [&](int thread) -> double& { return sum[thread]; });
       block.each_lane(warp, [&](int thread) {
-        if (thread % kWarpSize == 0) shared.totals[warp] = total[thread];
+        if (thread % kWarpSize == 0) shared.totals[warp] = sum[thread];
       });
       if (!gives_norm) return;
       block.each_lane(warp, [&](int thread) {
@@ -135,25 +127,26 @@ template <typename In, typename Out> struct Center {
     });
     Out* to = out + site * stride;
     block.each_warp([&](int warp) {
-      double mean = 0.0;
+      double total = 0.0;
       VP_UNROLL
-      for (int w = 0; w < kWarps; ++w) mean += shared.totals[w];
-      mean *= by_rows / static_cast<double>(biased ? n : n - 1);
+      for (int w = 0; w < kWarps; ++w) total += shared.totals[w];
+      total *= weight_of_all(n, biased, of_row);
       tile.each_rows(block, own, warp, [&](int first) {
         block.each_lane(
-            warp, [&](int thread) { write(shared, tile, own[thread], first, mean, to, thread); });
+            warp, [&](int thread) { write(shared, tile, own[thread], first, total, to, thread); });
       });
       block.each_lane(warp, [&](int thread) {
         if (gives_norm && thread == 0) {
-          double sum = 0.0;
-          for (int w = 0; w < kWarps; ++w) sum += shared.squares[w];
-          norms.out[site] = sqrt(sum);
+          double all = 0.0;
+          for (int w = 0; w < kWarps; ++w) all += shared.squares[w];
+          norms.out[site] = sqrt(all);
         }
         if (!biased || !tile.on_diagonal()) return;
         const int64_t i = tile.row0 + thread;
         if (i >= n) return;
-        const double centred = tile.diagonal(thread) - 2.0 * shared.row[thread] + mean;
-        to[packed_index(i, i, true)] = static_cast<Out>(centred);
+        const double mean = shared.row[thread];
+        to[packed_index(i, i, true)] =
+            static_cast<Out>(centred(tile.diagonal(thread), total - mean, mean));
       });
     });
   }
@@ -174,17 +167,18 @@ template <typename In, typename Out> struct Center {
   }
 
   VP_DEVICE void write(const Shared& shared, const Tile& tile, const typename Tile::Own& mine,
-                       int first, double mean, Out* to, int thread) const {
+                       int first, double total, Out* to, int thread) const {
     const int lane = thread % kWarpSize;
     VP_UNROLL
     for (int r = 0; r < Tile::kRows; ++r) {
-      const double shift = mean - shared.row[first + r];
+      const double left = total - shared.row[first + r];
       const int count = tile.width(first + r);
       Out* own = to + packed_size(tile.row0 + first + r, biased) + tile.column0 + lane;
       VP_UNROLL
       for (int c = 0; c < Tile::kColumns; ++c) {
-        const double centred = mine.value[r][c] + (shift - shared.column[lane + c * kWarpSize]);
-        if (lane + c * kWarpSize < count) own[c * kWarpSize] = static_cast<Out>(kRoot2 * centred);
+        const double value =
+            kRoot2 * centred(mine.value[r][c], left, shared.column[lane + c * kWarpSize]);
+        if (lane + c * kWarpSize < count) own[c * kWarpSize] = static_cast<Out>(value);
       }
     }
   }

@@ -5,6 +5,7 @@
 // Alone:  nvcc -arch=sm_90a -Xptxas -v -c csrc/cuda/gram/fast.cu
 #include "cuda/gram/fast.h"
 
+#include <type_traits>
 #include <vector>
 
 #include "cuda/device/device_warps.cuh"
@@ -13,32 +14,31 @@
 
 namespace vitprobe::kernels {
 
-template <typename T> static Matrix<T> typed(const AnyMatrix& x) {
-  return {static_cast<const T*>(x.data), x.rows, x.columns, x.stride};
+// run(Math{}) with the mathematics of a type; false if it has none.
+template <class Run> static bool with_math(Element type, bool tf32, const Run& run) {
+  return with_type<float, BF16, F16>(type, [&](auto element) {
+    using T = decltype(element);
+    if constexpr (!std::is_same_v<T, float>) {
+      run(std::conditional_t<std::is_same_v<T, BF16>, MathBF16, MathF16>{});
+    } else if (tf32) {
+      run(MathTF32{});
+    } else {
+      run(Math3xTF32{});
+    }
+  });
 }
 
-// run(Math{}) with the mathematics of a type.
-template <class Run> static cudaError_t with_math(Type type, bool tf32, const Run& run) {
-  switch (type) {
-    case Type::f32: return tf32 ? run(MathTF32{}) : run(Math3xTF32{});
-    case Type::bf16: return run(MathBF16{});
-    case Type::f16: return run(MathF16{});
-    case Type::f64: break;
-  }
-  return cudaErrorInvalidValue;
-}
-
-cudaError_t launch_centered_grams(const AnyMatrix* x, int64_t count, Type x_type, bool tf32,
+cudaError_t launch_centered_grams(const AnyMatrix* x, int64_t count, Element x_type, bool tf32,
                                   int64_t num_sms, bool biased, const GroupWorkspace& work,
                                   const GroupResults& to, cudaStream_t stream) {
-  return with_math(x_type, tf32, [&](auto math) {
+  WarpGrid grid{{stream}};
+  const bool has_kernel = with_math(x_type, tf32, [&](auto math) {
     using Math = decltype(math);
     std::vector<Matrix<typename Math::T>> sites;
     for (int64_t i = 0; i < count; ++i) sites.push_back(typed<typename Math::T>(x[i]));
-    WarpGrid grid{{stream}};
     centered_grams<Math>(grid, sites.data(), count, num_sms, biased, work, to);
-    return grid.error;
   });
+  return has_kernel ? grid.error : cudaErrorInvalidValue;
 }
 
 }  // namespace vitprobe::kernels

@@ -120,7 +120,7 @@ int64_t gram_fast(Grid& grid, const Matrix<typename Math::T>& x, int64_t num_sms
   };
   if (x.rows > kMostRows) {
     float *shift = shifts, *mean = shifts + x.columns;
-    grid.launch(ceil_div(x.columns, ColumnShift<T>::kColumns), ColumnShift<T>{x, shift, mean});
+    column_shifts(grid, x, shift, mean);
     const int64_t parts = run(GramTiles<kMostRows, false>{}, shift, mean, squares);
     run(GramTiles<kMostRows, true>{}, shift, mean, nullptr);
     return parts;

@@ -17,7 +17,6 @@
 #include "cuda/device/lane_sums.h"
 #include "cuda/device/warps.h"
 #include "cuda/gram/warp_tiles.h"
-#include "cuda/product.h"
 
 namespace vitprobe::kernels {
 

@@ -173,7 +173,7 @@ struct GroupResults {
   double* norms;
 };
 
-// Slices and packed Gram matrices of the first of `count` sites, as many as one launch takes.
+// Splits and packed Gram matrices of the first of `count` sites, as many as one launch takes.
 // Returns how many those are, and the parts of the squares that each has.
 template <class Math, class Tiles, class Grid>
 std::pair<int64_t, int64_t> grams_together(Grid& grid, const Matrix<typename Math::T>* x,

@@ -2,9 +2,10 @@
 // allocate, launch (cuda/gram/simple.h, center.h).
 //
 // Workspace for n examples of p features: p sums of columns, at most 32 MiB of partial tiles
-// (cuda/product.h), n row sums; centred, also the Gram matrix in fp64, 4 n(n+1) bytes.
-#include "cuda/launcher.h"
+// (cuda/product.h); centred, also the Gram matrix in fp64, 4 n(n+1) bytes, and for n > 256 the sums
+// of center.h's tiles.
 #include "common/packed.h"
+#include "cuda/launcher.h"
 
 namespace vitprobe {
 namespace {
@@ -18,9 +19,9 @@ void gram_into(const Rows& x, const Tensor& out, cudaStream_t stream) {
   const Tensor mean = workspace(out, x.p, wide_type(x.type));
   const ProductPlan plan = plan_product(x.n, x.n, x.p, true);
   const Tensor partials = workspace(out, plan.partials());
-  check_launch(launch_gram({x.data, x.n, x.p, x.stride}, kernel_type(x.type), plan,
-                           mean.mutable_data_ptr(), doubles(partials), out.mutable_data_ptr(),
-                           kernel_type(out.scalar_type()), stream));
+  check_launch(launch_gram(matrix(x), element_of(x.type), plan, mean.mutable_data_ptr(),
+                           doubles(partials), out.mutable_data_ptr(), element_of(out.scalar_type()),
+                           stream));
 }
 
 // out[] = the centred vector of x, of type wide_type(x.type).
@@ -39,11 +40,9 @@ Tensor gram(const Tensor& x) {
 }
 
 Tensor center_pack(const Tensor& gram, bool biased) {
-  const ScalarType type = gram.scalar_type();
-  STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double,
-                  "a float32 or float64 Gram matrix expected");
   const OnDeviceOf device(gram);
-  const Tensor packed = torch::stable::contiguous(gram);
+  const Tensor packed = packed_gram_of(gram);
+  const ScalarType type = packed.scalar_type();
   const int64_t n = examples_of_packed(packed.numel());
   Tensor out = workspace(gram, packed_size(n, biased), type);
   center_into(packed, n, biased, out.mutable_data_ptr(), type, device.stream());
@@ -61,10 +60,8 @@ Tensor centered_gram(const Tensor& x, bool biased) {
 Tensor centered_grams(const std::vector<Tensor>& xs, bool biased) {
   const std::vector<Rows> all = rows_of_all(xs);
   const OnDeviceOf device(xs[0]);
-  const auto count = static_cast<int64_t>(all.size());
-  Tensor out = torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)},
-                                        wide_type(all[0].type));
-  for (int64_t i = 0; i < count; ++i) {
+  Tensor out = new_vectors(all, biased);
+  for (size_t i = 0; i < all.size(); ++i) {
     centered_gram_into(all[i], biased, row_of(out, i), device.stream());
   }
   return out;

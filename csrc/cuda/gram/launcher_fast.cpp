@@ -15,8 +15,6 @@ namespace {
 
 using kernels::AnyMatrix;
 
-float* floats(const Tensor& x) { return static_cast<float*>(x.mutable_data_ptr()); }
-
 // Hands out pieces of one allocation, each aligned to 256 bytes.
 class Pieces {
  public:
@@ -52,7 +50,7 @@ void centered_grams_into(const std::vector<Rows>& all, bool biased, bool tf32,
   std::vector<AnyMatrix> sites;
   int64_t columns = 0;
   for (const Rows& x : all) {
-    sites.push_back({x.data, x.n, x.p, x.stride});
+    sites.push_back(matrix(x));
     columns = std::max(columns, x.p);
   }
   const kernels::GroupSizes sizes = kernels::group_sizes(n, count, columns, num_sms);
@@ -62,7 +60,7 @@ void centered_grams_into(const std::vector<Rows>& all, bool biased, bool tf32,
   pieces.need(work.packed, sizes.packed).need(work.sums, sizes.sums);
   pieces.need(work.squares, to.norms == nullptr ? 0 : sizes.squares);
   const Tensor memory = pieces.allocate(all[0].owner);
-  check_launch(kernels::launch_centered_grams(sites.data(), count, kernel_type(all[0].type), tf32,
+  check_launch(kernels::launch_centered_grams(sites.data(), count, element_of(all[0].type), tf32,
                                               num_sms, biased, work, to, device.stream()));
 }
 
@@ -76,9 +74,7 @@ Tensor centered_gram_fast(const Tensor& x, bool biased, bool tf32) {
 
 Tensor centered_grams_fast(const std::vector<Tensor>& xs, bool biased, bool tf32) {
   const std::vector<Rows> all = rows_of_all(xs);
-  const auto count = static_cast<int64_t>(all.size());
-  Tensor out =
-      torch::stable::new_empty(xs[0], {count, packed_size(all[0].n, biased)}, ScalarType::Float);
+  Tensor out = new_vectors(all, biased);
   centered_grams_into(all, biased, tf32, {floats(out), out.stride(0), nullptr});
   return out;
 }

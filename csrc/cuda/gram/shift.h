@@ -18,10 +18,11 @@
 
 #include "common/host_device.h"
 #include "common/narrow.h"
+#include "common/split.h"
 #include "common/widen.h"
 #include "cuda/device/half_pairs.h"
 #include "cuda/device/warps.h"
-#include "cuda/gram/simple.h"
+#include "cuda/gram/column_mean.h"
 
 namespace vitprobe::kernels {
 
@@ -37,13 +38,15 @@ struct StageRests {
   float of_unit[kRowUnits];
 };
 
-// The same for all columns at once, where no block holds all rows. Block `index`: 32 columns;
-// 8 threads share a column's rows.
+// The same for all columns at once, where no block holds all rows; of floats the shift is their
+// ColumnMean.
 template <typename T> struct ColumnShift {
-  static constexpr int kColumns = 32, kParts = kThreads / kColumns;
+  using Columns = BlockColumns<T>;
+  static constexpr int kColumns = Columns::kColumns, kParts = Columns::kParts;
   static constexpr int kBlocks = 4;  // on a multiprocessor: 64 registers a thread, none spilled
+  static_assert(kIsHalf<T>);
   struct Shared {
-    float sums[kParts][kColumns];
+    typename Columns::Sums sums;
     float mean[kColumns], shift[kColumns];
     bool exact[kParts][kColumns];
   };
@@ -54,48 +57,44 @@ template <typename T> struct ColumnShift {
 
   template <class Block>
   VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
+    const Columns own{x, index};
+    block.each_thread([&](int thread) { own.add(shared.sums, thread); });
     block.each_thread([&](int thread) {
-      const int part = thread / kColumns, own = thread % kColumns;
-      const int64_t column = index * kColumns + own;
-      if (column >= x.columns) return;
-      const float pivot = kIsHalf<T> ? 0.0f : widen(x.data[column]);
-      float sum = 0;
-      for (int64_t i = part; i < x.rows; i += kParts) {
-        sum += widen(x.data[i * x.stride + column]) - pivot;
-      }
-      shared.sums[part][own] = sum;
-    });
-    block.each_thread([&](int thread) {
-      const int64_t column = index * kColumns + thread;
-      if (thread >= kColumns || column >= x.columns) return;
-      const float pivot = kIsHalf<T> ? 0.0f : widen(x.data[column]);
-      float sum = 0;
-      for (int part = 0; part < kParts; ++part) sum += shared.sums[part][thread];
-      shared.mean[thread] = pivot + sum / static_cast<float>(x.rows);
+      if (thread >= kColumns || !own.has(thread)) return;
+      shared.mean[thread] = own.mean(shared.sums, thread);
       shared.shift[thread] = widen(narrow(shared.mean[thread], T{}));
     });
     block.each_thread([&](int thread) {
-      const int part = thread / kColumns, own = thread % kColumns;
-      const int64_t column = index * kColumns + own;
+      const int part = thread / kColumns, place = thread % kColumns;
       bool exact = true;
-      if (kIsHalf<T> && column < x.columns) {
+      if (own.has(thread)) {
         for (int64_t i = part; exact && i < x.rows; i += kParts) {
-          exact = shift_is_exact<T>(widen(x.data[i * x.stride + column]), shared.shift[own]);
+          exact = shift_is_exact<T>(own.at(i, thread), shared.shift[place]);
         }
       }
-      shared.exact[part][own] = exact;
+      shared.exact[part][place] = exact;
     });
     block.each_thread([&](int thread) {
-      const int64_t column = index * kColumns + thread;
-      if (thread >= kColumns || column >= x.columns) return;
-      float own = shared.shift[thread];
+      if (thread >= kColumns || !own.has(thread)) return;
+      float kept = shared.shift[thread];
       for (int part = 0; part < kParts; ++part) {
-        if (!shared.exact[part][thread]) own = 0.0f;
+        if (!shared.exact[part][thread]) kept = 0.0f;
       }
-      shift[column] = own;
-      mean[column] = shared.mean[thread];
+      shift[own.column(thread)] = kept;
+      mean[own.column(thread)] = shared.mean[thread];
     });
   }
 };
+
+// shift, mean (p,); mean is left as it is for floats, which need none.
+template <typename T, class Grid>
+void column_shifts(Grid& grid, const Matrix<T>& x, float* shift, float* mean) {
+  const int64_t blocks = ceil_div(x.columns, BlockColumns<T>::kColumns);
+  if constexpr (kIsHalf<T>) {
+    grid.launch(blocks, ColumnShift<T>{x, shift, mean});
+  } else {
+    grid.launch(blocks, ColumnMean<T>{x, shift});
+  }
+}
 
 }  // namespace vitprobe::kernels

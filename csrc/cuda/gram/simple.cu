@@ -9,32 +9,19 @@
 
 namespace vitprobe::kernels {
 
-template <typename T, typename Out>
-static cudaError_t launch(const AnyMatrix& x, const ProductPlan& plan, void* mean, double* partials,
-                          void* out, cudaStream_t stream) {
+cudaError_t launch_gram(const AnyMatrix& x, Element x_type, const ProductPlan& plan, void* mean,
+                        double* partials, void* out, Element out_type, cudaStream_t stream) {
   DeviceGrid grid{stream};
-  gram(grid, Matrix<T>{static_cast<const T*>(x.data), x.rows, x.columns, x.stride}, plan,
-       static_cast<Widened<T>*>(mean), partials, static_cast<Out*>(out));
-  return grid.error;
-}
-
-cudaError_t launch_gram(const AnyMatrix& x, Type x_type, const ProductPlan& plan, void* mean,
-                        double* partials, void* out, Type out_type, cudaStream_t stream) {
-  const bool wide = out_type == Type::f64;
-  switch (x_type) {
-    case Type::f32:
-      return wide ? launch<float, double>(x, plan, mean, partials, out, stream)
-                  : launch<float, float>(x, plan, mean, partials, out, stream);
-    case Type::bf16:
-      return wide ? launch<BF16, double>(x, plan, mean, partials, out, stream)
-                  : launch<BF16, float>(x, plan, mean, partials, out, stream);
-    case Type::f16:
-      return wide ? launch<F16, double>(x, plan, mean, partials, out, stream)
-                  : launch<F16, float>(x, plan, mean, partials, out, stream);
-    case Type::f64:
-      if (wide) return launch<double, double>(x, plan, mean, partials, out, stream);
-  }
-  return cudaErrorInvalidValue;
+  bool has_kernel = false;
+  with_type<float, double, BF16, F16>(x_type, [&](auto element) {
+    using T = decltype(element);
+    has_kernel = with_type<Widened<T>, double>(out_type, [&](auto to) {
+      using Out = decltype(to);
+      gram(grid, typed<T>(x), plan, static_cast<Widened<T>*>(mean), partials,
+           static_cast<Out*>(out));
+    });
+  });
+  return has_kernel ? grid.error : cudaErrorInvalidValue;
 }
 
 }  // namespace vitprobe::kernels

@@ -5,8 +5,8 @@
 //               out[i(i+1)/2 + j] = sum_c (x_ic - mean_c)(x_jc - mean_c),  j <= i
 //
 // CKA does not change when one vector is subtracted from every row; subtracting the column mean
-// removes the cancellation that large means cause in fp32 sums. The mean is taken relative to
-// the first row, so that a constant column gives exact zeros whatever its value and n.
+// removes the cancellation that large means cause in fp32 sums, and a constant column gives exact
+// zeros (column_mean.h).
 //
 // Three bodies in order: ColumnMean, Product (cuda/product.h), PackLower. Memory floor: one read of
 // x; here x is read once for the mean and once for every tile of its row.
@@ -18,43 +18,10 @@
 #include "common/packed.h"
 #include "common/widen.h"
 #include "cuda/device/thread_block.h"
+#include "cuda/gram/column_mean.h"
 #include "cuda/product.h"
 
 namespace vitprobe::kernels {
-
-// Block `index`: the means of 32 columns from 32 index on; 8 threads share a column's rows.
-template <typename T> struct ColumnMean {
-  using Run = Widened<T>;
-  static constexpr int kColumns = 32, kLanes = kThreads / kColumns;
-  struct Shared {
-    Run sums[kLanes][kColumns];
-  };
-
-  Matrix<T> x;
-  Run* mean;  // (p,)
-
-  template <class Block>
-  VP_DEVICE void operator()(Block block, Shared& shared, int64_t index) const {
-    block.each_thread([&](int thread) {
-      const int lane = thread / kColumns, own = thread % kColumns;
-      const int64_t column = index * kColumns + own;
-      if (column >= x.columns) return;
-      const Run pivot = widen(x.data[column]);
-      Run sum = 0;
-      for (int64_t i = lane; i < x.rows; i += kLanes) {
-        sum += widen(x.data[i * x.stride + column]) - pivot;
-      }
-      shared.sums[lane][own] = sum;
-    });
-    block.each_thread([&](int thread) {
-      const int64_t column = index * kColumns + thread;
-      if (thread >= kColumns || column >= x.columns) return;
-      Run sum = 0;
-      for (int lane = 0; lane < kLanes; ++lane) sum += shared.sums[lane][thread];
-      mean[column] = widen(x.data[column]) + sum / static_cast<Run>(x.rows);
-    });
-  }
-};
 
 // The second body of run_product: tiles -> packed lower triangle.
 template <typename Out> struct PackLower {

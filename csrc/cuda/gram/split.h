@@ -22,7 +22,7 @@
 #include "cuda/gram/prepare.h"
 #include "cuda/gram/stage.h"
 #include "cuda/gram/warp_tiles.h"
-#include "cuda/product.h"
+#include "cuda/matrix.h"
 
 namespace vitprobe::kernels {
 
@@ -106,7 +106,7 @@ template <class Math, class Tiles> struct GramBlock {
     const int own_tiles = warp % Tiles::kWarpTiles, group = warp / Tiles::kWarpTiles;
     const int tiles[2] = {Tiles::long_warp_tile(own_tiles), Tiles::short_warp_tile(own_tiles)};
     const int unit = 2 * group * Tiles::kSteps;
-    const Cell a = a_source(lane), b = b_source(lane);
+    const Place a = a_source(lane), b = b_source(lane);
     Own own{{x, rows, first_stage, thread}, {}, 0};
     for (int i = 0; i < 2; ++i) {
       own.left[i] = swizzled(tiles[i] * Tiles::kWarpTile + a.row, unit + a.at);
@@ -156,7 +156,7 @@ template <class Math, class Tiles> struct GramBlock {
               return stage + (own[thread].left[which] ^ (step + k) * kStepBytes) +
                      m * 16 * kRowBytes;
             });
-            split(block, read, a[which][m][k], warp);
+            in_parts(block, read, a[which][m][k], warp);
           }
         }
       }
@@ -185,7 +185,7 @@ template <class Math, class Tiles> struct GramBlock {
         if (next < Tiles::kColumns && (next < kLeast || next < cells)) read_right(next);
         Operands b[kChain][Math::kParts];
         VP_UNROLL
-        for (int k = 0; k < kChain; ++k) split(block, read[cell % 2][k], b[k], warp);
+        for (int k = 0; k < kChain; ++k) in_parts(block, read[cell % 2][k], b[k], warp);
         if (has_long) chain<0>(block, start, a, b, sums, cell, warp);
         // No short warp tile is longer than half of the columns, rounded up.
         constexpr int kHalf = (Tiles::kColumns + 1) / 2;
@@ -197,11 +197,11 @@ template <class Math, class Tiles> struct GramBlock {
   }
 
   template <class Block, class Operands>
-  VP_DEVICE static void split(Block block, const Operands& read, Operands (&parts)[Math::kParts],
-                              int warp) {
+  VP_DEVICE static void in_parts(Block block, const Operands& read, Operands (&parts)[Math::kParts],
+                                 int warp) {
     block.each_lane(warp, [&](int thread) {
       parts[0][thread] = read[thread];
-      if constexpr (Math::kParts == 2) Math::split(parts[0][thread], parts[1][thread]);
+      if constexpr (Math::kParts == 2) Math::in_parts(parts[0][thread], parts[1][thread]);
     });
   }
 

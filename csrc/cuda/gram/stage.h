@@ -12,7 +12,7 @@
 #include "cuda/device/shared_rows.h"
 #include "cuda/device/warps.h"
 #include "cuda/gram/warp_tiles.h"
-#include "cuda/product.h"
+#include "cuda/matrix.h"
 
 namespace vitprobe::kernels {
 

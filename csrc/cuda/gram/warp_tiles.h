@@ -74,7 +74,7 @@ template <int rows, bool corner> struct GramTiles {
     const bool is_long = place < long_cells(warp);
     const int warp_tile = is_long ? long_warp_tile(warp) : short_warp_tile(warp);
     const int cell = is_long ? place : short_place(place);
-    const Cell at = c_cell(thread % kWarpSize, r);
+    const Place at = c_place(thread % kWarpSize, r);
     return {warp_tile * kWarpTile + v % kCell / 8 * 16 + at.row,
             cell * 32 + half(warp) * 16 + v / 4 % 2 * 8 + at.at};
   }

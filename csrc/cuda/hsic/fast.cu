@@ -14,10 +14,7 @@ cudaError_t launch_hsic_accumulate_fast(const AnyMatrix& a, const AnyMatrix& b,
                                         const Accumulator& acc, cudaStream_t stream) {
   if (plan.per_launch < 1) return cudaErrorInvalidValue;
   DeviceGrid grid{stream};
-  hsic_accumulate_fast(
-      grid, Matrix<float>{static_cast<const float*>(a.data), a.rows, a.columns, a.stride},
-      Matrix<float>{static_cast<const float*>(b.data), b.rows, b.columns, b.stride}, plan, partials,
-      acc);
+  hsic_accumulate_fast(grid, typed<float>(a), typed<float>(b), plan, partials, acc);
   return grid.error;
 }
 

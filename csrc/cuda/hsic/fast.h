@@ -30,16 +30,13 @@ struct AddSplits {
       const Coordinate at = plan.tile(first_tile + tile);
       const int64_t row = at.row * kSplitTile + within / kSplitTile;
       const int64_t column = at.col * kSplitTile + within % kSplitTile;
-      if (row >= acc.rows || column >= acc.columns || (plan.lower && column > row)) return;
+      if (!acc.takes(row, column, plan.lower)) return;
       const float* splits = partials + tile * plan.splits * kSplitSize + within;
       double value = 0.0;
       for (int64_t s = 0; s < plan.splits; ++s) {
         value += static_cast<double>(splits[s * kSplitSize]);
       }
-      acc.data[row * acc.row_stride + column * acc.column_stride] += value;
-      if (plan.lower && column < row) {
-        acc.data[column * acc.row_stride + row * acc.column_stride] += value;
-      }
+      acc.add(row, column, value, plan.lower);
     });
   }
 };

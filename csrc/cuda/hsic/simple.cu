@@ -8,22 +8,15 @@
 
 namespace vitprobe::kernels {
 
-template <typename T>
-static cudaError_t launch(const AnyMatrix& a, const AnyMatrix& b, const ProductPlan& plan,
-                          double* partials, const Accumulator& acc, cudaStream_t stream) {
-  DeviceGrid grid{stream};
-  hsic_accumulate(grid, Matrix<T>{static_cast<const T*>(a.data), a.rows, a.columns, a.stride},
-                  Matrix<T>{static_cast<const T*>(b.data), b.rows, b.columns, b.stride}, plan,
-                  partials, acc);
-  return grid.error;
-}
-
-cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Type type,
+cudaError_t launch_hsic_accumulate(const AnyMatrix& a, const AnyMatrix& b, Element type,
                                    const ProductPlan& plan, double* partials,
                                    const Accumulator& acc, cudaStream_t stream) {
-  if (type == Type::f32) return launch<float>(a, b, plan, partials, acc, stream);
-  if (type == Type::f64) return launch<double>(a, b, plan, partials, acc, stream);
-  return cudaErrorInvalidValue;
+  DeviceGrid grid{stream};
+  const bool has_kernel = with_type<float, double>(type, [&](auto element) {
+    using T = decltype(element);
+    hsic_accumulate(grid, typed<T>(a), typed<T>(b), plan, partials, acc);
+  });
+  return has_kernel ? grid.error : cudaErrorInvalidValue;
 }
 
 }  // namespace vitprobe::kernels

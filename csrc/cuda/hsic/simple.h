@@ -1,7 +1,8 @@
 // All pairs of two models' layers at once: acc += a b^T.
 //
 //   a: (La, m), b: (Lb, m)   float or double: one centred, packed vector (cuda/gram/center.h) per
-//   layer acc: (La, Lb)            double, any strides, added to in place
+//                            layer
+//   acc: (La, Lb)            double, any strides, added to in place
 //
 // Where a and b are the same matrix, only tiles on or below the diagonal are computed and each
 // element is added twice, to (i, j) and to (j, i). fp32 within runs of 512, fp64 between them.
@@ -20,6 +21,16 @@ struct Accumulator {
   double* data;
   int64_t rows, columns;
   int64_t row_stride, column_stride;
+
+  // Whether an element of a tile is one of acc, and, of a symmetric product, not above the
+  // diagonal.
+  VP_DEVICE bool takes(int64_t row, int64_t column, bool lower) const {
+    return row < rows && column < columns && (!lower || column <= row);
+  }
+  VP_DEVICE void add(int64_t row, int64_t column, double value, bool lower) const {
+    data[row * row_stride + column * column_stride] += value;
+    if (lower && column < row) data[column * row_stride + row * column_stride] += value;
+  }
 };
 
 // The second body of run_product: tiles -> acc.
@@ -34,12 +45,7 @@ struct AddTiles {
   template <class Block> VP_DEVICE void operator()(Block block, Shared&, int64_t index) const {
     block.each_thread([&](int thread) {
       const Gathered s = gather(plan, partials, first_tile, index * kThreads + thread);
-      if (s.row >= acc.rows || s.column >= acc.columns) return;
-      if (plan.lower && s.column > s.row) return;
-      acc.data[s.row * acc.row_stride + s.column * acc.column_stride] += s.value;
-      if (plan.lower && s.column < s.row) {
-        acc.data[s.column * acc.row_stride + s.row * acc.column_stride] += s.value;
-      }
+      if (acc.takes(s.row, s.column, plan.lower)) acc.add(s.row, s.column, s.value, plan.lower);
     });
   }
 };

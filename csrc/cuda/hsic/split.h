@@ -25,11 +25,12 @@
 #include "common/split.h"
 #include "common/tiles.h"
 #include "cuda/device/thread_block.h"
-#include "cuda/product.h"
+#include "cuda/matrix.h"
 
 namespace vitprobe::kernels {
 
 constexpr int kSplitTile = 128;                                   // rows and columns of a tile
+constexpr int kSplitSide = 16;                                    // threads along each side
 constexpr int kSplitStep = 8;                                     // columns of K in one buffer
 constexpr int kSplitQuads = kSplitTile / 4;                       // quads in one column of a buffer
 constexpr int kSplitSize = kSplitTile * kSplitTile;               // elements of a tile
@@ -37,7 +38,7 @@ constexpr int64_t kSplitLongest = 1024, kSplitShortest = 128;     // of K, summe
 constexpr int64_t kSplitBlocks = 256;                             // wanted in one launch
 constexpr int64_t kSplitPartials = 512;                           // tiles kept at a time: 32 MiB
 constexpr int kFetches = kSplitTile * kSplitStep / 4 / kThreads;  // quads a thread brings
-static_assert(kSide * kSide == kThreads && kSide * 8 == kSplitTile);
+static_assert(kSplitSide * kSplitSide == kThreads && kSplitSide * 8 == kSplitTile);
 static_assert(kFetches * kThreads * 4 == kSplitTile * kSplitStep && kSplitStep == 8);
 
 struct alignas(16) Quad {
@@ -53,9 +54,7 @@ struct SplitPlan {
   int64_t splits;        // of K
   int64_t per_launch;    // tiles computed by one launch; 0: K is too long for the workspace
 
-  VP_HD Coordinate tile(int64_t index) const {
-    return lower ? lower_tile(index) : Coordinate{index / tile_columns, index % tile_columns};
-  }
+  VP_HD Coordinate tile(int64_t index) const { return tile_at(index, tile_columns, lower); }
   int64_t partials() const { return per_launch * splits * kSplitSize; }  // floats of workspace
 };
 
@@ -182,7 +181,7 @@ struct SplitProduct {
   }
 
   VP_DEVICE static void multiply(Own& own, const Buffer& a, const Buffer& b, int thread) {
-    const int ty = thread / kSide, tx = thread % kSide;
+    const int ty = thread / kSplitSide, tx = thread % kSplitSide;
     VP_UNROLL
     for (int k = 0; k < kSplitStep; ++k) {
       Quad left[2], right[2];
@@ -202,7 +201,7 @@ struct SplitProduct {
   }
 
   VP_DEVICE static void store(const Own& own, float* tile, int thread) {
-    const int ty = thread / kSide, tx = thread % kSide;
+    const int ty = thread / kSplitSide, tx = thread % kSplitSide;
     VP_UNROLL
     for (int i = 0; i < 8; ++i) {
       const int row = 4 * ty + i % 4 + 64 * (i / 4);

@@ -11,17 +11,17 @@ constexpr int64_t kLong = 200704;  // columns for the time: above any L2 from 12
 
 struct Math {
   std::string name;
-  Kind kind;
+  Element kind;
   bool tf32;
 };
-const Math kMaths[] = {{"bf16", Kind::bf16, false},
-                       {"f16", Kind::f16, false},
-                       {"tf32", Kind::f32, true},
-                       {"3xtf32", Kind::f32, false}};
-const Math kTypes[] = {{"f32", Kind::f32, false},
-                       {"bf16", Kind::bf16, false},
-                       {"f16", Kind::f16, false},
-                       {"f64", Kind::f64, false}};
+const Math kMaths[] = {{"bf16", Element::bf16, false},
+                       {"f16", Element::f16, false},
+                       {"tf32", Element::f32, true},
+                       {"3xtf32", Element::f32, false}};
+const Math kTypes[] = {{"f32", Element::f32, false},
+                       {"bf16", Element::bf16, false},
+                       {"f16", Element::f16, false},
+                       {"f64", Element::f64, false}};
 
 std::string shape_of(int64_t n, int64_t p) {
   return " " + std::to_string(n) + " x " + std::to_string(p);
@@ -30,8 +30,8 @@ std::string shape_of(int64_t n, int64_t p) {
 // As the tests of the operators have them; f16 that is not shifted is cut more.
 double gram_limit(const Math& math, double ratio) {
   if (math.tf32) return 2e-3;
-  if (math.kind == Kind::f64) return 1e-13;
-  return math.kind == Kind::f16 && ratio > 1 ? 1e-5 : 2e-6;
+  if (math.kind == Element::f64) return 1e-13;
+  return math.kind == Element::f16 && ratio > 1 ? 1e-5 : 2e-6;
 }
 
 void add_simple_grams(std::vector<Case>& all) {
@@ -63,9 +63,9 @@ void add_fast_grams(std::vector<Case>& all) {
       add(", odd rows", {n, 203, 1}, 0.0, {{n, kLong - 1, 1}});
       add(", shifted", {n, 136, 0}, 10.0, {{n, kLong, 0}});
     }
-    if (math.kind != Kind::bf16) continue;
+    if (math.kind != Element::bf16) continue;
     all.push_back({"gram fast bf16, two passes over K",
-                   {Op::gram_fast, Kind::bf16, false, true, false, 0, 1},  // one multiprocessor
+                   {Op::gram_fast, Element::bf16, false, true, false, 0, 1},  // one multiprocessor
                    {{4, 513 * 64, 0}},
                    {},
                    {},
@@ -92,12 +92,12 @@ void add_groups(std::vector<Case>& all) {
 void add_centres(std::vector<Case>& all) {
   struct Types {
     const char* name;
-    Kind kind;
+    Element kind;
     bool wide;
   };
   for (const auto& [name, kind, wide] :
-       {Types{"f64 -> f64", Kind::f64, true}, Types{"f64 -> f32", Kind::f64, false},
-        Types{"f32 -> f32", Kind::f32, false}}) {
+       {Types{"f64 -> f64", Element::f64, true}, Types{"f64 -> f32", Element::f64, false},
+        Types{"f32 -> f32", Element::f32, false}}) {
     for (const int64_t n : {100, 256, 300}) {
       const int64_t size = n * (n + 1) / 2;
       const bool biased = n != 256;
@@ -116,13 +116,13 @@ void add_centres(std::vector<Case>& all) {
 void add_products(std::vector<Case>& all) {
   const std::vector<Shape> pair = {{65, 1030, 1}, {130, 1030, 0}}, one = {{130, 1028, 0}};
   const std::vector<Shape> large = {{200, 32640, 0}};
-  const auto add = [&](const std::string& name, Op op, Kind kind, double limit) {
+  const auto add = [&](const std::string& name, Op op, Element kind, double limit) {
     all.push_back({name + ", a b^T", {op, kind}, pair, {}, {}, 0.0, limit, true});
     all.push_back({name + ", a a^T", {op, kind}, one, large, {}, 0.0, limit, true});
   };
-  add("hsic simple f32", Op::hsic_simple, Kind::f32, 1e-6);
-  add("hsic simple f64", Op::hsic_simple, Kind::f64, 1e-13);
-  add("hsic fast f32", Op::hsic_fast, Kind::f32, 1e-6);
+  add("hsic simple f32", Op::hsic_simple, Element::f32, 1e-6);
+  add("hsic simple f64", Op::hsic_simple, Element::f64, 1e-13);
+  add("hsic fast f32", Op::hsic_fast, Element::f32, 1e-6);
 }
 
 AttentionShape square(int64_t images, int64_t heads, int64_t side, int64_t depth) {
@@ -151,7 +151,7 @@ void add_attentions(std::vector<Case>& all) {
     Problem problem{op, math.kind};
     problem.shape = s;
     // Scores are below 4 here; each is a sum of D products in fp32.
-    const double limit = math.kind == Kind::f64 ? 1e-12 : 5e-6;
+    const double limit = math.kind == Element::f64 ? 1e-12 : 5e-6;
     const bool timed = large.tokens > 0;
     all.push_back({name + " " + math.name + ", T = " + std::to_string(s.tokens) +
                        ", D = " + std::to_string(s.depth) + (biased ? ", bias" : ""),

@@ -45,36 +45,26 @@ class Memory {
   std::shared_ptr<void> place_;
 };
 
-Type type_of(Kind kind) {
-  switch (kind) {
-    case Kind::f32: return Type::f32;
-    case Kind::f64: return Type::f64;
-    case Kind::bf16: return Type::bf16;
-    case Kind::f16: break;
-  }
-  return Type::f16;
-}
-
 // What one call needs: inputs, workspace and result, and the call.
 struct Call {
   std::vector<Memory> memory;
   std::vector<AnyMatrix> x;
-  Kind kind = Kind::f32;    // of the result
-  Memory out{0}, norms{0};  // norms: of gram_fast, behind the vectors
+  Element kind = Element::f32;  // of the result
+  Memory out{0}, norms{0};      // norms: of gram_fast, behind the vectors
   std::function<cudaError_t()> launch;
 
   template <typename T> T* workspace(int64_t count) {
     memory.emplace_back(count * static_cast<int64_t>(sizeof(T)));
     return memory.back().as<T>();
   }
-  void result(Kind of, int64_t count) {
+  void result(Element of, int64_t count) {
     kind = of;
     out = Memory(count * size_of(of));
   }
 };
 
 // The rows as they lie, gaps and alignment kept.
-void bring(Call& call, const View& view, Kind kind) {
+void bring(Call& call, const AnyMatrix& view, Element kind) {
   const auto* start = static_cast<const unsigned char*>(view.data);
   const auto shift = static_cast<int64_t>(reinterpret_cast<uintptr_t>(start) % 16);
   const int64_t bytes = ((view.rows - 1) * view.stride + view.columns) * size_of(kind);
@@ -92,9 +82,9 @@ void prepare_simple_gram(Call& call, const Problem& problem) {
   const ProductPlan plan = plan_product(x.rows, x.rows, x.columns, true);
   void* mean = call.workspace<double>(x.columns);
   auto* partials = call.workspace<double>(plan.partials());
-  const bool wide = problem.wide || problem.kind == Kind::f64;
-  call.result(wide ? Kind::f64 : Kind::f32, packed_size(x.rows, true));
-  call.launch = [=, type = type_of(problem.kind), to = type_of(call.kind), out = call.out] {
+  const bool wide = problem.wide || problem.kind == Element::f64;
+  call.result(wide ? Element::f64 : Element::f32, packed_size(x.rows, true));
+  call.launch = [=, type = problem.kind, to = call.kind, out = call.out] {
     return launch_gram(x, type, plan, mean, partials, out.as<void>(), to, nullptr);
   };
 }
@@ -111,10 +101,10 @@ void prepare_fast_grams(Call& call, const Problem& problem) {
   work.packed = call.workspace<double>(sizes.packed);
   work.sums = call.workspace<double>(sizes.sums);
   work.squares = call.workspace<double>(sizes.squares);
-  call.norms = Memory(count * size_of(Kind::f64));
-  call.result(Kind::f32, count * length);
-  call.launch = [=, x = call.x, vectors = call.out, norms = call.norms,
-                 type = type_of(problem.kind), tf32 = problem.tf32, sms = problem.num_sms] {
+  call.norms = Memory(count * size_of(Element::f64));
+  call.result(Element::f32, count * length);
+  call.launch = [=, x = call.x, vectors = call.out, norms = call.norms, type = problem.kind,
+                 tf32 = problem.tf32, sms = problem.num_sms] {
     return launch_centered_grams(x.data(), count, type, tf32, sms, true, work,
                                  {vectors.as<float>(), length, norms.as<double>()}, nullptr);
   };
@@ -122,9 +112,9 @@ void prepare_fast_grams(Call& call, const Problem& problem) {
 
 void prepare_center(Call& call, const Problem& problem) {
   auto* sums = call.workspace<double>(center_sums(problem.n));
-  call.result(problem.wide ? Kind::f64 : Kind::f32, packed_size(problem.n, problem.biased));
-  const Type to = type_of(call.kind);
-  call.launch = [=, x = call.x[0], out = call.out, from = type_of(problem.kind), n = problem.n,
+  call.result(problem.wide ? Element::f64 : Element::f32, packed_size(problem.n, problem.biased));
+  const Element to = call.kind;
+  call.launch = [=, x = call.x[0], out = call.out, from = problem.kind, n = problem.n,
                  biased = problem.biased] {
     return launch_center_pack(x.data, from, n, biased, sums, out.as<void>(), to, nullptr);
   };
@@ -133,7 +123,7 @@ void prepare_center(Call& call, const Problem& problem) {
 void prepare_product(Call& call, const Problem& problem) {
   const AnyMatrix a = call.x.front(), b = call.x.back();
   const bool same = call.x.size() == 1;
-  call.result(Kind::f64, a.rows * b.rows);
+  call.result(Element::f64, a.rows * b.rows);
   check(cudaMemset(call.out.as<void>(), 0, call.out.bytes()));
   const Accumulator acc{call.out.as<double>(), a.rows, b.rows, b.rows, 1};
   if (problem.op == Op::hsic_fast) {
@@ -143,7 +133,7 @@ void prepare_product(Call& call, const Problem& problem) {
   } else {
     const ProductPlan plan = plan_product(a.rows, b.rows, a.columns, same);
     auto* partials = call.workspace<double>(plan.partials());
-    call.launch = [=, type = type_of(problem.kind)] {
+    call.launch = [=, type = problem.kind] {
       return launch_hsic_accumulate(a, b, type, plan, partials, acc, nullptr);
     };
   }
@@ -155,13 +145,13 @@ void prepare_attention(Call& call, const Problem& problem) {
   const AnyHeads k = heads(call.x[1].data, strides_of(shape, true));
   const bool biased = call.x.size() > 2;
   const AnyHeads bias = heads(biased ? call.x[2].data : nullptr, bias_strides(shape));
-  const Type type = type_of(problem.kind);
+  const Element type = problem.kind;
   const bool row = problem.op == Op::class_row, fast = problem.op == Op::attention_fast;
   const int64_t sms = problem.num_sms;
   auto* partials =
       call.workspace<double>(fast ? fast_partials(shape, sms)
                                   : attention_partials(shape, AttentionQueries<float>::kQueries));
-  call.result(problem.kind == Kind::f64 ? Kind::f64 : Kind::f32,
+  call.result(problem.kind == Element::f64 ? Element::f64 : Element::f32,
               shape.pairs() * (row ? shape.tokens : kStatistics));
   call.launch = [=, out = call.out] {
     if (row) return launch_class_row(shape, q, k, type, bias, out.as<void>(), nullptr);
@@ -183,13 +173,13 @@ void prepare(Call& call, const Problem& problem) {
   }
 }
 
-Values read(const Memory& memory, Kind kind) {
+Values read(const Memory& memory, Element kind) {
   std::vector<unsigned char> bytes(memory.bytes());
   check(cudaMemcpy(bytes.data(), memory.as<void>(), bytes.size(), cudaMemcpyDeviceToHost));
   const auto* wide = reinterpret_cast<const double*>(bytes.data());
   const auto* single = reinterpret_cast<const float*>(bytes.data());
   Values out(bytes.size() / size_of(kind));
-  for (size_t i = 0; i < out.size(); ++i) out[i] = kind == Kind::f64 ? wide[i] : single[i];
+  for (size_t i = 0; i < out.size(); ++i) out[i] = kind == Element::f64 ? wide[i] : single[i];
   return out;
 }
 
@@ -240,11 +230,11 @@ Found on_device(const Problem& problem, bool timed) {
     check(call.launch());
     check(cudaDeviceSynchronize());
     found.values = read(call.out, call.kind);
-    const Values norms = read(call.norms, Kind::f64);
+    const Values norms = read(call.norms, Element::f64);
     found.values.insert(found.values.end(), norms.begin(), norms.end());
     found.bytes = static_cast<double>(call.out.bytes());
     for (size_t i = 0; i < problem.x.size(); ++i) {
-      const View& x = problem.x[i];
+      const AnyMatrix& x = problem.x[i];
       found.bytes += static_cast<double>(x.rows * x.columns * size_of(kind_of(problem, i)));
     }
     if (timed) found.microseconds = median_microseconds(call);

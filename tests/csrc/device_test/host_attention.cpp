@@ -12,11 +12,12 @@
 
 namespace device_test {
 
+using namespace vitprobe;
 using namespace vitprobe::kernels;
 
 namespace {
 
-template <typename T> Heads<T> heads(const View& x, const Strides& by) {
+template <typename T> Heads<T> heads(const AnyMatrix& x, const Strides& by) {
   return {static_cast<const T*>(x.data), {by.of[0], by.of[1], by.of[2], by.of[3]}};
 }
 
@@ -66,16 +67,14 @@ template <typename T> Values fast(const Problem& problem, const std::vector<int>
 Values attention_on_host(const Problem& problem) {
   std::vector<int> order(kThreads);
   std::iota(order.begin(), order.end(), 0);
+  Values out;
   if (problem.op == Op::attention_fast) {
-    return problem.kind == Kind::bf16 ? fast<BF16>(problem, order) : fast<F16>(problem, order);
+    with_type<BF16, F16>(problem.kind, [&](auto t) { out = fast<decltype(t)>(problem, order); });
+  } else {
+    with_type<float, double, BF16, F16>(problem.kind,
+                                        [&](auto t) { out = simple<decltype(t)>(problem, order); });
   }
-  switch (problem.kind) {
-    case Kind::f32: return simple<float>(problem, order);
-    case Kind::f64: return simple<double>(problem, order);
-    case Kind::bf16: return simple<BF16>(problem, order);
-    case Kind::f16: break;
-  }
-  return simple<F16>(problem, order);
+  return out;
 }
 
 }  // namespace device_test

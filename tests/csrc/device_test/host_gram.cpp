@@ -28,16 +28,12 @@ std::vector<int> in_order() {
   return order;
 }
 
-template <typename T> Matrix<T> matrix(const View& x) {
-  return {static_cast<const T*>(x.data), x.rows, x.columns, x.stride};
-}
-
 template <typename T> Values doubles(const std::vector<T>& values) {
   return Values(values.begin(), values.end());
 }
 
-template <typename T, typename Out> Values simple(const View& view) {
-  const Matrix<T> x = matrix<T>(view);
+template <typename T, typename Out> Values simple(const AnyMatrix& view) {
+  const Matrix<T> x = typed<T>(view);
   const ProductPlan plan = plan_product(x.rows, x.rows, x.columns, true);
   std::vector<Widened<T>> mean(x.columns, static_cast<Widened<T>>(kNaN));
   std::vector<double> partials(plan.partials(), kNaN);
@@ -50,8 +46,8 @@ template <typename T, typename Out> Values simple(const View& view) {
 template <class Math> Values fast(const Problem& problem) {
   std::vector<Matrix<typename Math::T>> sites;
   int64_t columns = 0;
-  for (const View& x : problem.x) {
-    sites.push_back(matrix<typename Math::T>(x));
+  for (const AnyMatrix& x : problem.x) {
+    sites.push_back(typed<typename Math::T>(x));
     columns = std::max(columns, x.columns);
   }
   const auto count = static_cast<int64_t>(sites.size());
@@ -82,7 +78,7 @@ template <typename In, typename Out> Values center(const Problem& problem) {
 
 template <typename T> Values product(const Problem& problem) {
   const bool same = problem.x.size() == 1;
-  const Matrix<T> a = matrix<T>(problem.x.front()), b = matrix<T>(problem.x.back());
+  const Matrix<T> a = typed<T>(problem.x.front()), b = typed<T>(problem.x.back());
   const ProductPlan plan = plan_product(a.rows, b.rows, a.columns, same);
   Values out(a.rows * b.rows, 0.0), partials(plan.partials(), kNaN);
   HostGrid grid{in_order()};
@@ -92,7 +88,7 @@ template <typename T> Values product(const Problem& problem) {
 
 Values fast_product(const Problem& problem) {
   const bool same = problem.x.size() == 1;
-  const Matrix<float> a = matrix<float>(problem.x.front()), b = matrix<float>(problem.x.back());
+  const Matrix<float> a = typed<float>(problem.x.front()), b = typed<float>(problem.x.back());
   const SplitPlan plan = plan_splits(a.rows, b.rows, a.columns, same);
   const std::unique_ptr<Quad[]> partials(new Quad[plan.partials() / 4]);  // aligned
   Values out(a.rows * b.rows, 0.0);
@@ -104,22 +100,22 @@ Values fast_product(const Problem& problem) {
 }  // namespace
 
 Values on_host(const Problem& problem) {
-  const View& x = problem.x[0];
+  const AnyMatrix& x = problem.x[0];
   switch (problem.op) {
     case Op::gram_simple:
-      if (problem.kind == Kind::f64) return simple<double, double>(x);
-      if (problem.kind == Kind::bf16) return simple<BF16, float>(x);
-      if (problem.kind == Kind::f16) return simple<F16, float>(x);
+      if (problem.kind == Element::f64) return simple<double, double>(x);
+      if (problem.kind == Element::bf16) return simple<BF16, float>(x);
+      if (problem.kind == Element::f16) return simple<F16, float>(x);
       return simple<float, float>(x);
     case Op::gram_fast:
-      if (problem.kind == Kind::bf16) return fast<MathBF16>(problem);
-      if (problem.kind == Kind::f16) return fast<MathF16>(problem);
+      if (problem.kind == Element::bf16) return fast<MathBF16>(problem);
+      if (problem.kind == Element::f16) return fast<MathF16>(problem);
       return problem.tf32 ? fast<MathTF32>(problem) : fast<Math3xTF32>(problem);
     case Op::center:
-      if (problem.kind == Kind::f32) return center<float, float>(problem);
+      if (problem.kind == Element::f32) return center<float, float>(problem);
       return problem.wide ? center<double, double>(problem) : center<double, float>(problem);
     case Op::hsic_simple:
-      return problem.kind == Kind::f64 ? product<double>(problem) : product<float>(problem);
+      return problem.kind == Element::f64 ? product<double>(problem) : product<float>(problem);
     case Op::hsic_fast: return fast_product(problem);
     default: return attention_on_host(problem);
   }

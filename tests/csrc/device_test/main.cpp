@@ -61,7 +61,7 @@ Found by_simple(const Problem& fast) {
   if (fast.op != Op::gram_fast) return on_device(simple, false);
   simple.op = Op::gram_simple;
   Found all;
-  for (const View& x : fast.x) {
+  for (const AnyMatrix& x : fast.x) {
     simple.x = {x};
     const Found one = on_device(simple, false);
     if (!one.failure.empty()) return one;

@@ -28,7 +28,7 @@ inline uint16_t f16_of(float value) {
 class Numbers {
  public:
   // Normal, column means of `ratio`; past kDrawn numbers they are repeated.
-  Numbers(Kind kind, const Shape& shape, double ratio, unsigned seed)
+  Numbers(Element kind, const Shape& shape, double ratio, unsigned seed)
       : kind_(kind), shape_(shape), stride_(shape.columns + shape.gap) {
     const int64_t count = shape.gap + shape.rows * stride_, size = size_of(kind);
     storage_.resize((count * size + sizeof(Unit) - 1) / sizeof(Unit));
@@ -45,7 +45,7 @@ class Numbers {
   const void* data() const { return storage_.data(); }
   int64_t bytes() const { return static_cast<int64_t>(storage_.size() * sizeof(Unit)); }
   // Of a copy of the storage at `base`.
-  View view(const void* base) const {
+  AnyMatrix view(const void* base) const {
     const auto* first = static_cast<const unsigned char*>(base) + shape_.gap * size_of(kind_);
     return {first, shape_.rows, shape_.columns, stride_};
   }
@@ -60,14 +60,14 @@ class Numbers {
 
   void put(int64_t i, float value) {
     const double wide = value;
-    const uint16_t half = kind_ == Kind::bf16 ? bf16_of(value) : f16_of(value);
-    const void* from = kind_ == Kind::f64   ? static_cast<const void*>(&wide)
-                       : kind_ == Kind::f32 ? static_cast<const void*>(&value)
-                                            : &half;
+    const uint16_t half = kind_ == Element::bf16 ? bf16_of(value) : f16_of(value);
+    const void* from = kind_ == Element::f64   ? static_cast<const void*>(&wide)
+                       : kind_ == Element::f32 ? static_cast<const void*>(&value)
+                                               : &half;
     std::memcpy(start() + i * size_of(kind_), from, size_of(kind_));
   }
 
-  Kind kind_;
+  Element kind_;
   Shape shape_;
   int64_t stride_;
   std::vector<Unit> storage_;

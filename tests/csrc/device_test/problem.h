@@ -13,15 +13,17 @@
 #include <string>
 #include <vector>
 
+#include "common/element.h"
 #include "cuda/attention/parts.h"
+#include "cuda/matrix.h"
 
 namespace device_test {
 
+using vitprobe::Element;
+using vitprobe::kernels::AnyMatrix;
 using vitprobe::kernels::AttentionShape;
 
-enum class Kind { f32, f64, bf16, f16 };
-
-inline int size_of(Kind kind) { return kind == Kind::f64 ? 8 : kind == Kind::f32 ? 4 : 2; }
+inline int size_of(Element kind) { return kind == Element::f64 ? 8 : kind == Element::f32 ? 4 : 2; }
 
 enum class Op {
   gram_simple,       // x                 -> packed lower triangle, wide: in f64
@@ -35,26 +37,21 @@ enum class Op {
   class_row          // the same          -> (pairs, tokens)
 };
 
-struct View {
-  const void* data;
-  int64_t rows, columns, stride;  // elements
-};
-
 struct Problem {
   Op op;
-  Kind kind;           // of x; of a bias f64 for f64, else f32
+  Element kind;        // of x; of a bias f64 for f64, else f32
   bool tf32 = false;   // f32 multiplied in TF32; else by 3xTF32
   bool biased = true;  // center
   bool wide = false;   // results in f64
   int64_t n = 0;       // center
   int64_t num_sms = 3;
-  AttentionShape shape{};    // attention; q and k lie as (images, tokens, heads, depth)
-  std::vector<View> x = {};  // as Op says
+  AttentionShape shape{};         // attention; q and k lie as (images, tokens, heads, depth)
+  std::vector<AnyMatrix> x = {};  // as Op says
 };
 
-inline Kind kind_of(const Problem& problem, size_t input) {
+inline Element kind_of(const Problem& problem, size_t input) {
   if (input < 2 || problem.op < Op::attention_simple) return problem.kind;
-  return problem.kind == Kind::f64 ? Kind::f64 : Kind::f32;
+  return problem.kind == Element::f64 ? Element::f64 : Element::f32;
 }
 
 // Elements from one to the next of (images, heads, tokens, depth); of a bias, contiguous.

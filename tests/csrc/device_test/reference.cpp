@@ -18,15 +18,15 @@ double half_of(uint16_t bits, int fraction, int bias) {
   return bits & 0x8000 ? -size : size;
 }
 
-double element(const void* data, Kind kind, int64_t i) {
-  if (kind == Kind::f64) return static_cast<const double*>(data)[i];
-  if (kind == Kind::f32) return static_cast<const float*>(data)[i];
+double element(const void* data, Element kind, int64_t i) {
+  if (kind == Element::f64) return static_cast<const double*>(data)[i];
+  if (kind == Element::f32) return static_cast<const float*>(data)[i];
   const uint16_t bits = static_cast<const uint16_t*>(data)[i];
-  return kind == Kind::bf16 ? half_of(bits, 7, 127) : half_of(bits, 10, 15);
+  return kind == Element::bf16 ? half_of(bits, 7, 127) : half_of(bits, 10, 15);
 }
 
 // (rows, columns), dense.
-Values widened(const View& x, Kind kind) {
+Values widened(const AnyMatrix& x, Element kind) {
   Values out(x.rows * x.columns);
   for (int64_t i = 0; i < x.rows; ++i) {
     for (int64_t j = 0; j < x.columns; ++j) {
@@ -43,7 +43,7 @@ double dot(const double* a, const double* b, int64_t count) {
 }
 
 // Packed, of x less its column means.
-Values gram(const View& x, Kind kind) {
+Values gram(const AnyMatrix& x, Element kind) {
   Values rows = widened(x, kind), out;
   for (int64_t j = 0; j < x.columns; ++j) {
     double mean = 0.0;
@@ -82,7 +82,7 @@ Values centre(const Values& packed, int64_t n, bool biased) {
 }
 
 Values product(const Problem& problem) {
-  const View &a = problem.x.front(), &b = problem.x.back();
+  const AnyMatrix &a = problem.x.front(), &b = problem.x.back();
   const Values left = widened(a, problem.kind), right = widened(b, problem.kind);
   Values out;
   for (int64_t i = 0; i < a.rows; ++i) {
@@ -171,7 +171,7 @@ Values centred(const Problem& problem, const Values& packed) {
     const Values vector = centre({begin, begin + size}, n, true);
     out.insert(out.end(), vector.begin(), vector.end());
   }
-  for (const View& x : problem.x) {
+  for (const AnyMatrix& x : problem.x) {
     const Values first = widened({x.data, 1, x.columns, x.stride}, problem.kind);
     out.push_back(std::sqrt(dot(first.data(), first.data(), x.columns)));
   }
@@ -179,12 +179,12 @@ Values centred(const Problem& problem, const Values& packed) {
 }
 
 Values reference(const Problem& problem) {
-  const View& x = problem.x[0];
+  const AnyMatrix& x = problem.x[0];
   Values out;
   switch (problem.op) {
     case Op::gram_simple: return gram(x, problem.kind);
     case Op::gram_fast:
-      for (const View& site : problem.x) {
+      for (const AnyMatrix& site : problem.x) {
         const Values packed = gram(site, problem.kind);
         out.insert(out.end(), packed.begin(), packed.end());
       }

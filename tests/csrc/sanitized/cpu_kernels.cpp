@@ -19,18 +19,7 @@ namespace vitprobe {
 static const PanelProduct* chosen_product;  // instead of the best: each in its turn
 
 #if VP_X86_TARGETS
-#define VP_EACH(use) use(base) use(avx2) use(avx512)
-#else
-#define VP_EACH(use) use(base)
-#endif
-#define VP_DECLARE(isa)                  \
-  namespace isa {                        \
-  extern const PanelProduct kProduct;    \
-  extern const AttentionRows kAttention; \
-  }
-VP_EACH(VP_DECLARE)
-#if VP_X86_TARGETS
-namespace avx512_bf16 {
+namespace amx_modelled {
 extern const PanelProduct kProduct;
 }
 #endif
@@ -261,6 +250,8 @@ int main() {
   if (has_avx2()) test_all(avx2::kProduct, avx2::kAttention);
   if (has_avx512()) test_all(avx512::kProduct, avx512::kAttention);
   if (has_avx512_bf16()) test_products(avx512_bf16::kProduct, {Element::bf16});
+  if (has_avx512_bf16()) test_products(amx_modelled::kProduct, {Element::bf16});
+  if (has_amx_bf16()) test_products(amx_bf16::kProduct, {Element::bf16});
 #endif
   std::printf("%ld numbers are right\n", checks);
 }

@@ -1,9 +1,8 @@
-// What cpu/product/parallel.h wants of ops.h, without torch: threads in turns, and an exception.
+// What cpu/product/parallel.h wants of ops.h, without torch: threads in turns.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
 
 static uint32_t threads = 1;  // that the work is cut for
 
@@ -17,12 +16,3 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
 }
 
 }  // namespace torch::stable
-
-namespace vitprobe {
-
-enum class ScalarType { Float, Double, BFloat16, Half };
-
-#define STD_TORCH_CHECK(condition, message) \
-  if (!(condition)) throw std::invalid_argument(message)
-
-}  // namespace vitprobe
