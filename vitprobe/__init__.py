@@ -11,6 +11,10 @@ __version__ = "0.1.0"
 
 # Loaded when first asked for: `vitprobe --help` need not wait for torch.
 _HOMES = {
+    "AttentionReader": "vitprobe.analyses",
+    "CKAReader": "vitprobe.analyses",
+    "HeadSubsetsReader": "vitprobe.analyses",
+    "Reader": "vitprobe.passes",
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
     "compare_training": "vitprobe.analyses",
@@ -20,6 +24,7 @@ _HOMES = {
     "maps": "vitprobe.analyses",
     "merge": "vitprobe.analyses",
     "plot": "vitprobe.figures",
+    "run": "vitprobe.analyses",
     "survey": "vitprobe.taps",
     "train": "vitprobe.training",
 }

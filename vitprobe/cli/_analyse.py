@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import typer
 import xarray as xr
 
+from vitprobe.cli._ending import first_process, note
 from vitprobe.cli._names import run_words
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles, Writers
@@ -19,7 +19,7 @@ from vitprobe.input_options import InputOptions
 from vitprobe.lock import Lock
 from vitprobe.passes.inputs import Inputs, prepare
 from vitprobe.passes.keeper import Keeper
-from vitprobe.passes.processes import processes, writes
+from vitprobe.passes.processes import processes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
@@ -43,46 +43,43 @@ def analyse(
 
     What a run has so far is saved beside its results as `NAME.partial`, where NAME is that of its
     only result, or what all of them have in common (and of a share as `NAME.shard-3-of-8.partial`).
-    It goes away when the results are there; a share's stays.
+    It goes away when the results are there; a share's stays. Of several processes (torchrun) the
+    first one writes and speaks.
 
     Raises:
         InputError: what was asked for cannot be done, or another process does it.
         SaveFailed: what there is so far could not be written.
     """
     share = None if run.shard is None else Share.read(run.shard)
-    with plain_warnings() if writes() else unheard():
+    files = ResultFiles(run.output, writers, name=run.name, overwrite=run.overwrite)
+    with plain_warnings() if first_process() else unheard():
         require_kernels(inputs.device)
         images = prepare(models, dataset, inputs, passes=passes)
         with processes(images.device) as some:
             if not some.first:
-                if some.same(lambda: None):
+                if some.same(lambda: True):
                     keeper = Keeper(None, share, run.save_every, run.resume)
                     run_pass(images, [reader], None, keeper, run.tolerance)
                 return
-            files = ResultFiles(run.output, writers, name=run.name, overwrite=run.overwrite)
             files.settle(reader.facts(images), run_words(inputs))
             with _alone(files, share):
                 place = find(files, reader, images, run, share)
-                if some.same(lambda: not (run.resume and _finished(files, place, run))):
-                    _first(reader, images, run, share, place, files, told, print_summary)
-
-
-def _first(reader, images, run, share, place, files, told, print_summary) -> None:
-    """What only one process does: it says and writes."""
-    _tell_beginning(place, images, run)
-    keeper = Keeper(place.path, share, run.save_every, run.resume)
-    try:
-        bar = None if run.quiet else told
-        results = run_pass(images, [reader], bar, keeper, run.tolerance)
-        if share is not None:
-            _tell_share(place.path, share, run)
-            return
-        paths = files.save(results[0])
-    except Stopped as stop:
-        if keeper.good and not WRITTEN:  # as the figures were made
-            stop.left = stop.left or keeper.left
-        raise
-    keeper.forget()
+                if not some.same(lambda: not (run.resume and _finished(files, place, run))):
+                    return
+                _tell_beginning(place, images, run)
+                keeper = Keeper(place.path, share, run.save_every, run.resume)
+                try:
+                    bar = None if run.quiet else told
+                    results = run_pass(images, [reader], bar, keeper, run.tolerance)
+                    if share is not None:
+                        _tell_share(place.path, share, run)
+                        return
+                    paths = files.save(results[0])
+                except Stopped as stop:
+                    if keeper.good and not WRITTEN:  # as the figures were made
+                        stop.left = stop.left or keeper.left
+                    raise
+                keeper.forget()
     if not run.quiet:
         print_summary(results[0], paths)
 
@@ -95,19 +92,21 @@ def _alone(files: ResultFiles, share: Share | None) -> Iterator[None]:
     lock = Lock(folder / f".{name}.lock", what, "give another --name or --output")
     made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.take()
+        except OSError as error:
+            why = f"cannot write to --output {printable(folder)}: {error.strerror or error}"
+            raise InputError(f"{why}; name another folder") from error
+        try:
             if lock.note:
-                _note(lock.note)
+                note(lock.note)
             yield
-    except OSError as error:
-        if lock.held or error.filename is None:
-            raise
-        why = f"cannot write to --output {printable(folder)}: {error.strerror or error}"
-        raise InputError(f"{why}; name another folder") from error
+        finally:
+            lock.release()
     finally:
         if made:
-            with suppress(OSError):  # it is there where it holds something
+            with suppress(OSError):  # it stays where it holds something
                 folder.rmdir()
 
 
@@ -129,6 +128,8 @@ def _finished(files: ResultFiles, place: Place, run: RunOptions) -> bool:
 def _as_fine(held: Mapping[str, object], tolerance: float | None) -> bool:
     """Whether a result that is there is as precise as is asked for now."""
     reached = held.get("tolerance")
+    if held.get("incomplete"):  # merged of some of its shares
+        return False
     return reached is None or (tolerance is not None and reached <= tolerance)
 
 
@@ -136,7 +137,7 @@ def _tell_beginning(place: Place, images: Inputs, run: RunOptions) -> None:
     where = printable(place.path)
     if place.saved is None:
         if run.resume:
-            _note(f"there is no {where} to go on from: this run starts")
+            note(f"there is no {where} to go on from: this run starts")
         return
     total = images.loader.total
     of_all = "" if total is None else f" of {len(place.saved.share.numbers(total))}"
@@ -144,24 +145,18 @@ def _tell_beginning(place: Place, images: Inputs, run: RunOptions) -> None:
     if run.resume:
         _say(run, "resumed", f"{where}: {done}")
     else:
-        _note(f"{done} in {where}, which --resume would go on from: this run starts afresh")
+        note(f"{done} in {where}, which --resume would go on from: this run starts afresh")
 
 
 def _tell_share(path: Path, share: Share, run: RunOptions) -> None:
     _say(run, "share", f"{share} is in {printable(path)}")
     every = path.name.replace(share.suffix, f".shard-*-of-{share.count}")
     if share.count > 1:
-        _say(
-            run, "next", f"where all shares are: vitprobe merge {printable(path.with_name(every))}"
-        )
+        every = printable(path.with_name(every))
+        _say(run, "next", f"where all shares are: vitprobe merge {every}")
 
 
 def _say(run: RunOptions, label: str, text: str) -> None:
-    if not run.quiet:
+    if first_process() and not run.quiet:
         with suppress(OSError):  # nobody reads it
             say(new_console(), label, text)
-
-
-def _note(text: str) -> None:
-    with suppress(OSError):
-        typer.echo(f"note: {text}", err=True)

@@ -114,6 +114,14 @@ def say(line: str) -> None:
         typer.echo(f"vitprobe: {printable(line, None)}", err=True)
 
 
+def note(line: str) -> None:
+    """Something to know that changes nothing, on stderr, where that takes it; once of several
+    processes."""
+    if first_process():
+        with suppress(OSError):
+            typer.echo(f"note: {printable(line, None)}", err=True)
+
+
 def first_process() -> bool:
     """Whether this is the only process, or the first of torchrun's."""
     return os.environ.get("RANK", "0") == "0"

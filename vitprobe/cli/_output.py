@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import typer
 import xarray as xr
 from xarray.backends import H5NetCDFStore
 
+from vitprobe.cli._ending import note
 from vitprobe.cli._names import file_names, joint, stems
 from vitprobe.errors import InputError
 from vitprobe.file_names import file_word, joined, shortened
@@ -128,7 +128,7 @@ class ResultFiles:
         if self.name is not None:
             raise InputError(f"{why}: give another --name, or --overwrite")
         other = f"{name}-{run_id(run)[:8]}"
-        typer.echo(f"note: {why}: this one is {other}{RESULT}", err=True)
+        note(f"{why}: this one is {other}{RESULT}")
         return other
 
     def save(self, results: Sequence[xr.Dataset]) -> list[Path]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
+from vitprobe.cli._ending import note
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles
 from vitprobe.errors import InputError
@@ -55,6 +54,6 @@ def find(
     if run.resume and (share or not files.there()):
         raise refusals[0]
     if plain.exists():
-        typer.echo(f"note: {refusals[0]}: this one's is {printable(other)}", err=True)
+        note(f"{refusals[0]}: this one's is {printable(other)}")
         return Place(other)
     return Place(plain)

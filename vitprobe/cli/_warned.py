@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from vitprobe.cli._ending import first_process
 from vitprobe.errors import InputError, VitprobeWarning
 from vitprobe.text import LINE, printable
 
@@ -30,7 +31,7 @@ def plain_warnings():
                     return
                 line = next(iter(text.strip().splitlines()), category.__name__)
                 text = f"{library or Path(filename).name}: {line}"
-            if text not in said:
+            if text not in said and first_process():
                 said.add(text)
                 with suppress(OSError):  # stderr may be full; the note is in the result too
                     typer.echo(f"note: {printable(text, LINE)}", err=True)

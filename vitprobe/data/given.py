@@ -6,14 +6,19 @@ PairedLoader for the attributes.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import (
+    BatchSampler,
     DataLoader,
+    IterableDataset,
     RandomSampler,
+    SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
@@ -33,6 +38,7 @@ from vitprobe.data.takes import Takes, is_labels
 from vitprobe.errors import InputError
 
 _DRAWN = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+_LISTS = (list, tuple, range, torch.Tensor, np.ndarray)
 
 
 class LoaderSource:
@@ -64,7 +70,9 @@ class LoaderSource:
         sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
         self._generator = getattr(sampler, "generator", None)
         self._state = None if self._generator is None else self._generator.get_state()
-        self.whole_only = _whole_only(sampler)
+        self.whole_only = _whole_only(loader, sampler)
+        listed = loader.batch_sampler if isinstance(loader.batch_sampler, list) else sampler
+        self.order_sha256 = _order_sha256(listed, self._state)
 
     def numbered(self, wanted: Wanted) -> Iterator[tuple[int, Batch]]:
         if self._generator is not None:
@@ -122,8 +130,17 @@ class TensorSource:
                 yield number, Batch(rows, (images,) * self._models, None)
 
 
-def _whole_only(sampler) -> str:
+def _whole_only(loader: DataLoader, sampler) -> str:
     """Why the batches of a DataLoader mean nothing by their numbers, or ""."""
+    if isinstance(loader.dataset, IterableDataset):  # that is up to it
+        return ""
+    batches = loader.batch_sampler
+    own = batches if type(batches) not in (BatchSampler, list, type(None)) else sampler
+    if not isinstance(own, (SequentialSampler, DistributedSampler, *_DRAWN, *_LISTS)):
+        return (
+            f"whether the DataLoader's {type(own).__name__} gives the same order each time is not "
+            "known; give it sampler=list(...), or none"
+        )
     if isinstance(sampler, _DRAWN) and sampler.generator is None:
         return (
             "the DataLoader shuffles, and no two times alike; give it "
@@ -135,6 +152,16 @@ def _whole_only(sampler) -> str:
             "batches are shared among processes here"
         )
     return ""
+
+
+def _order_sha256(sampler, state: torch.Tensor | None) -> str | None:
+    """Of what a DataLoader's order is drawn or read from, in hex; None: it is the data's own."""
+    if state is not None:
+        return hashlib.sha256(state.numpy().tobytes()).hexdigest()
+    if isinstance(sampler, _LISTS):
+        numbers = [np.asarray(each).tolist() for each in sampler]
+        return hashlib.sha256(repr(numbers).encode()).hexdigest()
+    return None
 
 
 def _examples(images: list) -> int:

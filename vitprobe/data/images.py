@@ -51,7 +51,7 @@ class ImageData(torch.utils.data.Dataset):
         """Number of classes; 0 where there are none."""
         return len(self.class_names)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Of the labels and, where images have files, of these files' names, in hex."""
         digest = hashlib.sha256(self.labels.tobytes())

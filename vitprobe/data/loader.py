@@ -122,18 +122,21 @@ class PairedLoader:
     @property
     def contents(self) -> dict[str, Any]:
         """What tells these data from others of their name: `data_images` (how many there are to
-        choose from; None: not known) and of named ones `data_sha256` (see `ImageData.sha256`)."""
+        choose from; None: not known), of named ones `data_sha256` (see `ImageData.sha256`), of a
+        DataLoader `order_sha256` where its order is not that of its data."""
         data = self._data.dataset if isinstance(self._data, DataLoader) else self._data
         try:
             count = len(data)
         except (TypeError, NotImplementedError):  # a stream
             count = None
         digest = data.sha256 if isinstance(data, ImageData) else None
-        return {"data_images": count, "data_sha256": digest}
+        order = getattr(self._source, "order_sha256", None)
+        return {"data_images": count, "data_sha256": digest, "order_sha256": order}
 
     @property
     def whole_only(self) -> str:
-        """Why no part of these batches can be asked for by their numbers, or ""."""
+        """Why no part of its batches can be read, or "": a DataLoader's order may be another each
+        time."""
         return getattr(self._source, "whole_only", "")
 
     @property

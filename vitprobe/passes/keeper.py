@@ -59,12 +59,6 @@ class Keeper:
         self.good = True
         return saved
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether the file is to be brought up to date when all is done: there is one, or it is to
-        be merged."""
-        return self.good or self.of_share
-
     def save(self, sums: Sums) -> None:
         """Put these sums in the place of what was saved.
 

@@ -195,8 +195,7 @@ class Pass:
                 self._met = (met.sums.examples, self.sums.examples)
                 self.progress.advance(met.sums.examples, partial(self._largest_error, met.sums))
             self._stopped = bool(met.stop)
-            some = met.sums.done and (not met.ended or self.keeper.unfinished)
-            if self.group.first and (some or self.keeper.of_share):
+            if self.group.first and (met.sums.done or self.keeper.of_share):
                 self.keeper.save(met.sums)
         if met.stop and not stop:
             raise Stopped(met.stop)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vitprobe.errors import InputError, option
 
-MOST = 100_000_000  # batches of a run: what a file claims beyond that is not believed
+MOST = 2**24  # batches of a run; a file that speaks of more is not believed
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,12 @@ def from_ranges(text: str) -> set[int]:
         ValueError: it is another text.
     """
     numbers: set[int] = set()
-    most = MOST
     for part in filter(None, text.split(", ")):
         match = re.fullmatch(r"(\d{1,12})(?:-(\d{1,12})(?::(\d{1,12}))?)?", part)
         if match is None:
             raise ValueError(f"no numbers of batches: {part!r}")
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        if step < 1 or (most := most - (last - first) // step) < 0:
+        if step < 1 or last >= MOST:
             raise ValueError(f"no numbers of batches: {part!r}")
         numbers |= set(range(first, last + 1, step))
     return numbers
