@@ -88,6 +88,15 @@ class SubsetCKA(Metric):
         self.weight += n * (n - 3)
         self.batches += 1
 
+    def bytes_beside(self, subsets: int) -> int:
+        """What a batch's vectors, and `of` so many subsets, need for a while beside the states."""
+        rows, pairs = self.parts + self.layers, self.parts * (self.parts + 1) // 2
+        update = max(state.numel() for state in self._defaults.values()) + 4 * rows**2
+        # einsum: a state in another order, and one of its products
+        result = 2 * self.cross_own.numel() + self.own_own.numel()
+        result += subsets * pairs * (self.layers + 1)
+        return 8 * max(update, result)
+
     def compute(self) -> CKAResult:
         """`of` each part alone."""
         return self.of([[part] for part in range(self.parts)])
