@@ -124,7 +124,9 @@ class CKAReader(Reader):
         return self._vectors.bytes_of(metric, n) + metric.bytes_beside(n)
 
     def less(self) -> str:
-        return f"fewer layers ({option('layers', 'blocks')})"
+        asked = self.layers_of_each or [self.layers]
+        few = all(layers in ("blocks", ["blocks"]) for layers in asked)
+        return f"fewer layers ({option('layers', None if few else 'blocks')})"
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:

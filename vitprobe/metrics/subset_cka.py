@@ -91,10 +91,12 @@ class SubsetCKA(Metric):
     def bytes_beside(self, subsets: int) -> int:
         """What a batch's vectors, and `of` so many subsets, need for a while beside the states."""
         rows, pairs = self.parts + self.layers, self.parts * (self.parts + 1) // 2
-        update = max(state.numel() for state in self._defaults.values()) + 4 * rows**2
-        # einsum: a state in another order, and one of its products
-        result = 2 * self.cross_own.numel() + self.own_own.numel()
-        result += subsets * pairs * (self.layers + 1)
+        states = [state.numel() for state in self._defaults.values()]
+        update = max(states) + 4 * rows**2
+        # finite copies of all, twice while blanks are looked for; then einsum has one in another
+        # order, and one of its products
+        einsum = max(states) + subsets * pairs * (self.layers + 4)
+        result = sum(states) + max(sum(states), einsum)
         return 8 * max(update, result)
 
     def compute(self) -> CKAResult:
