@@ -179,10 +179,17 @@ def test_an_error_leaves_the_last_save(go, path, whole, model):
     same_numbers(go(model)[0], whole)
 
 
-def test_saved_every_so_often(go, path):
+def test_saved_every_so_often(go, path, monkeypatch):
     assert Keeper().every == SAVE_EVERY == 60
+    saved, save = [], Keeper.save
+    monkeypatch.setattr(
+        Keeper, "save", lambda *args: (saved.append(len(args[1].done)), save(*args))
+    )
     go(keeper=Keeper(path))
-    assert not path.exists()  # it did not take as long
+    assert saved == [10] and read_partial(path).complete  # it did not take as long: at its end
+    saved.clear()
+    go(keeper=Keeper(path, every=1e-9))
+    assert saved == [*range(1, 11), 10]
     for seconds in (0, -1, float("nan")):
         with pytest.raises(InputError, match="save_every takes seconds above 0"):
             Keeper(every=seconds)
