@@ -130,7 +130,9 @@ class Pass:
                 wants += [(reader, want) for want in reader.begin(models, self.inputs, notes)]
                 reader.about |= {**known(reader, self.inputs), "notes": notes}
                 parts.append(Part(reader.analysis, reader.version, reader.about, reader.metrics))
-        self.sums = Sums(parts, self.inputs.loader.passes, device_name(self.inputs.device))
+        loader = self.inputs.loader
+        device = device_name(self.inputs.device)
+        self.sums = Sums(parts, loader.passes, device, total=loader.total)
         if saved:
             self._take_up(saved)
         self.forwards = [
