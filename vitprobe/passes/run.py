@@ -2,6 +2,7 @@
 
 import math
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 import torch
 import xarray as xr
 
-from vitprobe.errors import InputError, SaveFailed, Stopped, option, say, unheard
+from vitprobe.errors import InputError, SaveFailed, Stopped, VitprobeWarning, option, say, unheard
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
 from vitprobe.passes.group import Group, Met
@@ -198,10 +199,19 @@ class Pass:
                 self.progress.advance(met.sums.examples, partial(self._largest_error, met.sums))
             self._stopped = bool(met.stop)
             if self.group.first and (met.sums.done or self.keeper.of_share):
-                self.keeper.save(met.sums)
+                self._save(met)
         if met.stop and not stop:
             raise Stopped(met.stop)
         return met
+
+    def _save(self, met: Met) -> None:
+        try:
+            self.keeper.save(met.sums)
+        except SaveFailed as error:
+            if not met.ended or self.keeper.of_share:
+                raise
+            # all is computed, and results may have a place elsewhere
+            warnings.warn(str(error), VitprobeWarning, stacklevel=2)
 
     def _left(self, stops: Stops, number: int) -> str:
         """Save, unless a batch was left in its middle; what there is to go on from, in words."""
