@@ -75,15 +75,12 @@ def test_results_figure_and_merge(folder):
     merged = xr.load_dataset(folder / "results" / "both.nc", engine="h5netcdf")
     assert merged.attrs["examples"] == merged.attrs["examples_planned"] > 128
     enough = xr.load_dataset(folder / "results" / "norms-vit@digits.nc", engine="h5netcdf")
-    if enough.attrs["examples"] == merged.attrs["examples"]:  # a machine that is fast: no save
-        assert (abs(enough["norm"] / merged["norm"] - 1) < 1e-12).all()
-    else:
-        assert enough["norm_se"].max() < 0.5
+    assert enough.attrs["examples"] < merged.attrs["examples"] and enough["norm_se"].max() < 3
 
 
 def test_what_it_says(folder):
     out = (folder / "out").read_text()
-    assert out.count("finished  the results of this run are there") == 1
-    assert re.search(r"^largest  \S+ of vit@digits, [\d.]+$", out, re.MULTILINE)
+    assert out.count("finished the results of this run are there") == 1
+    assert re.search(r"^largest +\S+ of vit@digits, [\d.]+$", out, re.MULTILINE)
     assert re.search(r"^\d+\.\d+ Frozen.*'layer_a': \d", out, re.MULTILINE)
     assert "1 passed" in out
