@@ -72,6 +72,7 @@ class RunServer:
 
 def serve() -> None:
     """Answer requests until stdin ends."""
+    import vitprobe.analyses  # noqa: F401
     import vitprobe.cli._train_summary  # noqa: F401
     import vitprobe.figures  # noqa: F401
     import vitprobe.training  # noqa: F401

@@ -9,10 +9,12 @@ from vitprobe.passes.share import Share, as_ranges, from_ranges
 
 NUMBERS = some.sets(some.integers(0, 10_000), max_size=60)
 COUNTS = some.integers(1, 12)
+RUNS = some.lists(some.builds(range, COUNTS, some.integers(12, 200), COUNTS), max_size=4)
 
 
-@given(NUMBERS | some.builds(set, some.builds(range, NUMBERS.map(len), COUNTS, COUNTS)))
-def test_numbers_come_back(numbers):
+@given(NUMBERS, RUNS)
+def test_numbers_come_back(numbers, runs):
+    numbers = numbers.union(*runs)
     assert from_ranges(as_ranges(numbers)) == numbers
 
 

@@ -126,6 +126,8 @@ def _finished(files: ResultFiles, place: Place, run: RunOptions) -> bool:
 def _as_fine(held: Mapping[str, object], tolerance: float | None) -> bool:
     """Whether a result that is there is as precise as is asked for now."""
     reached = held.get("tolerance")
+    if held.get("incomplete"):  # merged of some of its shares
+        return False
     return reached is None or (tolerance is not None and reached <= tolerance)
 
 

@@ -77,6 +77,7 @@ class Sums:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     tolerance: float | None = None
+    incomplete: bool = False
 
     def states(self) -> dict[str, Tensor]:
         """Every sum by its name, `0.cka.sums`; the very tensors."""
