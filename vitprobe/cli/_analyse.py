@@ -76,7 +76,9 @@ def analyse(
                         return
                     paths = files.save(results[0])
                 except Stopped as stop:
-                    if keeper.good and not WRITTEN:  # as the figures were made
+                    if WRITTEN:  # the results are there
+                        keeper.forget()
+                    elif keeper.good:  # as the figures were made, for instance
                         stop.left = stop.left or keeper.left
                     raise
                 keeper.forget()

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 import torch
 import xarray as xr
 
-from vitprobe.errors import InputError, SaveFailed, Stopped, option, say, unheard
+from vitprobe.errors import InputError, SaveFailed, Stopped, VitprobeWarning, option, say, unheard
 from vitprobe.ops.wide import wide_home
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
@@ -137,7 +138,9 @@ class Pass:
             for reader in self.readers:
                 reader.metrics = metrics_on(wide_home(self.inputs.device), reader, reader.about)
                 parts.append(Part(reader.analysis, reader.version, reader.about, reader.metrics))
-        self.sums = Sums(parts, self.inputs.loader.passes, device_name(self.inputs.device))
+        loader = self.inputs.loader
+        device = device_name(self.inputs.device)
+        self.sums = Sums(parts, loader.passes, device, total=loader.total)
         if saved:
             self._take_up(saved)
         self.forwards = [
@@ -201,10 +204,19 @@ class Pass:
                 self.progress.advance(met.sums.examples, partial(self._largest_error, met.sums))
             self._stopped = bool(met.stop)
             if self.group.first and (met.sums.done or self.keeper.of_share):
-                self.keeper.save(met.sums)
+                self._save(met)
         if met.stop and not stop:
             raise Stopped(met.stop)
         return met
+
+    def _save(self, met: Met) -> None:
+        try:
+            self.keeper.save(met.sums)
+        except SaveFailed as error:
+            if not met.ended or self.keeper.of_share:
+                raise
+            # all is computed, and results may have a place elsewhere
+            warnings.warn(str(error), VitprobeWarning, stacklevel=2)
 
     def _left(self, stops: Stops, number: int) -> str:
         """Save, unless a batch was left in its middle; what there is to go on from, in words."""
