@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,26 @@ def test_commands_are_understood(page):
     for _, command, *words in commands(page):
         if command not in written_there:
             assert known[command].make_context(command, list(words)).params is not None
+
+
+@each_page
+def test_scripts_are_understood(page):
+    """bash can read them; every `vitprobe` in them has a sub-command and options that exist."""
+    known = typer.main.get_command(app).commands
+    scripts = fenced(page, "bash")
+    for text in fenced(page, "yaml"):
+        pod = pytest.importorskip("yaml").safe_load(text)["spec"]["template"]["spec"]
+        scripts += ["\n".join(container["args"]) for container in pod["containers"]]
+    for script in scripts:
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+        found = re.findall(
+            r"(?:exec |srun |-m |^|')vitprobe ([a-z].*?)(?:'|$)",
+            script.replace("\\\n", " "),
+            re.MULTILINE,
+        )
+        assert len(found) == script.count("vitprobe "), "all of them are looked at"
+        for command, *words in map(shlex.split, found):
+            assert known[command].make_context(command, words).params is not None
 
 
 @each_page

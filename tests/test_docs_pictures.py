@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from vitprobe.cli import app
+from vitprobe.passes import Reader
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,11 +36,23 @@ def test_each_picture_is_made_and_shown():
 
 def test_its_commands_are_understood():
     lines = [picture.command for picture in TOOL.PICTURES.values()] + list(TOOL.TRAINED.values())
-    parts = (part for line in lines if not line.endswith(".md") for part in line.split("&&"))
+    parts = (
+        part for line in lines if not line.endswith((".md", ".py")) for part in line.split("&&")
+    )
     group = typer.main.get_command(app)
     for command in parts:
         _, name, *options = shlex.split(command)
         assert group.commands[name].make_context(name, options).params
+
+
+def test_what_is_drawn_by_hand_names_what_there_is(tmp_path):
+    for picture in TOOL.PICTURES.values():
+        if picture.command.endswith(".py"):
+            TOOL.make(picture, tmp_path)
+            assert (tmp_path / picture.written).read_bytes().startswith(b"\x89PNG")
+            drawn = (ROOT / "tools" / picture.command).read_text()
+            methods = re.findall(r"\"`?(\w+)\([\w, ]*\)\"", drawn)
+            assert set(methods) - {"prepare", "take"} <= vars(Reader).keys(), methods
 
 
 def test_its_blocks_of_code_are_on_their_pages():

@@ -25,9 +25,10 @@ DOCS = ROOT / "docs"
 
 @dataclass(frozen=True)
 class Picture:
-    """command: as on the page, or PAGE.md for the code on that page that saves the picture.
-    written: the file that it makes, below the folder that commands run in. needs: files of TRAINED,
-    of the data, or of pages (`PAGE.md: FILE` is the block after the word FILE)."""
+    """command: as on the page, or PAGE.md for the code on that page that saves the picture, or
+    FILE.py of this folder, which is told where to. written: the file that it makes, below the
+    folder that commands run in. needs: files of TRAINED, of the data, or of pages
+    (`PAGE.md: FILE` is the block after the word FILE)."""
 
     command: str
     written: str
@@ -97,6 +98,7 @@ PICTURES = {
     ),
     "seeds": Picture(SEEDS_PAGE, "seeds.png", (SEEDS,)),
     "checkpoints": Picture(SEEDS_PAGE, "checkpoints.png", (SEEDS,)),
+    "passes": Picture("draw_pass.py", "passes.png"),
     "compare-training-cifar": Picture(  # of 3 + 3 trainings
         "vitprobe compare-training study.toml",
         "results/compare_training-study.png",
@@ -159,6 +161,8 @@ def make(picture: Picture, work: Path) -> None:
     if picture.command.endswith(".md"):
         code = block_of(DOCS / picture.command, "python", f'"{picture.written}"')
         run([sys.executable, "-c", code], work)
+    elif picture.command.endswith(".py"):
+        run([sys.executable, str(ROOT / "tools" / picture.command), picture.written], work)
     else:
         shell(picture.command, work)
     if not (work / picture.written).exists():

@@ -107,3 +107,9 @@ def did_you_mean(name: str, options: Iterable[str], limit: int = 3) -> str:
     if not near:
         return ""
     return "; did you mean " + " or ".join(repr(option) for option in near) + "?"
+
+
+def brief(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

@@ -1,7 +1,6 @@
 """Attention distance, patch mass and entropy as a reader of a pass."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,8 +8,9 @@ import xarray as xr
 from torchmetrics import Metric
 
 from vitprobe import ops
+from vitprobe.analyses.attention_heads import Heads, located
 from vitprobe.analyses.attention_result import described, model_dataset
-from vitprobe.errors import InputError, say
+from vitprobe.errors import say
 from vitprobe.metrics import AttentionMeans
 from vitprobe.metrics.silence import Silence
 from vitprobe.ops.wide import wide_home
@@ -20,29 +20,7 @@ from vitprobe.passes.reader import Batch, Ran, Reader
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import AttentionOf
 from vitprobe.taps import Attention, AttentionSite
-from vitprobe.taps.token_grid import TokenGrid, token_grid
-
-
-@dataclass
-class Heads:
-    """One model's attention layers.
-
-    sites: those whose attention can be read, in the order in which they fire.
-    refused: those whose attention cannot be read.
-    grids: site's name -> where its tokens are; without those of `blanks`.
-    blanks: site's name -> why the layer has no value.
-    """
-
-    model: Surveyed
-    sites: list[AttentionSite]
-    refused: list[AttentionSite]
-    grids: dict[str, TokenGrid] = field(default_factory=dict)
-    blanks: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def computed(self) -> list[AttentionSite]:
-        """Those whose values can be computed."""
-        return [site for site in self.sites if site.name in self.grids]
+from vitprobe.taps.token_grid import TokenGrid
 
 
 class AttentionReader(Reader):
@@ -158,45 +136,3 @@ def statistics_of(attention: Attention, grid: TokenGrid) -> ops.AttentionStatist
             attention.q, attention.k, attention.scale, bias=attention.bias, **patches
         )
     return ops.dense_attention_statistics(attention.weights, **patches)
-
-
-def located(model: Surveyed, options: dict) -> Heads:
-    """The sites of one model with the grids of their tokens.
-
-    Raises:
-        InputError: no site can be read, or of none the grid can be told.
-    """
-    label, sites = model.subject.label, model.attention
-    readable = [site for site in sites if not site.reason]
-    heads = Heads(model, readable, [site for site in sites if site.reason])
-    if not readable:
-        raise InputError(why_none(label, heads.refused))
-    for site in readable:
-        try:
-            heads.grids[site.name] = token_grid(
-                model.subject.model,
-                site.tokens,
-                model.image_size,
-                windows=site.per_image,
-                module=site.name,
-                **options,
-            )
-        except InputError as error:
-            heads.blanks[site.name] = str(error)
-    if not heads.grids:
-        raise InputError(f"{label}: {heads.blanks[readable[0].name]}")
-    return heads
-
-
-def why_none(label: str, refused: list[AttentionSite]) -> str:
-    """One line for a model none of whose attention can be read."""
-    if not refused:
-        return f"{label} has no attention: nothing in it looks like self-attention of tokens"
-    names: dict[str, list[str]] = {}
-    for site in refused:
-        names.setdefault(site.reason, []).append(site.name)
-    seen = "; ".join(
-        f"{found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}: {reason}"
-        for reason, found in names.items()
-    )
-    return f"no attention of {label} can be read: {seen}"

@@ -1,24 +1,20 @@
 """Sums over images -> the labelled Dataset of one model's attention."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from vitprobe.analyses.attention_heads import Heads
 from vitprobe.errors import say
 from vitprobe.metrics import AttentionMeans
 from vitprobe.passes.provenance import run_attributes, strings, versions
 from vitprobe.passes.reader import Ran
 from vitprobe.taps.blocks import block_paths, enclosing_block
 from vitprobe.taps.token_grid import TokenGrid
-
-if TYPE_CHECKING:
-    from vitprobe.analyses.attention_reader import Heads
 
 QUANTITIES = {
     "distance": ("mean attention distance of what patches get", "px"),

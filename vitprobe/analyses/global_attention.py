@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from vitprobe.analyses.attention_reader import why_none
+from vitprobe.analyses.attention_heads import why_none
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.taps import AttentionSite
 

@@ -23,14 +23,16 @@ def stems(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> list[
     names = []
     for run in runs:
         parts = [word_of[label] for label in _labels(run)]
-        names.append(joined([run["analysis"], *parts, *_of_facts(run), *words]))
+        names.append(joined([file_word(run["analysis"]), *parts, *_of_facts(run), *words]))
     return distinct(names)
 
 
 def joint(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> str:
     """The name of what shows all of the runs: `attention-vit-deit`."""
     labels = list(dict.fromkeys(label for run in runs for label in _labels(run)))
-    return joined([runs[0]["analysis"], *model_words(labels), *_of_facts(runs[0]), *words])
+    return joined(
+        [file_word(runs[0]["analysis"]), *model_words(labels), *_of_facts(runs[0]), *words]
+    )
 
 
 def run_words(options: InputOptions) -> list[str]:

@@ -1,10 +1,17 @@
 """`vitprobe merge`: the results of a run of which every machine did a share."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitprobe.cli import _options as options
+from vitprobe.errors import InputError
+from vitprobe.text import printable
+
+if TYPE_CHECKING:
+    from vitprobe.cli._output import ResultFiles
 
 
 def command(
@@ -52,14 +59,29 @@ def command(
     names = [name] * len(analyses)
     if name is not None and len(analyses) > 1:  # of one pass
         names = distinct([joined([name, analysis]) for analysis in analyses])
-    files = f"{len(partials)} file{'s'[: len(partials) != 1]}"
-    count = f"{len(sums.done)}{'' if sums.total is None else f' of {sums.total}'}"
-    say(new_console(), "merged", f"{files}: {count} batch{'es' if count != '1 of 1' else ''}")
-    for analysis, own_name, part, found in zip(analyses, names, sums.parts, results, strict=True):
-        own = import_module(f"vitprobe.cli._{analysis}_summary")
-        files = ResultFiles(output, own.WRITERS, name=own_name, overwrite=overwrite)
+    summaries = [import_module(f"vitprobe.cli._{analysis}_summary") for analysis in analyses]
+    places = []
+    for summary, own_name, part in zip(summaries, names, sums.parts, strict=True):
+        files = ResultFiles(output, summary.WRITERS, name=own_name, overwrite=overwrite)
         facts = part.about["facts"]
         files.settle(facts, run_words(told_options(facts[0])))
+        if sums.incomplete and not overwrite:
+            _spare(files)
+        places.append(files)
+    whole = "" if sums.total is None else f" of {sums.total}"
+    count = f"{len(partials)} file{'s'[: len(partials) != 1]}"
+    say(new_console(), "merged", f"{count} with {len(sums.done)}{whole} batches")
+    for summary, files, found in zip(summaries, places, results, strict=True):
         with plain_warnings():
             paths = files.save(found)
-        own.print_summary(found, paths)
+        summary.print_summary(found, paths)
+
+
+def _spare(files: ResultFiles) -> None:
+    """Results of all batches are not replaced by those of some."""
+    for path, held in files.there().items():
+        if not held.get("incomplete"):
+            raise InputError(
+                f"{printable(path)} holds this run without missing batches: give another --output "
+                "or --name, or --overwrite"
+            )

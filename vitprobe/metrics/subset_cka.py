@@ -98,21 +98,21 @@ class SubsetCKA(Metric):
         subsets: S times numbers of parts.
         """
         member, pair = self._members(subsets)
-        own, layer_own = pair @ self.own, self.layer_own
-        own = torch.where(self._blank(subsets), torch.nan, own)
-        layer_own = torch.where(self._layer_blank(), torch.nan, layer_own)
+        sums = self._finite()
+        own = torch.where(self._blank(subsets), torch.nan, pair @ sums["own"])
+        layer_own = torch.where(self._layer_blank(), torch.nan, sums["layer_own"])
         scale = torch.outer(own, layer_own).sqrt()
-        sums = member @ self.cross.T
-        cka, hsic = sums / scale, torch.where(scale.isnan(), torch.nan, sums / self.weight)
+        found = member @ sums["cross"].T
+        cka, hsic = found / scale, torch.where(scale.isnan(), torch.nan, found / self.weight)
         batches = int(self.batches)
         if batches < 2:
             return CKAResult(cka, torch.full_like(cka, torch.nan), hsic, batches - 1)
-        squared = torch.einsum("sg,lgh,sh->sl", member, self.cross_cross, member)
-        with_own = torch.einsum("sg,lgp,sp->sl", member, self.cross_own, pair) / own[:, None]
-        with_layer = member @ self.cross_layer.T / layer_own
-        own_own = torch.einsum("sp,pq,sq->s", pair, self.own_own, pair) / own.square()
-        layer_layer = self.layer_layer / layer_own.square()
-        own_layer = pair @ self.own_layer.T / scale.square()
+        squared = torch.einsum("sg,lgh,sh->sl", member, sums["cross_cross"], member)
+        with_own = torch.einsum("sg,lgp,sp->sl", member, sums["cross_own"], pair) / own[:, None]
+        with_layer = member @ sums["cross_layer"].T / layer_own
+        own_own = torch.einsum("sp,pq,sq->s", pair, sums["own_own"], pair) / own.square()
+        layer_layer = sums["layer_layer"] / layer_own.square()
+        own_layer = pair @ sums["own_layer"].T / scale.square()
         # sum over batches of psi^2, as `CKA._influence_squared`
         influence = (
             squared / scale.square()
@@ -144,15 +144,21 @@ class SubsetCKA(Metric):
         times = torch.where(row == column, 1.0, 2.0).double()
         return member, member[:, row] * member[:, column] * times
 
+    def _finite(self) -> dict[str, Tensor]:
+        """The sums, 0 where they are not finite: what those parts and layers are in is blank, and
+        must not spoil subsets that they are not in."""
+        return {name: getattr(self, name).nan_to_num(0, 0, 0) for name in self._defaults}
+
     def _pairs(self) -> tuple[Tensor, Tensor]:
         return torch.tril_indices(self.parts, self.parts, device=self.device).unbind()
 
     def _blank(self, subsets: Sequence[Sequence[int]]) -> Tensor:
         member, pair = self._members(subsets)
         # side by side they have the features of all, each part as many
-        noise = torch.einsum("sg,gh,sh->s", member, self.noise, member) / member.sum(1)
+        sums = self._finite()
+        noise = torch.einsum("sg,gh,sh->s", member, sums["noise"], member) / member.sum(1)
         bad = (member * (self.first_bad[: self.parts] != NEVER)).any(1)
-        return bad | ~(pair @ self.own > noise)
+        return bad | ~(pair @ sums["own"] > noise)
 
     def _layer_blank(self) -> Tensor:
         bad = self.first_bad[self.parts :] != NEVER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import timm
 from timm.data import resolve_data_config
@@ -14,14 +14,12 @@ from torch import nn
 from vitprobe.data import Transform
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.models.architecture import Architecture
+from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.hub import quiet_hub
 from vitprobe.models.image_sizes import whole_patches
 from vitprobe.models.outline import outline
 from vitprobe.models.source import Frame, Source, check_patches
 from vitprobe.models.timm_arguments import told_arguments
-
-if TYPE_CHECKING:
-    from vitprobe.models.checkpoints import Checkpoint
 
 # Arguments of timm's by which it would read other files, in its own way.
 OTHER_WEIGHTS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path")

@@ -7,11 +7,11 @@ from timm.models import PretrainedCfg, load_model_config_from_hf
 from timm.models._hub import load_model_config_from_path
 from torch import nn
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, brief
 from vitprobe.files import expanded
 from vitprobe.models.from_timm import TimmSource
 from vitprobe.models.hub import pinned, quiet_hub
-from vitprobe.models.source import Frame, Source, brief
+from vitprobe.models.source import Frame, Source
 
 HUB, FOLDER = TIMM_HUBS = ("hf-hub:", "local-dir:")
 

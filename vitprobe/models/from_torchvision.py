@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torchvision
@@ -14,13 +14,11 @@ from torchvision.models import VisionTransformer
 from vitprobe.data import Transform
 from vitprobe.errors import InputError, did_you_mean
 from vitprobe.models.architecture import Architecture
+from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.image_sizes import resampled, sizes_of_positions, whole_patches
 from vitprobe.models.outline import outline, weight_shapes
 from vitprobe.models.shapes import counted, shape_of
 from vitprobe.models.source import Frame, Source
-
-if TYPE_CHECKING:
-    from vitprobe.models.checkpoints import Checkpoint
 
 PREFIX = "torchvision:"
 LAYER = "encoder.layers.encoder_layer_"

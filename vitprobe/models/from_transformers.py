@@ -9,23 +9,21 @@ from contextlib import contextmanager, suppress
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 from torch import nn
 
 from vitprobe.data import Transform
-from vitprobe.errors import InputError, did_you_mean
+from vitprobe.errors import InputError, brief, did_you_mean
 from vitprobe.files import expanded
 from vitprobe.models.architecture import Architecture
+from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.hub import pinned, quiet_hub
 from vitprobe.models.image_sizes import Frame, whole_patches
 from vitprobe.models.outline import outline
 from vitprobe.models.shapes import counted, shape_of
-from vitprobe.models.source import Source, brief
-
-if TYPE_CHECKING:
-    from vitprobe.models.checkpoints import Checkpoint
+from vitprobe.models.source import Source
 
 TRANSFORMERS = "hf:"
 NO_CODE = {"trust_remote_code": False}  # in a repository; unset, its client asks at the terminal

@@ -14,17 +14,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from vitprobe.errors import InputError, did_you_mean
+from vitprobe.errors import InputError, brief, did_you_mean
 from vitprobe.models.architecture import Architecture
-from vitprobe.models.source import Frame, Source, brief
-
-if TYPE_CHECKING:
-    from vitprobe.models.checkpoints import Checkpoint
+from vitprobe.models.checkpoints import Checkpoint
+from vitprobe.models.source import Frame, Source
 
 
 class UserSource(Source):

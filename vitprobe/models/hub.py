@@ -9,8 +9,7 @@ from pathlib import Path
 
 from huggingface_hub import hf_hub_download
 
-from vitprobe.errors import InputError
-from vitprobe.models.source import brief
+from vitprobe.errors import InputError, brief
 
 
 def pinned(name: str, repository: str, revision: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, brief
 from vitprobe.models.architecture import given_options, refuse_options
 from vitprobe.models.checkpoints import state_sha256
 from vitprobe.models.described import described
@@ -21,7 +21,7 @@ from vitprobe.models.from_user import UserSource
 from vitprobe.models.image_sizes import POSITIONS, Frame, sides
 from vitprobe.models.names import find_source
 from vitprobe.models.outline import built, outlined
-from vitprobe.models.source import Source, brief
+from vitprobe.models.source import Source
 from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
 
 SIZE_ARGUMENTS = ("image_size", "img_size")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Size, nn
 
-from vitprobe.errors import InputError
-from vitprobe.models.source import Frame, Source, brief
+from vitprobe.errors import InputError, brief
+from vitprobe.models.source import Frame, Source
 from vitprobe.models.weight_sets import plain_name
 
 

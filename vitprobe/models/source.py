@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,10 +12,8 @@ from torch import nn
 from vitprobe.data import Transform
 from vitprobe.errors import InputError
 from vitprobe.models.architecture import Architecture, refuse_options
+from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.image_sizes import Frame, ImageSizes, sizes_of_positions
-
-if TYPE_CHECKING:
-    from vitprobe.models.checkpoints import Checkpoint
 
 
 class Source:
@@ -104,9 +102,3 @@ def check_patches(name: str, size: Frame, patch: Frame) -> None:
         f"{name} cuts the image into patches of {patch[0]} px, which don't fill "
         f"{size[0]} x {size[1]} px: choose an image size such as {below} or {below + patch[0]}"
     )
-
-
-def brief(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -14,6 +14,7 @@ from torch import nn
 
 from vitprobe.data import Transform
 from vitprobe.models.architecture import Architecture, refuse_options
+from vitprobe.models.checkpoints import Checkpoint
 from vitprobe.models.from_timm import TimmSource
 from vitprobe.models.image_sizes import Frame, ImageSizes
 from vitprobe.models.lambda_resnet import lambda_resnet
@@ -26,9 +27,6 @@ from vitprobe.models.vit_small_data import vit_small_data, vit_small_data_told
 from vitprobe.models.vit_source import VitSource
 from vitprobe.models.vit_zhu2023 import ViTZhu2023
 from vitprobe.models.zhu2023_layouts import in_native_layout, zhu2023_told
-
-if TYPE_CHECKING:
-    from vitprobe.models.checkpoints import Checkpoint
 
 # name -> builder(num_classes=, image_size=)
 OWN: dict[str, Callable[..., nn.Module]] = {

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from vitprobe.errors import InputError, option, say
-from vitprobe.passes.identity import differences
-from vitprobe.passes.partial import Saved, read_partial
+from vitprobe.files import expanded
+from vitprobe.passes.identity import differences, outlines
+from vitprobe.passes.partial import Saved, check_states, read_partial
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Part, Sums
@@ -51,6 +51,7 @@ def merged(paths: Sequence[str | Path], reader_of: ReaderOf, allow_missing: bool
     devices = dict.fromkeys(name for _, each in ordered for name in each.device.split(", "))
     whole.device = ", ".join(devices)
     if missing:
+        whole.incomplete = True
         say(whole.notes, missing)
     return whole
 
@@ -60,12 +61,11 @@ def _read(paths: Sequence[str | Path]) -> dict[Path, Saved]:
     if not paths:
         raise InputError("no partials were given: name the .partial files of one run")
     found, places = {}, set()
-    for path in map(Path, paths):
+    for path in (expanded(path, "partial") for path in paths):
         if set("*?[") & set(path.name) and not path.exists():
             raise InputError(f"no file is called as {printable(path)} says: check the pattern")
         saved = read_partial(path)
-        place = path.expanduser().resolve()
-        if place in places:
+        if (place := path.resolve()) in places:
             raise InputError(f"{printable(path)} is given twice")
         places.add(place)
         found[path] = saved
@@ -75,12 +75,13 @@ def _read(paths: Sequence[str | Path]) -> dict[Path, Saved]:
 def _check_one_run(found: Mapping[Path, Saved]) -> None:
     (first, one), *others = found.items()
     for path, other in others:
-        differs = differences(one.parts, other.parts, " and ")
+        both = one.parts, other.parts  # what was asked says more than what came of it
+        differs = differences(*map(outlines, both), " and ") or differences(*both, " and ")
         if not differs and one.passes != other.passes:
             differs = f"passes {one.passes} and {other.passes}"
         if differs:
-            both = f"{printable(first)} and {printable(path)}"
-            raise InputError(f"{both} are of two runs, which cannot be merged ({differs})")
+            files = f"{printable(first)} and {printable(path)}"
+            raise InputError(f"{files} are of two runs, which cannot be merged ({differs})")
 
 
 def _readers(found: Mapping[Path, Saved], reader_of: ReaderOf) -> list[type[Reader]]:
@@ -140,7 +141,7 @@ def _missing(found: Mapping[Path, Saved], total: int | None) -> str:
     gaps = set(range(total)) - done
     if not gaps:
         return ""
-    shares = [f"{share.index + 1}/{share.count}" for share in _lacking(found, gaps)]
+    shares = [str(share) for share in _lacking(found, gaps)]
     words = f" (share{'s' if len(shares) > 1 else ''} {_listed(shares)})" if shares else ""
     return f"{_batches(gaps)} of {total} {_are(gaps)} missing{words}"
 
@@ -174,11 +175,10 @@ def _sums(path: Path, saved: Saved, readers: Sequence[type[Reader]]) -> Sums:
     """What a file holds, with the metrics of its readers."""
     with torch.device("meta"):  # no memory yet: a file may claim anything
         try:
-            claimed = _shapes(_like(saved, readers).states())
+            claimed = _like(saved, readers).states()
         except Exception as error:  # whatever a reader meets in what it did not write
             raise InputError(f"cannot read {printable(path)}: {error!r} in it") from error
-    if claimed != _shapes(saved.states):
-        raise InputError(f"cannot read {printable(path)}: its sums are not those it speaks of")
+    check_states(path, saved.states, claimed)
     sums = _like(saved, readers)
     sums.set_states(saved.states)
     return sums
@@ -192,10 +192,6 @@ def _like(saved: Saved, readers: Sequence[type[Reader]]) -> Sums:
     ]
     lists = (set(saved.done), saved.total, list(saved.skipped), list(saved.notes))
     return Sums(parts, saved.passes, saved.device, *lists, dict(saved.seconds))
-
-
-def _shapes(states: Mapping[str, Tensor]) -> dict[str, tuple]:
-    return {name: (tuple(x.shape), x.dtype) for name, x in states.items()}
 
 
 def _batches(numbers: Sequence[int] | set[int]) -> str:

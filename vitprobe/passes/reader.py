@@ -30,7 +30,8 @@ class Ran:
 
     examples, batches: that counted for the reader. passes: times through the examples. device: its
     name. seconds: by part. notes: what a reader of the results should know. tolerance: below which
-    every standard error was, where the run ended with that, before the last example.
+    every standard error was, where the run ended with that, before the last example. incomplete:
+    whether batches are missing for another reason.
     """
 
     examples: int
@@ -40,6 +41,7 @@ class Ran:
     seconds: Mapping[str, float]
     notes: list[str] = field(default_factory=list)
     tolerance: float | None = None
+    incomplete: bool = False
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -49,6 +51,7 @@ class Ran:
             "batches": self.batches,
             "device": self.device,
             **({} if self.tolerance is None else {"tolerance": self.tolerance}),
+            **({"incomplete": 1} if self.incomplete else {}),
             **{f"seconds_{part}": round(value, 4) for part, value in self.seconds.items()},
         }
 

@@ -40,6 +40,7 @@ def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[lis
             sums.seconds,
             notes,
             sums.tolerance,
+            sums.incomplete,
         )
         found.append(reader.results(part.about, part.metrics, ran))
     return found

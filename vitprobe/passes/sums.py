@@ -77,6 +77,13 @@ class Sums:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     tolerance: float | None = None
+    incomplete: bool = False
+
+    @property
+    def examples(self) -> int:
+        """How many were shown to the models, over all passes."""
+        tally = self.parts[0].tally
+        return int(tally.examples + tally.dropped)
 
     def states(self) -> dict[str, Tensor]:
         """Every sum by its name, `0.cka.sums`; the very tensors."""

@@ -14,8 +14,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from vitprobe.errors import InputError, option
-from vitprobe.models.source import brief
+from vitprobe.errors import InputError, brief, option
 from vitprobe.passes.processes import Processes
 from vitprobe.training.diverged import Diverged
 from vitprobe.training.feed import Feed, TrainingBatch, seed_step

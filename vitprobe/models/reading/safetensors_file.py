@@ -9,9 +9,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vitprobe.errors import InputError
+from vitprobe.errors import InputError, brief
 from vitprobe.files import regular_file
-from vitprobe.models.source import brief
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
