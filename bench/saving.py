@@ -58,8 +58,8 @@ def main() -> int:
     print(machine_line(machine()))
     print(f"{' x '.join(MODELS)}: {layers} layers, {size / 1e6:.2f} MB, {len(seconds)} saves")
     print(f"one save: {middle * 1e3:.1f} ms ({low * 1e3:.1f}-{high * 1e3:.1f})")
-    spread = f"{share[0]:.3%}-{share[2]:.3%}"
-    print(f"every {SAVE_EVERY:g} s: {share[1]:.3%} ({spread}), at most {MOST:.1%}")
+    low, middle, high = (f"{each:.3%}" for each in share)
+    print(f"every {SAVE_EVERY:g} s: {middle} ({low}-{high}), at most {MOST:.1%}")
     return int(share[1] > MOST)
 
 
