@@ -1,4 +1,4 @@
-"""--quiet: nothing but notes and errors; and who speaks where there are several processes."""
+"""What a command says of how long it may take; with --quiet nothing but notes and errors."""
 
 import pytest
 
@@ -41,3 +41,12 @@ def test_said_without_it(vitprobe_command):
 def test_in_the_help(vitprobe_command):
     for analysis in COMMANDS:
         assert "--quiet" in vitprobe_command(analysis, "--help").out
+
+
+def test_the_estimate_is_of_the_batches_that_are_left(vitprobe_command):
+    run = vitprobe_command(*COMMANDS["cka"], "--examples", "20", "--batch-size", "4")
+    assert "more: 5 batches of about" in run.out
+    run = vitprobe_command(
+        *COMMANDS["cka"], "--examples", "20", "--batch-size", "4", "--shard", "1/2"
+    )
+    assert "more: 3 batches of about" in run.out
