@@ -43,7 +43,7 @@ def results(folder):
         ("vitprobe.passes.inputs.prepare", 0),
         ("torch.nn.functional.conv2d", 30),
         ("vitprobe.figures.plot", 0),
-        ("os.fsync", 2),
+        ("os.fsync", 2),  # after one that tries the folder, and the partial's
         ("os.rename", 0),
     ],
 )
@@ -52,13 +52,16 @@ def test_stopped_before_the_results_are_there(vitprobe_run, tmp_path, moment, nu
     assert run.code == 128 + number
     assert all(line[:6].strip() in ("model", "data", "time", "") for line in run.out.splitlines())
     said = [line for line in run.err.splitlines() if not line.startswith("note: ")]
-    assert said[-1] == f"vitprobe: {SIGNALS[number]}; nothing was written", run.err
-    assert results(tmp_path) == []
+    early = moment[0].startswith(("torch", "vitprobe.passes"))  # no batch is done
+    kept = [] if early else [f"{STEM}.partial"]
+    left = f"--resume goes on from results/{kept[0]}" if kept else "nothing was written"
+    assert said[-1] == f"vitprobe: {SIGNALS[number]}; {left}", run.err
+    assert results(tmp_path) == kept
 
 
 @pytest.mark.parametrize(
     "moment",
-    [("os.replace", 0), ("os.replace", 2), ("vitprobe.cli._cka_summary.print_summary", 0)],
+    [("os.replace", 1), ("os.replace", 3), ("vitprobe.cli._cka_summary.print_summary", 0)],
 )
 def test_stopped_when_they_are(vitprobe_run, tmp_path, moment):
     run = vitprobe_run(*CKA, cwd=tmp_path, stop_at=moment, signal=signal.SIGTERM)
@@ -68,7 +71,7 @@ def test_stopped_when_they_are(vitprobe_run, tmp_path, moment):
 
 
 def test_killed_and_run_again(vitprobe_run, tmp_path):
-    for moment in ("os.fsync", 2), ("os.replace", 1):
+    for moment in ("os.fsync", 2), ("os.replace", 2):
         run = vitprobe_run(*CKA, cwd=tmp_path, stop_at=moment)
         assert run.code == -signal.SIGKILL
         assert any(name.startswith(".vitprobe-") for name in results(tmp_path))

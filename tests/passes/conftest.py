@@ -44,7 +44,7 @@ def stop_after():
         def __init__(self, n, end):
             self.left, self.end = n, end
 
-        def advance(self, n):
+        def advance(self, done, error=None):
             self.left -= 1
             if self.left == 0:
                 self.end()

@@ -9,10 +9,10 @@ from pass_work import images, vit
 from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler, TensorDataset
 
 from vitprobe.analyses.cka_reader import CKAReader
-from vitprobe.errors import InputError, SaveFailed, Stopped
+from vitprobe.errors import InputError, SaveFailed, Stopped, VitprobeWarning
 from vitprobe.input_options import SAVE_EVERY
 from vitprobe.passes.keeper import Keeper
-from vitprobe.passes.partial import read_partial
+from vitprobe.passes.partial import read_partial, write_partial
 from vitprobe.passes.share import Share
 
 pytestmark = pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
@@ -148,6 +148,14 @@ def test_a_full_disk(go, path, whole, model, monkeypatch, write, left):
     same_numbers(go(model)[0], whole)
 
 
+def test_a_disk_that_is_full_at_the_end_costs_no_results(go, path, whole, monkeypatch):
+    full_from(monkeypatch, 1)
+    with pytest.warns(VitprobeWarning, match=f"cannot write {path}: No space left on device"):
+        same_numbers(go(keeper=Keeper(path))[0], whole)
+    with pytest.raises(SaveFailed):  # a share is nothing without its file
+        go(keeper=Keeper(path, Share(0, 2)))
+
+
 def test_stopped_on_a_full_disk(go, path, stop_after, monkeypatch, handlers):
     full_from(monkeypatch, 3)
     with pytest.raises(Stopped) as stop:
@@ -180,16 +188,14 @@ def test_an_error_leaves_the_last_save(go, path, whole, model):
 
 
 def test_saved_every_so_often(go, path, monkeypatch):
+    seen = []
+    name = "vitprobe.passes.keeper.write_partial"
+    monkeypatch.setattr(name, lambda *how: (seen.append(1), write_partial(*how)))
     assert Keeper().every == SAVE_EVERY == 60
-    saved, save = [], Keeper.save
-    monkeypatch.setattr(
-        Keeper, "save", lambda *args: (saved.append(len(args[1].done)), save(*args))
-    )
     go(keeper=Keeper(path))
-    assert saved == [10] and read_partial(path).complete  # it did not take as long: at its end
-    saved.clear()
+    assert len(seen) == 1  # at the end: it did not take as long
     go(keeper=Keeper(path, every=1e-9))
-    assert saved == [*range(1, 11), 10]
+    assert len(seen) == 1 + 10 + 1
     for seconds in (0, -1, float("nan")):
         with pytest.raises(InputError, match="save_every takes seconds above 0"):
             Keeper(every=seconds)

@@ -40,7 +40,7 @@ class Stop(Progress):
 
     seen = 0
 
-    def advance(self, n):
+    def advance(self, done, error=None):
         self.seen += 1
         if self.seen == 2:
             raise KeyboardInterrupt

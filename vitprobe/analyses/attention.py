@@ -5,8 +5,9 @@ import xarray as xr
 from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
-from vitprobe.passes.progress import Bar, Progress
+from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
 from vitprobe.passes.subjects import ModelLike
 
@@ -38,7 +39,8 @@ def attention(
         grid: rows and columns of patches (of the first stage of a hierarchy); None: found out.
         prefix: leading tokens that are no patches: class, registers; None: found out.
         patch_size: pixels (of the first stage of a hierarchy); None: found out.
-        progress: show a progress bar.
+        progress: show how far it is on stderr: a bar, or where that is no terminal a line every
+            10 s.
         {inputs}
 
     Returns:

@@ -8,8 +8,9 @@ from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
-from vitprobe.passes.progress import Bar, Progress
+from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
 from vitprobe.passes.subjects import ModelLike, named_models
 
@@ -55,7 +56,8 @@ def cka(
         defer_bytes: activations that may be held inside a forward, to be reduced many at once or
             beside it, where VITPROBE_SCHEDULE says so (`vitprobe info`); None: 1/32 of a GPU's
             memory, on a CPU 0.
-        progress: show a progress bar.
+        progress: show how far it is on stderr: a bar, or where that is no terminal a line every
+            10 s.
         {inputs}
 
     Returns:

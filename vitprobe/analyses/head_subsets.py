@@ -10,8 +10,9 @@ import xarray as xr
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
-from vitprobe.passes.progress import Bar, Progress
+from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
 from vitprobe.passes.subjects import ModelLike
 
@@ -49,7 +50,8 @@ def head_subsets(
         layers: of the other model, as for `vitprobe.cka`; None: the outputs of its first 4 blocks.
         grid, prefix, patch_size: rows and columns of patches, tokens before them, pixels of a
             patch; None: read from the model.
-        progress: show a progress bar.
+        progress: show how far it is on stderr: a bar, or where that is no terminal a line every
+            10 s.
         {inputs}
 
     Returns:

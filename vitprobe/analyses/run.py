@@ -7,9 +7,10 @@ import xarray as xr
 
 from vitprobe.errors import InputError
 from vitprobe.input_options import SAVE_EVERY, InputOptions, takes_inputs
+from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.keeper import Keeper
-from vitprobe.passes.progress import Bar, Progress
+from vitprobe.passes.progress import Progress
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
@@ -49,7 +50,8 @@ def run(
         shard: `"3/8"`: do every eighth batch, from the third on, and leave it in `partial`, for
             `vitprobe.merge`.
         tolerance: end when every standard error is below this; looked at when it is time to save.
-        progress: show a progress bar.
+        progress: show how far it is on stderr: a bar, or where that is no terminal a line every
+            10 s.
         {inputs}
 
     Returns:

@@ -69,17 +69,21 @@ def analyse(
                 _tell_beginning(place, images, run)
                 keeper = Keeper(place.path, share, run.save_every, run.resume)
                 try:
-                    results = run_pass(images, [reader], told, keeper, run.tolerance)
+                    bar = None if run.quiet else told
+                    results = run_pass(images, [reader], bar, keeper, run.tolerance)
                     if share is not None:
-                        _tell_share(place.path, share)
+                        _tell_share(place.path, share, run)
                         return
                     paths = files.save(results[0])
                 except Stopped as stop:
-                    if keeper.good and not WRITTEN:  # as the figures were made
+                    if WRITTEN:  # the results are there
+                        keeper.forget()
+                    elif keeper.good:  # as the figures were made, for instance
                         stop.left = stop.left or keeper.left
                     raise
                 keeper.forget()
-    print_summary(results[0], paths)
+    if not run.quiet:
+        print_summary(results[0], paths)
 
 
 @contextmanager
@@ -113,13 +117,13 @@ def _finished(files: ResultFiles, place: Place, run: RunOptions) -> bool:
     if place.saved is not None:
         if not (run.shard and place.saved.complete):
             return False
-        _say("finished", f"share {run.shard} of this run is in {printable(place.path)}")
+        _say(run, "finished", f"share {run.shard} of this run is in {printable(place.path)}")
         return True
     held = {} if run.shard else files.there()
     if not held or not all(_as_fine(attributes, run.tolerance) for attributes in held.values()):
         return False
     paths = ", ".join(map(printable, held))
-    _say("finished", f"the results of this run are there: {paths}")
+    _say(run, "finished", f"the results of this run are there: {paths}")
     return True
 
 
@@ -141,19 +145,20 @@ def _tell_beginning(place: Place, images: Inputs, run: RunOptions) -> None:
     of_all = "" if total is None else f" of {len(place.saved.share.numbers(total))}"
     done = f"{len(place.saved.done)}{of_all} batches are done"
     if run.resume:
-        _say("resumed", f"{where}: {done}")
+        _say(run, "resumed", f"{where}: {done}")
     else:
         note(f"{done} in {where}, which --resume would go on from: this run starts afresh")
 
 
-def _tell_share(path: Path, share: Share) -> None:
-    _say("share", f"{share} is in {printable(path)}")
+def _tell_share(path: Path, share: Share, run: RunOptions) -> None:
+    _say(run, "share", f"{share} is in {printable(path)}")
     every = path.name.replace(share.suffix, f".shard-*-of-{share.count}")
     if share.count > 1:
-        _say("next", f"where all shares are: vitprobe merge {printable(path.with_name(every))}")
+        every = printable(path.with_name(every))
+        _say(run, "next", f"where all shares are: vitprobe merge {every}")
 
 
-def _say(label: str, text: str) -> None:
-    if first_process():
+def _say(run: RunOptions, label: str, text: str) -> None:
+    if first_process() and not run.quiet:
         with suppress(OSError):  # nobody reads it
             say(new_console(), label, text)

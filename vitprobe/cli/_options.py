@@ -103,6 +103,15 @@ class RunOptions:
             show_default=False,
         ),
     ] = None
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Say nothing but notes and errors: no summary, no bar, no paths.",
+            rich_help_panel=RUN,
+        ),
+    ] = False
 
 
 def takes_run(command: Callable) -> Callable:

@@ -1,28 +1,29 @@
 """What a command says before it computes: the data, and how long it may take."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from rich.console import Console
 
 from vitprobe.cli._summary import new_console, say
+from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.progress import Bar
+from vitprobe.passes.progress import Ahead, spoken
 from vitprobe.passes.reader import Reader
 
 
 class Told(Bar):
     """Prints what will be read, then after the first batch an estimate, then shows the bar."""
 
-    def begin(self, inputs: Inputs, readers: Sequence[Reader]) -> None:
-        self._inputs, self._readers = inputs, readers
+    def begin(self, inputs: Inputs, readers: Sequence[Reader], ahead: Ahead) -> None:
         self.console = new_console()
         with suppress(OSError):  # nobody reads it: that is told when the results are there
             for reader in readers:
                 self.describe(self.console, inputs, reader)
             say(self.console, "data", self.data(inputs))
-        self._started, self._first = time.monotonic(), True
+        self.start(ahead)
+        self._ahead, self._started, self._first = ahead, time.monotonic(), True
 
     def describe(self, console: Console, inputs: Inputs, reader: Reader) -> None:
         """Print the models and their layers."""
@@ -32,19 +33,18 @@ class Told(Bar):
         """What is said of the images."""
         return data_line(inputs)
 
-    def advance(self, n: int) -> None:
+    def advance(self, done: int, error: Callable[[], float] | None = None) -> None:
         if self._first:
             self._first = False
-            loader = self._inputs.loader
-            batches = (loader.batches_per_pass or 0) * loader.passes
+            batches = self._ahead.batches or 0
             if batches > 1:
                 first = time.monotonic() - self._started
                 whole = f"{batches} batches of about {first:.2g} s"
                 with suppress(OSError):
                     more = f"about {spoken(first * (batches - 1))} more"
                     say(self.console, "time", f"{more}: {whole}")
-            super().begin(self._inputs, self._readers)
-        super().advance(n)
+            self.show()
+        super().advance(done, error)
 
 
 def data_line(inputs: Inputs) -> str:
@@ -61,12 +61,3 @@ def data_line(inputs: Inputs) -> str:
         count += f" in batches of {loader.batch_size}"
     name = " ".join(filter(None, (loader.name, inputs.split)))
     return f"{name}: {count}, {loader.order} order"
-
-
-def spoken(seconds: float) -> str:
-    """`8 s`, `2 min`, `1 h 20 min`."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

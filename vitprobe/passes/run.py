@@ -1,13 +1,16 @@
 """The pass: once through the images, for any number of readers."""
 
+import math
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 
 import torch
 import xarray as xr
 
-from vitprobe.errors import InputError, SaveFailed, Stopped, option, say, unheard
+from vitprobe.errors import InputError, SaveFailed, Stopped, VitprobeWarning, option, say, unheard
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
 from vitprobe.passes.group import Group, Met
@@ -16,7 +19,7 @@ from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.keeper import Keeper
 from vitprobe.passes.partial import Saved, check_states, parts_of
 from vitprobe.passes.processes import processes
-from vitprobe.passes.progress import Progress
+from vitprobe.passes.progress import Ahead, Progress
 from vitprobe.passes.provenance import device_name
 from vitprobe.passes.reader import Batch, Reader
 from vitprobe.passes.results import results_of
@@ -95,7 +98,7 @@ class Pass:
             found = self._begin(saved)
             for forwards in self.forwards:
                 stack.enter_context(forwards.tapped())
-            self.progress.begin(self.inputs, self.readers)
+            self.progress.begin(self.inputs, self.readers, self._ahead(saved))
             stops = Stops(self.keeper.path is not None or self.group.count > 1)
             return self._go_through(found, stack.enter_context(stops))
 
@@ -130,7 +133,9 @@ class Pass:
                 wants += [(reader, want) for want in reader.begin(models, self.inputs, notes)]
                 reader.about |= {**known(reader, self.inputs), "notes": notes}
                 parts.append(Part(reader.analysis, reader.version, reader.about, reader.metrics))
-        self.sums = Sums(parts, self.inputs.loader.passes, device_name(self.inputs.device))
+        loader = self.inputs.loader
+        device = device_name(self.inputs.device)
+        self.sums = Sums(parts, loader.passes, device, total=loader.total)
         if saved:
             self._take_up(saved)
         self.forwards = [
@@ -149,12 +154,25 @@ class Pass:
             self.sums.add_told({**saved.told(), "total": None})
             self._before = saved.seconds
 
+    def _ahead(self, saved: Saved | None) -> Ahead:
+        done, share = saved.done if saved else set(), self.keeper.share
+        before = self.sums.examples
+        self._met = (before, before)  # examples of all processes, and this one's, as they met
+        return Ahead.of(self.inputs.loader, share, self.group.share(share), done, before)
+
+    def _advance(self) -> None:
+        """Tell how far it is: of several processes about, until they meet."""
+        whole, own = self._met
+        about = whole + (self.sums.examples - own) * self.group.count
+        alone = self.group.count == 1
+        self.progress.advance(about, partial(self._largest_error, self.sums) if alone else None)
+
     def _go_through(self, found: Iterator[Shown], stops: Stops) -> Sums:
         try:
             for shown in found:
                 with stops.held():
                     self._batch(shown)
-                self.progress.advance(shown.n * self.group.count)
+                self._advance()
                 if self.group.due() and self._enough(met := self._meet(stops)):
                     return met.sums
             self.sums.total = self.inputs.loader.total
@@ -176,12 +194,24 @@ class Pass:
         with stops.held():
             self._tell()
             met = self.group.meet(self.sums, self.readers, ended, stop)
+            if self.group.count > 1:
+                self._met = (met.sums.examples, self.sums.examples)
+                self.progress.advance(met.sums.examples, partial(self._largest_error, met.sums))
             self._stopped = bool(met.stop)
             if self.group.first and (met.sums.done or self.keeper.of_share):
-                self.keeper.save(met.sums)
+                self._save(met)
         if met.stop and not stop:
             raise Stopped(met.stop)
         return met
+
+    def _save(self, met: Met) -> None:
+        try:
+            self.keeper.save(met.sums)
+        except SaveFailed as error:
+            if not met.ended or self.keeper.of_share:
+                raise
+            # all is computed, and results may have a place elsewhere
+            warnings.warn(str(error), VitprobeWarning, stacklevel=2)
 
     def _left(self, stops: Stops, number: int) -> str:
         """Save, unless a batch was left in its middle; what there is to go on from, in words."""
@@ -196,8 +226,7 @@ class Pass:
         """Whether every standard error is below the tolerance."""
         if self.tolerance is None:
             return False
-        pairs = zip(self.readers, met.sums.parts, strict=True)
-        errors = [reader.largest_error(part.metrics) for reader, part in pairs]
+        errors = self._errors(met.sums)
         # NaN, none yet, is not below
         if not self.group.same(lambda: all(error < self.tolerance for error in errors)):
             return False
@@ -208,6 +237,16 @@ class Pass:
             f"{examples:,} examples were enough: every standard error is below {self.tolerance:g}",
         )
         return True
+
+    def _errors(self, sums: Sums) -> list[float]:
+        """Of each reader the largest standard error; NaN where there is none."""
+        return [
+            reader.largest_error(part.metrics) if part.tally.batches else math.nan
+            for reader, part in zip(self.readers, sums.parts, strict=True)
+        ]
+
+    def _largest_error(self, sums: Sums) -> float:
+        return max((e for e in self._errors(sums) if not math.isnan(e)), default=math.nan)
 
     def _tell(self) -> None:
         """Bring what is said beside the sums up to date."""

@@ -79,6 +79,12 @@ class Sums:
     tolerance: float | None = None
     incomplete: bool = False
 
+    @property
+    def examples(self) -> int:
+        """How many were shown to the models, over all passes."""
+        tally = self.parts[0].tally
+        return int(tally.examples + tally.dropped)
+
     def states(self) -> dict[str, Tensor]:
         """Every sum by its name, `0.cka.sums`; the very tensors."""
         return {
