@@ -29,7 +29,6 @@ from vitprobe.passes.sums import Part, Sums
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.timing import Stopwatch
 
-
 LEAST_BATCHES = 8  # before a tolerance can end a run: errors of fewer are rough themselves
 
 
