@@ -26,7 +26,6 @@ class Means(Reader):
     def begin(self, models, inputs, notes):
         wants, names = self.wanted(models[0])
         self.about = {"names": names}
-        self.metrics = self.metrics_of(self.about)
         return wants
 
     def wanted(self, model):

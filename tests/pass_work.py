@@ -14,6 +14,7 @@ from vitprobe.errors import InputError, Stopped
 from vitprobe.input_options import InputOptions
 from vitprobe.passes.inputs import prepare
 from vitprobe.passes.keeper import Keeper
+from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
 
 BATCH = 4
@@ -63,3 +64,28 @@ def results(count, path=None, at=(), number=signal.SIGKILL, tolerance=None, ever
         return "interrupted"
     except InputError as error:
         return str(error)
+
+
+class Recorded(Progress):
+    """What it is told: ahead; done, a list of counts; errors, where the sums of all are at hand."""
+
+    def __init__(self):
+        self.ahead, self.done, self.errors = None, [], []
+
+    def begin(self, inputs, readers, ahead):
+        self.ahead = ahead
+
+    def advance(self, done, error=None):
+        self.done.append(done)
+        if error is not None:
+            self.errors.append(error())
+
+
+def recorded(count, path=None, share=None, passes=1):
+    """What a run tells of itself, as (ahead, done, errors); what of it is there is gone on with."""
+    warnings.simplefilter("ignore")
+    told = Recorded()
+    keeper = Keeper(path and Path(path), share, every=1e-6, resume=True)
+    inputs = prepare([vit()], images(count), InputOptions(batch_size=BATCH), passes=passes)
+    run(inputs, [CKAReader("blocks")], told, keeper)
+    return told.ahead, told.done, told.errors

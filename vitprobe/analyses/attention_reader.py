@@ -13,7 +13,6 @@ from vitprobe.analyses.attention_result import described, model_dataset
 from vitprobe.errors import say
 from vitprobe.metrics import AttentionMeans
 from vitprobe.metrics.silence import Silence
-from vitprobe.ops.wide import wide_home
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
 from vitprobe.passes.reader import Batch, Ran, Reader
@@ -21,6 +20,9 @@ from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import AttentionOf
 from vitprobe.taps import Attention, AttentionSite
 from vitprobe.taps.token_grid import TokenGrid
+
+_BYTES_OF_CALL = 5 * 4 + 4 * 8  # of each image, head and window: statistics, then wide
+_BYTES_OF_HEAD = 4 * (4 * 8 + 1)  # of each image and head in `AttentionMeans.update`
 
 
 class AttentionReader(Reader):
@@ -55,9 +57,6 @@ class AttentionReader(Reader):
     ) -> list[AttentionOf]:
         self.heads = [located(model, self.options) for model in models]
         self.about = {"models": [described(heads) for heads in self.heads]}
-        self.metrics = self.metrics_of(self.about)
-        for metric in self.metrics.values():
-            metric.to(wide_home(inputs.device))
         self._now: list[dict[str, ops.AttentionStatistics]] = [{} for _ in models]
         return [
             AttentionOf(heads.model.number, heads.computed, self._taker(heads))
@@ -89,6 +88,11 @@ class AttentionReader(Reader):
                 layers.append(now[site.name])
             means.update(layers, [site.per_image for site in heads.computed], self._batch.number)
             self.metrics[f"silence{k}"].update(silent, self._batch.number)
+
+    def bytes_of_batch(self, n: int) -> int:
+        sites = [site for heads in self.heads for site in heads.computed]
+        calls = sum(site.heads * site.per_image for site in sites)  # of an image
+        return n * (_BYTES_OF_CALL * calls + _BYTES_OF_HEAD * sum(site.heads for site in sites))
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:

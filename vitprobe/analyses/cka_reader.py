@@ -12,12 +12,11 @@ from vitprobe.analyses.cka_result import PairLayers, described, pair_dataset
 from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.cka_views import LayerSpec, View, pair_facts, pairs, views_of
 from vitprobe.data.layout import listed
-from vitprobe.errors import InputError, say
+from vitprobe.errors import InputError, option, say
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.metrics.kernels import vectoriser
 from vitprobe.metrics.silence import Silence
-from vitprobe.ops.wide import wide_home
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.reader import Batch, Ran, Reader
 from vitprobe.passes.schedule import stream_and_limit
@@ -94,12 +93,8 @@ class CKAReader(Reader):
             "estimator": self.estimator,
             "passes": inputs.loader.passes,
         }
-        self.metrics = self.metrics_of(self.about)
-        home = wide_home(inputs.device)
-        for metric in self.metrics.values():
-            metric.to(home)
         stream, limit = stream_and_limit(inputs.device, self.defer_bytes)
-        self._vectors = SiteVectors(self.metrics["cka"], sites, rows, limit, stream)
+        self._vectors = SiteVectors(sites, rows, limit, stream)
         return [
             Activations(subject, sites[k], self._vectors.reducer(k), tokens)
             for k, (subject, tokens) in enumerate(taps)
@@ -113,7 +108,7 @@ class CKAReader(Reader):
 
     def start(self, batch: Batch) -> None:
         self._batch = batch
-        self._vectors.begin(batch.n)
+        self._vectors.begin(self.metrics["cka"], batch.n)
 
     @contextmanager
     def during_forward(self, subject: int) -> Iterator[None]:
@@ -125,7 +120,13 @@ class CKAReader(Reader):
         self._vectors.finish(self._batch.number)
 
     def bytes_of_batch(self, n: int) -> int:
-        return self._vectors.bytes_of(n)
+        metric = self.metrics["cka"]
+        return self._vectors.bytes_of(metric, n) + metric.bytes_beside(n)
+
+    def less(self) -> str:
+        asked = self.layers_of_each or [self.layers]
+        few = all(layers in ("blocks", ["blocks"]) for layers in asked)
+        return f"fewer layers ({option('layers', None if few else 'blocks')})"
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:

@@ -21,7 +21,6 @@ class SiteVectors:
     activations would split the heap and hold hundreds of megabytes.
 
     Args:
-        metric: takes the rows of each batch.
         sites: for each model, the sites to read.
         rows: for each model, the row of each site by name.
         defer_bytes: activations that may be held to be reduced together; 0: each in its hook.
@@ -33,13 +32,12 @@ class SiteVectors:
 
     def __init__(
         self,
-        metric: CKA,
         sites: Sequence[Sequence[Site]],
         rows: Sequence[Mapping[str, int]],
         defer_bytes: int,
         stream: SameStream,
     ):
-        self.metric, self._rows = metric, rows
+        self._rows = rows
         self._count = count = sum(map(len, rows))
         self.waiting: set[int] = set()
         double = any(site.dtype == torch.float64 for of_model in sites for site in of_model)
@@ -51,8 +49,9 @@ class SiteVectors:
         self._held = Held(self._reduce, defer_bytes, stream)
         self._indices: dict[tuple[int, ...], Tensor] = {}
 
-    def begin(self, n: int) -> None:
-        """Make ready for a batch of n examples."""
+    def begin(self, metric: CKA, n: int) -> None:
+        """Make ready for a batch of n examples, of which the metric takes the rows."""
+        self.metric = metric
         length = self.metric.vector_length(n)
         if self._vectors.shape[1] != length:
             self._vectors = torch.empty(
@@ -122,9 +121,9 @@ class SiteVectors:
             self._told, self._scales_there = scales, queued(there, self._norms.device)
         return self._scales_there
 
-    def bytes_of(self, n: int) -> int:
+    def bytes_of(self, metric: CKA, n: int) -> int:
         """Of the rows of a batch of n examples."""
-        return self._count * self.metric.vector_length(n) * self._dtype.itemsize
+        return self._count * metric.vector_length(n) * self._dtype.itemsize
 
     def finish(self, batch: int) -> None:
         """Give the batch of this number to the metric; a site that did not fire is blank from then

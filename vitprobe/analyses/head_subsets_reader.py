@@ -14,7 +14,7 @@ from vitprobe import ops
 from vitprobe.analyses.attention_reader import statistics_of
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.global_attention import choose_layers, global_attention
-from vitprobe.errors import InputError, say
+from vitprobe.errors import InputError, option, say
 from vitprobe.metrics import AttentionMeans
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.metrics.kernels import noise_floors, noise_scale
@@ -22,7 +22,7 @@ from vitprobe.metrics.silence import Silence
 from vitprobe.metrics.subset_cka import SubsetCKA
 from vitprobe.ops.reference import first_norms
 from vitprobe.ops.reference_attention import attention_weights
-from vitprobe.ops.wide import wide, wide_home
+from vitprobe.ops.wide import wide
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.provenance import (
     as_attribute,
@@ -89,9 +89,7 @@ class HeadSubsetsReader(Reader):
             "sizes": _subset_sizes(self.site, self.sizes),
             "layers": [site.name for site in self.compared.sites],
         }
-        self.metrics = self.metrics_of(self.about)
-        for metric in self.metrics.values():
-            metric.to(wide_home(inputs.device))
+        self._itemsize = max(first.subject.dtype.itemsize, 4)  # of heads' attention and outputs
         return [
             AttentionOf(first.number, [self.site], self._take_heads),
             Activations(second.number, self.compared.sites, self._take_layer),
@@ -126,6 +124,19 @@ class HeadSubsetsReader(Reader):
         self.metrics["silence"].update(silent, number)
         self.metrics["distances"].update([statistics], batch=number)
         cka.update(vectors, norms, noise, self._batch.n, number)
+
+    def bytes_of_batch(self, n: int) -> int:
+        site, rows = self.site, len(self.about["layers"]) + self.site.heads
+        # weights before and after the softmax; v, the heads' outputs, and those beside each other
+        attention = 2 * site.tokens**2 + 3 * site.tokens * site.head_dim
+        vectors = 3 * rows * (n * (n - 1) // 2) * 8  # of all rows, apart, stacked and together
+        subsets = sum(site.heads - size + 1 for size in self.about["sizes"])
+        beside = self.metrics["cka"].bytes_beside(subsets)
+        images = n * site.per_image * site.heads
+        return images * attention * self._itemsize + vectors + beside
+
+    def less(self) -> str:
+        return "" if self.layers is None else f"fewer layers ({option('layers')})"
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:

@@ -13,6 +13,8 @@ from vitprobe.metrics.silence import NEVER
 from vitprobe.ops.reference import first_norms
 
 MINIMUM_EXAMPLES = 4
+_SQUARES = 10  # (layers, layers) float64 that `compute` has at once; `update` has 4
+_PACKED = 12  # Gram matrices of a batch in float64 that the Gaussian kernel has at once
 
 
 class CKAResult(NamedTuple):
@@ -138,6 +140,12 @@ class CKA(Metric):
     def vector_length(self, n: int) -> int:
         """m, the length of the vector of n examples."""
         return n * (n - 1) // 2 if self.estimator == "unbiased" else n * (n + 1) // 2
+
+    def bytes_beside(self, n: int) -> int:
+        """What a batch of n examples, already vectors, and `compute` need for a while, beside the
+        states."""
+        packed = 0 if self.kernel == "linear" else _PACKED * n * (n + 1) // 2
+        return 8 * (_SQUARES * self.sums.numel() + packed)
 
     def reduce_(self, vectors: Tensor, norms: Tensor, xs: Sequence[Tensor]) -> None:
         """Fill the rows of k activations (n, ...) of one type, on one device.

@@ -88,6 +88,17 @@ class SubsetCKA(Metric):
         self.weight += n * (n - 3)
         self.batches += 1
 
+    def bytes_beside(self, subsets: int) -> int:
+        """What a batch's vectors, and `of` so many subsets, need for a while beside the states."""
+        rows, pairs = self.parts + self.layers, self.parts * (self.parts + 1) // 2
+        states = [state.numel() for state in self._defaults.values()]
+        update = max(states) + 4 * rows**2
+        # finite copies of all, twice while blanks are looked for; then einsum has one in another
+        # order, and one of its products
+        einsum = max(states) + subsets * pairs * (self.layers + 4)
+        result = sum(states) + max(sum(states), einsum)
+        return 8 * max(update, result)
+
     def compute(self) -> CKAResult:
         """`of` each part alone."""
         return self.of([[part] for part in range(self.parts)])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vitprobe.passes.processes import Processes
 from vitprobe.passes.reader import Reader
+from vitprobe.passes.room import metrics_on
 from vitprobe.passes.share import Share
 from vitprobe.passes.sums import Part, Sums
 
@@ -76,7 +77,7 @@ class Group:
         dist.all_gather_object(everyone, about)
         of_a_batch = max(each[2] for each in everyone)
         self._next = self._batches + max(1, round(self._every / max(of_a_batch, 1e-3)))
-        whole = _like(sums, readers)
+        whole = _like(sums, readers, self._device)
         whole.set_states(self._reduced(sums))
         for _, _, _, told in everyone:
             whole.add_told(told)
@@ -101,12 +102,10 @@ class Group:
         return reduced
 
 
-def _like(sums: Sums, readers: Sequence[Reader]) -> Sums:
+def _like(sums: Sums, readers: Sequence[Reader], home: torch.device) -> Sums:
     """Of the same run, and empty."""
     parts = []
     for part, reader in zip(sums.parts, readers, strict=True):
-        metrics = reader.metrics_of(part.about)
-        for name, metric in metrics.items():
-            metric.to(part.metrics[name].device)
+        metrics = metrics_on(home, reader, part.about)
         parts.append(Part(part.analysis, part.version, part.about, metrics))
     return Sums(parts, sums.passes, sums.device)

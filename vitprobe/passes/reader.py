@@ -79,14 +79,14 @@ class Reader:
     distinct: ClassVar[int] = 4
 
     about: dict[str, Any]
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Metric]  # made by the pass, with `metrics_of`, after `begin`
 
     def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
         """For each result, what decides its numbers and is known before them, as attributes."""
         raise NotImplementedError
 
     def begin(self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]) -> list[Want]:
-        """Sets `about` and `metrics`, which `metrics_of` makes of it; says what is wanted.
+        """Sets `about`, of which the pass makes the metrics; says what is wanted.
 
         notes: for what a reader of the result should know.
 
@@ -97,7 +97,7 @@ class Reader:
 
     @classmethod
     def metrics_of(cls, about: Mapping[str, Any]) -> dict[str, Metric]:
-        """The sums of `about`, all zero."""
+        """The sums of `about`, all zero. Also made on the device `meta`, to count their bytes."""
         raise NotImplementedError
 
     def start(self, batch: Batch) -> None:
@@ -112,8 +112,14 @@ class Reader:
         """All models were shown the batch: add what came to the sums."""
 
     def bytes_of_batch(self, n: int) -> int:
-        """What a batch of n examples needs on the device beside the sums, at most."""
+        """What a batch of n examples and looking at the result need beside the sums, at most: on
+        the device of the metrics, whose shapes are known."""
         return 0
+
+    def less(self) -> str:
+        """What to ask for so that its sums need less memory, `fewer layers (--layers blocks)`; "":
+        nothing helps."""
+        return ""
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:

@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from vitprobe.errors import InputError, SaveFailed, Stopped, VitprobeWarning, option, say, unheard
+from vitprobe.ops.wide import wide_home
 from vitprobe.passes.batches import Shown, View, batches, leading
 from vitprobe.passes.forward import Forwards
 from vitprobe.passes.group import Group, Met
@@ -23,6 +24,7 @@ from vitprobe.passes.progress import Ahead, Progress
 from vitprobe.passes.provenance import device_name
 from vitprobe.passes.reader import Batch, Reader
 from vitprobe.passes.results import results_of
+from vitprobe.passes.room import check_room, metrics_on
 from vitprobe.passes.share import Share
 from vitprobe.passes.stops import Stops
 from vitprobe.passes.sums import Part, Sums
@@ -134,6 +136,9 @@ class Pass:
                 notes: list[str] = []
                 wants += [(reader, want) for want in reader.begin(models, self.inputs, notes)]
                 reader.about |= {**known(reader, self.inputs), "notes": notes}
+            check_room(self.readers, self.inputs, self.group.count)
+            for reader in self.readers:
+                reader.metrics = metrics_on(wide_home(self.inputs.device), reader, reader.about)
                 parts.append(Part(reader.analysis, reader.version, reader.about, reader.metrics))
         loader = self.inputs.loader
         device = device_name(self.inputs.device)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import torch
+
+from vitprobe.passes.free import free_on
 
 MOST = 4 * 2**30
 SHARE = 4  # one part in so many of what is free
@@ -16,7 +17,11 @@ def default_limit() -> int:
 
     Of torchrun's processes on this machine each gets its part.
     """
-    return min(MOST, _available() // SHARE) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    free = free_on(torch.device("cpu"))
+    if free is None:  # the whole memory, then
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // processes
+    return min(MOST // processes, free // SHARE)
 
 
 def fits_on_gpu(device: torch.device, nbytes: int) -> bool:
@@ -29,18 +34,3 @@ def sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda" and x.numel() and not x.is_cuda:
         return x.pin_memory().to(device, non_blocking=True)
     return x.to(device)
-
-
-def _available() -> int:
-    """Bytes that a new process could use, as Linux estimates; elsewhere the whole memory.
-
-    A container's limit counts too (cgroup v2), since /proc/meminfo knows the machine alone.
-    """
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        available = int(lines.get("MemAvailable", f"{available >> 10} kB").split()[0]) << 10
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return min(available, int(text)) if text.isdecimal() else available
