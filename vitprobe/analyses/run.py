@@ -49,7 +49,8 @@ def run(
         save_every: seconds between two saves.
         shard: `"3/8"`: do every eighth batch, from the third on, and leave it in `partial`, for
             `vitprobe.merge`.
-        tolerance: end when every standard error is below this; looked at when it is time to save.
+        tolerance: end when every standard error is below this; looked at when it is time to save,
+            from 8 batches on.
         progress: show how far it is on stderr: a bar, or where that is no terminal a line every
             10 s.
         {inputs}

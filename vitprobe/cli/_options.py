@@ -97,7 +97,8 @@ class RunOptions:
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="End when every standard error is below this; looked at when it is time to save.",
+            help="End when every standard error is below this; looked at when it is time to save, "
+            "from 8 batches on.",
             rich_help_panel=RUN,
             metavar="X",
             show_default=False,

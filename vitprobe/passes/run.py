@@ -31,6 +31,8 @@ from vitprobe.passes.sums import Part, Sums
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.timing import Stopwatch
 
+LEAST_BATCHES = 8  # before a tolerance can end a run: errors of fewer are rough themselves
+
 
 def run(
     inputs: Inputs,
@@ -49,7 +51,7 @@ def run(
         progress: is told what is read, and of the batches.
         keeper: saves the sums on the way, and knows what is there already.
         tolerance: end when every standard error is below this, which is looked at when it is time
-            to save.
+            to save, from 8 batches on.
 
     Returns:
         For each reader its results; [] for a share of a run.
@@ -228,8 +230,9 @@ class Pass:
         return self.keeper.left if self.keeper.good else ""
 
     def _enough(self, met: Met) -> bool:
-        """Whether every standard error is below the tolerance."""
-        if self.tolerance is None:
+        """Whether every standard error is below the tolerance, and known well enough to say so."""
+        counts = [part.tally.compute()["batches"] for part in met.sums.parts]
+        if self.tolerance is None or min(counts) < LEAST_BATCHES:
             return False
         errors = self._errors(met.sums)
         # NaN, none yet, is not below
