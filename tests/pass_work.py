@@ -89,3 +89,17 @@ def recorded(count, path=None, share=None, passes=1):
     inputs = prepare([vit()], images(count), InputOptions(batch_size=BATCH), passes=passes)
     run(inputs, [CKAReader("blocks")], told, keeper)
     return told.ahead, told.done, told.errors
+
+
+def command(folder, *words):
+    """(exit code, stdout, stderr) of `vitprobe WORDS` in a folder."""
+    import contextlib
+    import io
+
+    from vitprobe import cli
+
+    os.chdir(folder)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli._run([str(word) for word in words])
+    return code, out.getvalue(), err.getvalue()
