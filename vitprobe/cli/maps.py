@@ -76,7 +76,8 @@ def command(
     from vitprobe.figures.positions import position_figure
     from vitprobe.file_names import distinct, file_word
 
-    files = ResultFiles(output, Writers({".nc": netcdf}), name=name, overwrite=overwrite)
+    writers = {".nc": netcdf}  # and of each image, when it is known which there are
+    files = ResultFiles(output, Writers(writers), name=name, overwrite=overwrite)
     asked = {"layers": options.names("--layers", layers)}
     with plain_warnings():
         data = dataset
@@ -88,9 +89,9 @@ def command(
         of_images = distinct([file_word(f"image-{label}") for label in chosen.labels])
         for place, word in enumerate(of_images):
             suffix = ".png" if len(of_images) == 1 else f"-{word}.png"
-            files.writers[suffix] = lambda result, place=place: png_bytes(figure(result, place))
+            writers[suffix] = lambda result, place=place: png_bytes(figure(result, place))
         for what, draw in (("positions", position_figure), ("filters", filter_figure)):
-            files.writers[f"-{what}.png"] = partial(_drawn, draw, ABSENT[what])
+            writers[f"-{what}.png"] = partial(_drawn, draw, ABSENT[what])
         words = [*of_images, *run_words(inputs)] if len(of_images) == 1 else run_words(inputs)
         files.settle([maps_facts(subject, chosen, inputs, **asked)], words)
         result = maps_of(subject, chosen, inputs, **asked)
