@@ -42,6 +42,7 @@ def choose(config) -> None:
     `--dist` say otherwise; where pytest-xdist is missing all are run in pytest's own."""
     option = config.option
     if "PYTEST_XDIST_WORKER" in os.environ:  # one of these processes, or a test's own pytest in it
+        os.environ.pop("COLUMNS", None)  # xdist's: what is no terminal has no width
         return
     if not config.pluginmanager.hasplugin("xdist") or option.usepdb or option.collectonly:
         return
