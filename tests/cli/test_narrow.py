@@ -85,7 +85,7 @@ def test_attention(shown, attention, width):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_head_subsets(shown, heads, width):
-    words = shown(width, _head_subsets_summary.print_summary, heads, PATHS)
+    words = shown(width, _head_subsets_summary.print_summary, [heads], PATHS)
     holds(words, heads["distance"].values, "{:.2f}")
     holds(words, heads["cka"].values[:, 0], "{:.3f}")
 
