@@ -18,10 +18,11 @@ def choose(monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setattr(workers, "cores", lambda: 4)
 
-    def chosen(*words, numprocesses=None, dist="no", usepdb=False, there=True):
+    def chosen(*words, numprocesses=None, dist="no", usepdb=False, benchmark=False, there=True):
         option = SimpleNamespace(
             numprocesses=numprocesses, dist=dist, tx=[], usepdb=usepdb, collectonly=False
         )
+        option.benchmark = benchmark
         plugins = SimpleNamespace(hasplugin=lambda name: there)
         workers.choose(SimpleNamespace(option=option, pluginmanager=plugins, args=words))
         return option.numprocesses, option.dist
@@ -48,7 +49,8 @@ def test_folders_are_spread_and_files_are_not(choose, monkeypatch):
     assert choose(file, numprocesses=3) == (3, "loadgroup")
     assert choose(folder, numprocesses=3, dist="loadfile") == (3, "loadfile")
     assert choose(folder, numprocesses=0) == (0, "no")
-    assert choose(folder, usepdb=True) == choose(folder, there=False) == (None, "no")
+    assert choose(folder, usepdb=True) == choose(folder, benchmark=True) == (None, "no")
+    assert choose(folder, there=False) == (None, "no")
     monkeypatch.setattr(workers, "cores", lambda: 64)
     assert choose(folder) == (workers.MOST, "loadgroup")
     monkeypatch.setattr(workers, "cores", lambda: 1)

@@ -39,12 +39,14 @@ def jobs() -> int:
 
 def choose(config) -> None:
     """Folders are run in a process a core, files that are named in pytest's own, unless `-n` or
-    `--dist` say otherwise; where pytest-xdist is missing all are run in pytest's own."""
+    `--dist` say otherwise. In pytest's own are run: all, where pytest-xdist is missing; benchmarks,
+    which are to have the machine for themselves."""
     option = config.option
     if "PYTEST_XDIST_WORKER" in os.environ:  # one of these processes, or a test's own pytest in it
         os.environ.pop("COLUMNS", None)  # xdist's: what is no terminal has no width
         return
-    if not config.pluginmanager.hasplugin("xdist") or option.usepdb or option.collectonly:
+    alone = option.usepdb or option.collectonly or getattr(option, "benchmark", False)
+    if not config.pluginmanager.hasplugin("xdist") or alone:
         return
     given = option.numprocesses is not None or option.tx or option.dist != "no"
     if not given and all(Path(word).is_dir() for word in config.args):
