@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from whole_grams import activations, centred64, gram64, orders, stored
 
@@ -24,11 +24,16 @@ def reduced(host, arrays, math, num_sms=3, biased=False, order=None, eager=False
     return done
 
 
+FEW_ROWS = 8  # centring takes most of what they have in common, but not of their rounding
+
+
 def expect_vector(vector, exact, biased=False, limit=2e-6):
     """That of `exact`; centring may leave next to nothing of the Gram matrix's rounding errors."""
     gram = gram64(exact)
     expected = centred64(gram, biased)
     rounding = 1e-6 * np.linalg.norm(gram)
+    if limit > 1e-3 and len(exact) < FEW_ROWS:  # TF32: each operand is off by up to 2^-11 of it
+        rounding += 2**-10 * np.linalg.norm(gram64(np.abs(exact)))
     assert np.linalg.norm(vector - expected) < limit * np.linalg.norm(expected) + rounding
 
 
@@ -43,6 +48,7 @@ def sites_of(n, features, kind, seed, ratio=1.0):
 
 
 @few
+@example(4, [1, 23], "tf32", 1, False, False, 13582)  # the bound of many rows is too small here
 @given(
     n=EXAMPLES,
     features=st.lists(FEATURES, min_size=1, max_size=7),
