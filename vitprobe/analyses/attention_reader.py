@@ -9,13 +9,13 @@ from torchmetrics import Metric
 
 from vitprobe import ops
 from vitprobe.analyses.attention_heads import Heads, located
-from vitprobe.analyses.attention_result import described, model_dataset
+from vitprobe.analyses.attention_result import QUANTITIES, described, model_dataset
 from vitprobe.errors import say
 from vitprobe.metrics import AttentionMeans
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
-from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import AttentionOf
 from vitprobe.taps import Attention, AttentionSite
@@ -96,16 +96,10 @@ class AttentionReader(Reader):
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
-        errors = torch.cat(
-            [
-                getattr(metric.compute(), f"{name}_se").reshape(-1)
-                for key, metric in metrics.items()
-                if key.startswith("means")
-                for name in ("distance_raw", "distance", "patch_mass", "entropy")
-            ]
+        means = [metric.compute() for key, metric in metrics.items() if key.startswith("means")]
+        return largest_finite(
+            *(getattr(each, f"{name}_se") for each in means for name in QUANTITIES)
         )
-        errors = errors[errors.isfinite()]
-        return errors.max().item() if len(errors) else torch.nan
 
     @classmethod
     def results(

@@ -18,7 +18,7 @@ from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.metrics.kernels import vectoriser
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.schedule import stream_and_limit
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import Activations
@@ -130,9 +130,7 @@ class CKAReader(Reader):
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
-        errors = metrics["cka"].compute().se.reshape(-1)
-        errors = errors[errors.isfinite()]
-        return errors.max().item() if len(errors) else torch.nan
+        return largest_finite(metrics["cka"].compute().se)
 
     @classmethod
     def results(

@@ -32,7 +32,7 @@ from vitprobe.passes.provenance import (
     strings,
     versions,
 )
-from vitprobe.passes.reader import Batch, Ran, Reader
+from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import Activations, AttentionOf, Want
 from vitprobe.taps import Attention, AttentionSite, Selection, Site, select
@@ -140,9 +140,7 @@ class HeadSubsetsReader(Reader):
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
-        errors = metrics["cka"].compute().se.reshape(-1)
-        errors = errors[errors.isfinite()]
-        return errors.max().item() if len(errors) else torch.nan
+        return largest_finite(metrics["cka"].compute().se)
 
     @classmethod
     def results(

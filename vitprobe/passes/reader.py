@@ -56,6 +56,13 @@ class Ran:
         }
 
 
+def largest_finite(*errors: Tensor) -> float:
+    """The largest number in these, of any shapes, NaN and infinities left out; NaN: there is none."""
+    found = torch.cat([each.reshape(-1) for each in errors])
+    found = found[found.isfinite()]
+    return found.max().item() if len(found) else torch.nan
+
+
 class Reader:
     """What an analysis is to a pass.
 
