@@ -57,7 +57,7 @@ class Ran:
 
 
 def largest_finite(*errors: Tensor) -> float:
-    """The largest number in these, of any shapes, NaN and infinities left out; NaN: there is none."""
+    """The largest number in these, of any shapes; NaN: none of them is finite."""
     found = torch.cat([each.reshape(-1) for each in errors])
     found = found[found.isfinite()]
     return found.max().item() if len(found) else torch.nan
