@@ -7,6 +7,8 @@ from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare_training import compare_training
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
+from vitprobe.analyses.localization import localization
+from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
 from vitprobe.analyses.merged import merge
 from vitprobe.analyses.run import run
@@ -15,10 +17,12 @@ __all__ = [
     "AttentionReader",
     "CKAReader",
     "HeadSubsetsReader",
+    "LocalizationReader",
     "attention",
     "cka",
     "compare_training",
     "head_subsets",
+    "localization",
     "maps",
     "merge",
     "run",
