@@ -22,7 +22,7 @@ GAP = 0.05  # inches between tiles
 LARGEST = 1.15  # inches: a tile's longer side
 MARK = {"edgecolor": "#2ee6ff", "linewidth": 0.9, "facecolor": "none"}
 LEAST_MARK = 3.0  # pt: where patches are small, the mark is larger than its patch
-COLOURS = {"cmap": "magma", "vmin": 0, "interpolation": "nearest"}
+COLOURS = {"cmap": "magma", "vmin": 0, "interpolation": "nearest", "zorder": 1}
 FRAME = {"edgecolor": "black", "linewidth": 0.4, "facecolor": "none", "clip_on": False}
 NOT_ASKED = "not asked for"  # as a reason of `blank_token`
 TEXT = 7.0  # pt
@@ -187,10 +187,13 @@ class Tiles:
         shown = there[np.ix_(self.down, self.across)].sum()
         return [f"{shown} of {there.sum()} tokens"] if shown < there.sum() else []
 
-    def draw(self, drawn: Figure, left: float, top: float, highest: float) -> AxesImage:
+    def draw(
+        self, drawn: Figure, left: float, top: float, highest: float, *, named: bool = True
+    ) -> AxesImage:
         """All maps, hanging from a place given in inches; numbers of rows and columns beside.
 
-        They share one pair of axes, in inches from its upper left corner.
+        They share one pair of axes, in inches from its upper left corner. named: whether it is said
+        what the numbers of rows are.
         """
         axes = add_axes(drawn, left, top - self.height, self.width, self.height)
         width, height = self.tile
@@ -201,7 +204,7 @@ class Tiles:
                 if asked[row, column] == NOT_ASKED:
                     continue
                 x, y = j * (width + GAP), i * (height + GAP)
-                axes.add_patch(Rectangle((x, y), width, height, **BLANK))
+                axes.add_patch(Rectangle((x, y), width, height, zorder=0, **BLANK))
                 image = axes.imshow(
                     masked(values[row, column]),
                     extent=(x, x + width, y + height, y),
@@ -219,7 +222,8 @@ class Tiles:
         texts |= {"ha": "right", "va": "center"}
         for i, row in enumerate(self.down):
             axes.text(-0.05, i * (height + GAP) + height / 2, rows[row], **texts)
-        axes.text(-0.2, self.height / 2, "row of the token", rotation=90, **texts)
+        if named:
+            axes.text(-0.2, self.height / 2, "row of the token", rotation=90, **texts)
         return image
 
     def _mark(self, x: float, y: float, row: int, column: int) -> Rectangle:
