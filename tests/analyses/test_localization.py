@@ -1,55 +1,16 @@
 """CKA of tokens with patches: models that copy, shuffle or blur patches, float64, names, blanks."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import timm
 import torch
 from brute_force import cka as direct_cka
-from torch import nn
+from copies import Copies, patch_of, pixels, unfolded
 
 import vitprobe
-from vitprobe.analyses.localization_places import MOST_TOKENS
 from vitprobe.errors import InputError, VitprobeWarning
 
-BATCH = 25
 NUMBERS = ("own_place", "mean_distance", "own_place_chance", "mean_distance_chance", "counted")
-
-
-def pixels(count=100, height=32, width=32, seed=0):
-    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
-
-
-class Copies(nn.Module):
-    """Each token is a patch of 8 px, or where `order` is given another one; `cls` in front."""
-
-    def __init__(self, order=None, cls=False, features_first=False):
-        super().__init__()
-        self.embed = nn.Conv2d(3, 192, 8, 8, bias=False)
-        self.embed.weight.data = torch.eye(192).reshape(192, 3, 8, 8)
-        self.order, self.features_first = order, features_first
-        if cls:
-            self.cls_token = nn.Parameter(torch.zeros(1, 1, 192))
-        self.blocks = nn.ModuleList([nn.Identity()])
-
-    def forward(self, x):
-        x = self.embed(x).flatten(2).transpose(1, 2)
-        if self.order is not None:
-            x = x[:, self.order]
-        if hasattr(self, "cls_token"):
-            x = torch.cat([x.mean(1, keepdim=True) + self.cls_token, x], 1)
-        return self.blocks[0](x.transpose(0, 1) if self.features_first else x).mean(1)
-
-
-def patch_of(images, row, col, side=8):
-    return images[:, :, row * side : (row + 1) * side, col * side : (col + 1) * side]
-
-
-def unfolded(result, name="cka"):
-    """(tokens, patches), row by row."""
-    values = result[name].transpose("token_row", "token_col", "row", "col").values
-    return values.reshape(values.shape[0] * values.shape[1], -1)
 
 
 def assert_no_more_than_chance(result, pairs):
@@ -218,147 +179,24 @@ def test_one_batch_has_no_error_bars():
     assert result["cka_se"].isnull().all() and result["own_place"] == 1
 
 
-class Sites(nn.Module):
-    """One activation, laid out in one of the ways that models have."""
-
-    def __init__(self, layout):
-        super().__init__()
-        self.embed, self.layout, self.last = Copies().embed, layout, nn.Identity()
-
-    def forward(self, x):
-        x = self.embed(x)  # (n, 192, 4, 4)
-        if self.layout == "channels last":
-            x = x.permute(0, 2, 3, 1).contiguous()
-        elif self.layout == "sequence first":
-            x = x.flatten(2).permute(2, 0, 1).contiguous()
-        elif self.layout == "features first":
-            x = x.flatten(2)
-        elif self.layout == "heads":
-            x = x.flatten(2).transpose(1, 2).unflatten(2, (3, 64)).transpose(1, 2)
-        return self.last(x)
-
-
-@pytest.mark.parametrize(
-    "layout", ["map", "channels last", "sequence first", "features first", "heads"]
-)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_every_layout_of_tokens(layout, dtype):
-    images = pixels(100).to(dtype)
-    result = vitprobe.localization(Sites(layout).to(dtype), images, "last", batch_size=BATCH)
-    np.testing.assert_allclose(np.diag(unfolded(result)), 1, atol=1e-6)
-    assert result["own_place"] == 1 and result.attrs["prefix"] == 0
-
-
-def test_without_a_convolution_the_grid_decides():
-    class Unfolds(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.cut = nn.Unfold(8, stride=8)
-
-        def forward(self, x):
-            return self.cut(x).transpose(1, 2)
-
-    result = vitprobe.localization(Unfolds(), pixels(60), batch_size=20)
-    assert result["own_place"] == 1 and result.sizes["token_row"] == 4
-    result = vitprobe.localization(Unfolds(), pixels(60), "cut", grid=(4, 4), batch_size=20)
-    assert result["own_place"] == 1
-
-
-class Strides(nn.Module):
-    """The first pixel of each place, and no blocks."""
-
-    def __init__(self, stride):
-        super().__init__()
-        self.first = nn.Conv2d(3, 3, 1, stride, bias=False)
-        self.first.weight.data = torch.eye(3)[:, :, None, None]
-        self.then, self.pool = nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-
-    def forward(self, x):
-        return self.pool(self.then(self.first(x))).flatten(1)
-
-
-def test_maps_are_cut_into_equal_parts():
-    """Of 30 px a map of 4 x 4 has parts of 7 and 8, at the nearest whole pixels."""
-    images = pixels(400, 30, 22)
-    result = vitprobe.localization(Strides(8), images, batch_size=100)
-    assert result.attrs["layer"] == "then" and result["own_place"] == 1
-    assert result.attrs["patch_height"] == 7.5
-    assert result.attrs["patch_width"] == pytest.approx(22 / 3)
-    patch, token = images[:, :, 8:15, 15:22].numpy(), images[:, :, 8, 16].relu().numpy()
-    found = result["cka"].sel(token_row=1, token_col=2, row=1, col=2).item()
-    assert found == pytest.approx(direct_cka(token, patch, 100), abs=1e-6) and found > 0.05
-
-
-def test_patches_are_cut_as_the_embedding_cuts_them():
-    """Of 30 px it sees 24 in three patches; the last 6 are in none."""
-    images = pixels(60, 30, 30)
-    result = vitprobe.localization(Copies(), images, batch_size=20)
-    assert result.sizes["row"] == 3 and result.attrs["patch_height"] == 8
-    np.testing.assert_allclose(np.diag(unfolded(result)), 1, atol=1e-6)
-
-
-def test_a_single_place_is_refused():
-    model = timm.create_model("resnet10t", num_classes=5).eval()
-    with pytest.raises(InputError, match=r"layer4.0 has a single token.*layer='layer3.0'"):
-        vitprobe.localization(model, pixels(20), batch_size=10)
-    assert vitprobe.localization(model, pixels(20), "layer3.0", batch_size=10).sizes["row"] == 2
-
-
-@pytest.mark.parametrize(
-    ("layer", "words"),
-    [
-        ("output", "output has no tokens to look at: it has no token axis"),
-        ("blocks.7", "unknown layer|no layer matches 'blocks.7'"),
-        ("*", "'\\*' is [0-9]+ layers, from embed on: name one"),
-    ],
-)
-def test_layers_that_cannot_be_had(layer, words):
-    with pytest.raises(InputError, match=words) as error:
-        vitprobe.localization({"mine": Copies()}, pixels(20), layer, batch_size=10)
-    assert str(error.value).startswith("mine: ")
-
-
-def test_a_model_without_tokens():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8))
-    with pytest.raises(InputError, match="no layer with tokens to look at: it has no token axis"):
-        vitprobe.localization(model, pixels(20), batch_size=10)
-
-
-def test_too_many_tokens_must_be_chosen():
-    images, side = pixels(8, 192, 192), 48
-    assert side**2 > MOST_TOKENS
-    with pytest.raises(InputError, match=r"2,304 tokens, more than the 2,048.*tokens='0,0;24,24'"):
-        vitprobe.localization(Strides(4), images, "first", batch_size=4)
-    some = vitprobe.localization(
-        Strides(4), images[:, :, ::2, ::2], "first", tokens=[(0, 0), (3, 3)], batch_size=4
-    )
-    assert some["cka"].shape == (2, 2, 24, 24)
-
-
-def test_windows_are_refused_and_hierarchies_are_not():
-    model = timm.create_model(
-        "swin_tiny_patch4_window7_224", img_size=64, window_size=2, depths=(1, 1, 1, 1),
-        embed_dim=24, num_classes=5,
-    ).eval()  # fmt: skip
-    result = vitprobe.localization(model, pixels(20, 64, 64), batch_size=10)
-    assert result.attrs["layer"] == "layers.3.blocks.0" and result.sizes["token_row"] == 2
-    assert result.attrs["patch_height"] == 32
-    with pytest.raises(InputError, match="windows or heads"):
-        vitprobe.localization(model, pixels(20, 64, 64), "layers.0.blocks.0.attn", batch_size=10)
-
-
-def test_a_trained_resnet20_is_local_at_the_edge_only():
-    data = Path(vitprobe.__file__).parents[2] / "shared" / "data"
-    import os
-
-    data = Path(os.environ.get("VITPROBE_TEST_DATA", data))
-    weights, images = data / "resnet20-12fca82f.th", data / "cifar10-test1000.npz"
-    if not weights.exists():
-        pytest.skip(f"{weights} is not there")
-    result = vitprobe.localization(
-        f"resnet20@{weights}", f"npz:{images}", examples=250, batch_size=50
-    )
+def test_a_trained_resnet20_is_local_at_the_edge_only(real_data):
+    model = vitprobe.load_model(f"resnet20@{real_data / 'resnet20-12fca82f.th'}").eval()
+    images = np.load(real_data / "cifar10-test1000.npz")["images"][:250] / 255
+    images = (images - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    images = torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous()
+    kept = []
+    handle = model.layer3[2].register_forward_hook(lambda m, a, out: kept.append(out.clone()))
+    with torch.no_grad():
+        model(images)
+    handle.remove()
+    result = vitprobe.localization(model, images, batch_size=50)
     assert result.attrs["layer"] == "layer3.2" and result.sizes["row"] == 8
-    local = result["cka"].values[np.arange(8), np.arange(8), np.arange(8), np.arange(8)]
-    assert local[[0, 7]].min() > 0.04 and local[2:6].max() < 0.08
+    for row, col, other in ((0, 0, (0, 0)), (3, 5, (3, 5)), (7, 2, (1, 6))):
+        expected = direct_cka(
+            kept[0][:, :, row, col].numpy(), patch_of(images, *other, 4).numpy(), 50
+        )
+        found = result["cka"].sel(token_row=row, token_col=col, row=other[0], col=other[1])
+        assert found.item() == pytest.approx(expected, abs=1e-6)
+    own = result["cka"].values[np.arange(8), np.arange(8), np.arange(8), np.arange(8)]
+    assert own[[0, 7]].min() > 0.04 and own[2:6].max() < 0.08
     assert 0 < result["own_place"] < 0.4 and result["mean_distance"] > 1

@@ -26,6 +26,7 @@ COLOURS = {"cmap": "magma", "vmin": 0, "interpolation": "nearest", "zorder": 1}
 FRAME = {"edgecolor": "black", "linewidth": 0.4, "facecolor": "none", "clip_on": False}
 NOT_ASKED = "not asked for"  # as a reason of `blank_token`
 TEXT = 7.0  # pt
+NAME_WIDTH = 0.65  # inches: `class token`
 
 
 def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
@@ -49,12 +50,13 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     if "cka_cls" in dataset:
         width, height = tiles.tile
         scale = min(1.6, LARGEST / max(tiles.tile))
-        axes = bare_axes(drawn, beside, 0, scale * width, scale * height)
+        left = beside + max(0, NAME_WIDTH - scale * width) / 2
+        axes = bare_axes(drawn, left, 0, scale * width, scale * height)
         axes.patch.set(**BLANK)
         axes.imshow(masked(dataset["cka_cls"].values), aspect="auto", **COLOURS, vmax=top)
         caption(axes, "class token", size=TEXT)
         bar_top = -scale * height - 0.15
-    length = min(2.0, max(tiles.height + bar_top, 1.0))
+    length = min(2.0, max(tiles.height + bar_top, 1.5))
     add_bar(drawn, image, beside, bar_top, length)
     if has_blanks([dataset]):
         add_blank(drawn, beside, bar_top - length - 0.12)
@@ -166,9 +168,12 @@ class Tiles:
             dataset.sizes[axis] * float(dataset.attrs.get(f"patch_{name}", 1))
             for axis, name in (("row", "height"), ("col", "width"))
         )
-        room = side / max(len(down) * height, len(across) * width)
-        room = min(room, LARGEST / max(height, width))
-        return cls(dataset, down, across, (room * width - GAP, room * height - GAP))
+        rooms = [
+            (side - (count - 1) * GAP) / (count * extent)
+            for count, extent in ((len(down), height), (len(across), width))
+        ]
+        room = min(*rooms, LARGEST / max(height, width))
+        return cls(dataset, down, across, (room * width, room * height))
 
     @property
     def width(self) -> float:
