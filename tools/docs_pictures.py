@@ -39,11 +39,25 @@ VIT, RESNET = "checkpoints/vit-digits-scratch.pt", "checkpoints/resnet18-digits-
 SEEDS_PAGE = "seeds-and-checkpoints.md"
 SEEDS = "runs/vit-2.pt"  # the last that its page trains
 
+CIFAR = ("cifar10-train4000.npz", "cifar10-test1000.npz", "resnet20-12fca82f.th")
+POOLS = ("checkpoints/cifar-cls.pt", "checkpoints/cifar-mean.pt")
+
 TRAINED = {  # file -> the command that makes it, or the page that says how
     VIT: "vitprobe train scratch --model vit --dataset digits",
     RESNET: "vitprobe train scratch --model resnet18 --dataset digits",
     SEEDS: SEEDS_PAGE,
+    **{
+        path: "vitprobe train scratch --model vit --dataset npz:cifar10-train4000.npz "
+        f"--test_dataset npz:cifar10-test1000.npz --pool {pool} --dim 64 --depth 4 --mlp_dim 128 "
+        f"--epochs 15 --model_name cifar-{pool}"
+        for path, pool in zip(POOLS, ("cls", "mean"), strict=True)
+    },
 }
+
+LOCALIZATION = (
+    f"vitprobe localization --models cls=vit@{POOLS[0]},mean=vit@{POOLS[1]},"
+    "resnet20=resnet20@resnet20-12fca82f.th --dataset npz:cifar10-test1000.npz"
+)
 
 PICTURES = {
     "cka-vit-resnet20-digits": Picture(
@@ -89,6 +103,14 @@ PICTURES = {
         f"vitprobe head-subsets --models vit@{VIT},resnet18@{RESNET}",
         "results/head_subsets-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
         (VIT, RESNET),
+    ),
+    "localization-vit-cifar": Picture(
+        LOCALIZATION, "results/localization-cls-npz_cifar10-test1000.png", (*CIFAR, *POOLS)
+    ),
+    "localization-cifar": Picture(
+        LOCALIZATION,
+        "results/localization-cls-mean-resnet20-npz_cifar10-test1000.png",
+        (*CIFAR, *POOLS),
     ),
     "pretrained-resnet20": Picture(
         'vitprobe cka --models "cifar=resnet20@resnet20-12fca82f.th,digits=resnet20@digits" '
