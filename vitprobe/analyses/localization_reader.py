@@ -186,7 +186,8 @@ class _Rows:
         need."""
         site, vectors = self.places.site, len(self._vectors) * metric.vector_length(n)
         copies = n * (site.features * site.dtype.itemsize + self._image.nbytes)
-        return vectors * self._dtype.itemsize + copies + metric.bytes_beside(n)
+        packed = 2 * vectors * self._dtype.itemsize  # as they come, and in their rows
+        return packed + copies + metric.bytes_beside(n)
 
 
 def _patches(rows: _Rows) -> Callable[[Tensor | ModelInput], None]:

@@ -31,7 +31,7 @@ def command(
     tokens: Annotated[
         str | None,
         typer.Option(
-            help="Rows and columns of tokens, from 0: \"0,0;2,3\" (default: all).",
+            help='Rows and columns of tokens, from 0: "0,0;2,3" (default: all).',
             rich_help_panel=_LAYERS,
             metavar="R,C;...",
             show_default=False,
