@@ -18,6 +18,7 @@ _HOMES = {
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
     "compare_training": "vitprobe.analyses",
+    "features": "vitprobe.analyses",
     "head_subsets": "vitprobe.analyses",
     "load_data": "vitprobe.data",
     "load_model": "vitprobe.models",

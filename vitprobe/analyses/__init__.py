@@ -5,6 +5,7 @@ from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.analyses.cka import cka
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare_training import compare_training
+from vitprobe.analyses.features import features
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.maps import maps
@@ -18,6 +19,7 @@ __all__ = [
     "attention",
     "cka",
     "compare_training",
+    "features",
     "head_subsets",
     "maps",
     "merge",
