@@ -85,6 +85,16 @@ PICTURES = {
         "results/maps-vit@vit-digits-scratch-image-3-positions.png",
         (VIT,),
     ),
+    "features-resnet20": Picture(
+        "vitprobe features --model resnet20@resnet20-12fca82f.th "
+        "--dataset npz:cifar10-test1000.npz --index 0",
+        "results/features-resnet20@resnet20-12fca82f-npz_cifar10-test1000-image-0.png",
+        ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
+    ),
+    "features-vit": Picture(
+        "vitprobe features --model vit@digits --index 3",
+        "results/features-vit@digits-image-3.png",
+    ),
     "head-subsets-vit-resnet18": Picture(
         f"vitprobe head-subsets --models vit@{VIT},resnet18@{RESNET}",
         "results/head_subsets-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
