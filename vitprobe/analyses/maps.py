@@ -29,8 +29,10 @@ from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
 from vitprobe.taps.tokens import has_class_token
 
+OPTIONS = SINGLE_IMAGES
 
-@takes_inputs(only=SINGLE_IMAGES)
+
+@takes_inputs(only=OPTIONS)
 def maps(
     model: ModelLike,
     data: str | Dataset | Tensor,
