@@ -13,11 +13,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "AttentionReader": "vitprobe.analyses",
     "CKAReader": "vitprobe.analyses",
+    "FinetuningReader": "vitprobe.analyses",
     "HeadSubsetsReader": "vitprobe.analyses",
     "Reader": "vitprobe.passes",
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
     "compare_training": "vitprobe.analyses",
+    "finetuning": "vitprobe.analyses",
     "head_subsets": "vitprobe.analyses",
     "load_data": "vitprobe.data",
     "load_model": "vitprobe.models",

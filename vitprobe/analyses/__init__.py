@@ -5,6 +5,8 @@ from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.analyses.cka import cka
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare_training import compare_training
+from vitprobe.analyses.finetuning import finetuning
+from vitprobe.analyses.finetuning_reader import FinetuningReader
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.maps import maps
@@ -14,10 +16,12 @@ from vitprobe.analyses.run import run
 __all__ = [
     "AttentionReader",
     "CKAReader",
+    "FinetuningReader",
     "HeadSubsetsReader",
     "attention",
     "cka",
     "compare_training",
+    "finetuning",
     "head_subsets",
     "maps",
     "merge",
