@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from vitprobe.errors import InputError
 from vitprobe.figures.heatmap import BLANK
-from vitprobe.figures.labels import shorten, shorten_names, tick_labels
+from vitprobe.figures.labels import shorten_names, tick_labels
 from vitprobe.figures.style import (
     PLAIN,
     POINTS,
@@ -31,7 +31,8 @@ FIRST = {"color": "0.1", "linestyle": (0, (4, 2))}  # the checkpoint that others
 FEW = ("#d94801", "#2171b5", "#238b45")  # one, two or three others
 SHADES = (0.0, 0.9)  # part of the colour map for the first and the last of more
 MOST_NAMES = 8  # in the legend
-LONGEST, LONGEST_TITLE = 84.0, 160.0  # pt, of a name at the axis, and of the first checkpoint's
+MANY_LAYERS = 24  # beyond which dots are small
+LONGEST, LONGEST_FIRST = 84.0, 100.0  # pt, of a name at the axis, and of the first checkpoint's
 TEXT, SMALL = 8.0, 7.0  # pt
 
 
@@ -50,12 +51,12 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     drawn = new_figure()
     measure = text_measure(drawn)
     names = [str(name) for name in dataset["checkpoint"].values]
-    colours = _colours(len(names) - 1)
     left = add_axes(drawn, 0, 0, *PANEL)
-    others = dataset.isel(checkpoint=slice(1, None))
+    others = dataset.isel(checkpoint=slice(len(names) > 1, None))
+    colours = _colours(others.sizes["checkpoint"])
     _lines(left, others["cka"], others["cka_se"], colours)
     _limits(left, others["cka"].values, others["cka_se"].values)
-    first = shorten(names[0], LONGEST_TITLE, TEXT, measure)
+    first = shorten_names(names, LONGEST_FIRST, TEXT, measure)[0]
     left.set_ylabel(f"CKA with {first}", fontsize=TEXT, **PLAIN)
     _layers(left, dataset, "", others["cka"].values, measure)
     panels, width = [left], PANEL[0]
@@ -69,8 +70,8 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
         _lines(right, before["distance"], before["distance_se"], [FIRST["color"]], first=True)
         right.set_ylabel("mean attention distance (px)", fontsize=TEXT)
         _layers(right, dataset, "attention_", dataset["distance"].values, measure)
-    shown = [*(names[:1] if with_distance else []), *names[1:]]
     looks = [*([FIRST] if with_distance else []), *({"color": colour} for colour in colours)]
+    shown = [*names[:1], *map(str, others["checkpoint"].values)][-len(looks) :]
     blank = any(axes.patches for axes in panels)
     _legend(drawn, shown, looks, width, blank, measure)
     said, details = _texts(dataset, names)
@@ -90,18 +91,29 @@ def _lines(axes: Axes, values, errors, colours: Sequence, *, first: bool = False
     """A line for each checkpoint over the layers, its standard errors as a band."""
     style = {"linestyle": FIRST["linestyle"], "zorder": 3} if first else {}
     many = len(values) > len(FEW)
+    dot = 2.4 if values.shape[1] <= MANY_LAYERS else 1.2
     for row, spread, colour in zip(values.values, errors.values, colours, strict=True):
         places = np.arange(len(row))
         axes.fill_between(
             places, row - spread, row + spread, color=colour, alpha=0.12 if many else 0.2, lw=0
         )
-        axes.plot(places, row, color=colour, marker="o", markersize=2.4, linewidth=1.1, **style)
+        axes.plot(places, row, color=colour, marker="o", markersize=dot, linewidth=1.1, **style)
+        alone = _alone(row)  # where a band has no width
+        axes.errorbar(
+            places[alone], row[alone], spread[alone], fmt="none", ecolor=colour, elinewidth=0.8
+        )
     axes.grid(axis="y", linewidth=0.3, color="0.85")
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=SMALL, length=2.5, width=0.5)
     for side, spine in axes.spines.items():
         spine.set_linewidth(0.6)
         spine.set_visible(side in ("left", "bottom"))
+
+
+def _alone(row: np.ndarray) -> np.ndarray:
+    """Which values have none to either side."""
+    known = np.pad(np.isfinite(row), 1)
+    return known[1:-1] & ~known[:-2] & ~known[2:]
 
 
 def _limits(axes: Axes, values: np.ndarray, errors: np.ndarray) -> None:
@@ -134,7 +146,7 @@ def _legend(
     if len(names) > MOST_NAMES:
         chosen = np.linspace(0, len(names) - 1, MOST_NAMES).round().astype(int).tolist()
     room = width * POINTS
-    columns = len(chosen)
+    columns = len(chosen) + blank
     texts = [names[k] for k in chosen]
     while columns > 1:  # as many side by side as can be read
         short = shorten_names(texts, room / columns - 34, SMALL, measure)
@@ -168,10 +180,6 @@ def _legend(
 
 def _texts(dataset: xarray.Dataset, names: list[str]) -> tuple[list[str], list[str]]:
     attrs = dataset.attrs
-    count = len(names) - 1
-    title = [f"what changes, layer by layer: {count} checkpoint{'s'[: count != 1]} and the first"]
-    if count == 1:
-        title = ["what changes, layer by layer, between two checkpoints"]
     details = [str(attrs.get("dataset", ""))]
     if "examples" in attrs:
         details.append(f"{int(attrs['examples']):,} examples")
@@ -179,5 +187,6 @@ def _texts(dataset: xarray.Dataset, names: list[str]) -> tuple[list[str], list[s
     if "weights" in dataset.coords:
         random = [n for n, w in zip(names, dataset["weights"].values, strict=True) if w == "random"]
         if random:
-            details.append(f"{weights_words('random')}: {', '.join(random)}")
-    return title, [part for part in details if part]
+            which = ", ".join(random) if len(random) <= len(FEW) else f"{len(random)} of them"
+            details.append(f"{weights_words('random')}: {which}")
+    return ["Each layer against the first checkpoint"], [part for part in details if part]
