@@ -36,6 +36,7 @@ from vitprobe.passes.wants import Activations, AttentionOf, Want
 from vitprobe.taps import Attention, AttentionSite
 
 _BYTES_OF_HEAD = 5 * (4 + 3 * 8)  # of each image, head and window: statistics, wide, their means
+_BYTES_OF_LAYER = 5 * 8 + 4 * (4 * 8 + 1)  # of each image: what is held, then `AttentionMeans`
 
 
 class FinetuningReader(Reader):
@@ -121,14 +122,16 @@ class FinetuningReader(Reader):
             self._finish_attention(self.heads, number)
 
     def bytes_of_batch(self, n: int) -> int:
-        metric = self.metrics["cka0"]
+        cka = self._vectors.bytes_of(self._layerwise(), n) + self.metrics["cka0"].bytes_beside(n)
         heads = [] if self.heads is None else [site for of in self.heads.heads for site in of.sites]
-        images = n * sum(site.heads * site.per_image for site in heads)
-        vectors = self._vectors.bytes_of(self._layerwise(), n)
-        return vectors + metric.bytes_beside(n) + _BYTES_OF_HEAD * images
+        split = sum(site.per_image for site in heads)
+        most = max((site.heads * site.per_image for site in heads), default=0)  # at a time
+        return cka + n * (_BYTES_OF_HEAD * most + _BYTES_OF_LAYER * split)
 
     def less(self) -> str:
-        return "" if self.layers in ("blocks", ["blocks"]) else f"{option('layers', 'blocks')}"
+        if self.layers in ("blocks", ["blocks"]):
+            return "fewer checkpoints"
+        return f"fewer layers ({option('layers', 'blocks')})"
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
