@@ -39,8 +39,15 @@ VIT, RESNET = "checkpoints/vit-digits-scratch.pt", "checkpoints/resnet18-digits-
 SEEDS_PAGE = "seeds-and-checkpoints.md"
 SEEDS = "runs/vit-2.pt"  # the last that its page trains
 
+SCRATCH = "vitprobe train scratch --model vit --dataset digits --keep_every 2"
+EPOCHS = "checkpoints/vit-digits-scratch.epoch-016.safetensors"  # the last that it keeps
+MNIST, TUNED = "mnist-test3000.npz", "checkpoints/vit-mnist.pt"
+
 TRAINED = {  # file -> the command that makes it, or the page that says how
-    VIT: "vitprobe train scratch --model vit --dataset digits",
+    VIT: SCRATCH,
+    EPOCHS: SCRATCH,
+    TUNED: f"vitprobe train finetune --model vit@digits --dataset npz:{MNIST} --epochs 5 "
+    "--keep_every 1 --model_name vit-mnist",
     RESNET: "vitprobe train scratch --model resnet18 --dataset digits",
     SEEDS: SEEDS_PAGE,
 }
@@ -108,6 +115,18 @@ PICTURES = {
     ),
     "seeds": Picture(SEEDS_PAGE, "seeds.png", (SEEDS,)),
     "checkpoints": Picture(SEEDS_PAGE, "checkpoints.png", (SEEDS,)),
+    "finetuning-digits-mnist": Picture(
+        f'vitprobe finetuning --models "before=vit@digits,after=vit@{TUNED}" '
+        f"--dataset npz:{MNIST} --examples 720",
+        "results/finetuning-before-after-npz_mnist-test3000-examples720.png",
+        (MNIST, TUNED),
+    ),
+    "finetuning-epochs": Picture(
+        'vitprobe finetuning --models "vit@checkpoints/vit-digits-scratch.epoch-*.safetensors"',
+        "results/finetuning-vit@vit-digits-scratch.epoch-000-7_more-"
+        "vit@vit-digits-scratch.epoch-016.png",
+        (EPOCHS,),
+    ),
     "passes": Picture("draw_pass.py", "passes.png"),
     "compare-training-cifar": Picture(  # of 3 + 3 trainings
         "vitprobe compare-training study.toml",

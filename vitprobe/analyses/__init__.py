@@ -6,6 +6,8 @@ from vitprobe.analyses.cka import cka
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare_training import compare_training
 from vitprobe.analyses.features import features
+from vitprobe.analyses.finetuning import finetuning
+from vitprobe.analyses.finetuning_reader import FinetuningReader
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.maps import maps
@@ -15,11 +17,13 @@ from vitprobe.analyses.run import run
 __all__ = [
     "AttentionReader",
     "CKAReader",
+    "FinetuningReader",
     "HeadSubsetsReader",
     "attention",
     "cka",
     "compare_training",
     "features",
+    "finetuning",
     "head_subsets",
     "maps",
     "merge",

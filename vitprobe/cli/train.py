@@ -200,6 +200,15 @@ def command(
         float | None,
         _option("--save_every", help="Seconds between checkpoints within an epoch.", panel=_RUN),
     ] = None,
+    keep_every: Annotated[
+        int | None,
+        _option(
+            "--keep_every",
+            help="Keep the weights before the first step, of every N-th epoch and of the last.",
+            panel=_RUN,
+            metavar="N",
+        ),
+    ] = None,
 ) -> None:
     """Train a model: its best epoch by validation, its history and all to go on with are kept.
 

@@ -35,11 +35,12 @@ WHOLE = {
     "num_classes": 2**24,
     "image_size": 2**14,
     "max_pixels": 2**40,
+    "keep_every": 2**24,
 }
 # What may change between a run and its continuation: where it runs and where its files lie. Weights
 # to start from are compared themselves, a recipe's values too, and a class count is only a check.
 FREE = ("checkpoint", "data_dir", "device", "workers", "output", "save_every", "compile")
-FREE += ("model_name", "recipe", "num_classes", "max_pixels")
+FREE += ("model_name", "recipe", "num_classes", "max_pixels", "keep_every")
 SHOWN = 4  # differences that are told
 
 
@@ -65,6 +66,7 @@ class Settings:
         others that is trained on, the same in every class.
     seed: of weights, subset, order and augmentation. precision: `fp32`, or `bf16` (autocast).
     save_every: seconds between checkpoints; one is written after every epoch too.
+    keep_every: epochs between two whose weights are kept for good; None: none are.
 
     Raises InputError for a value that makes no sense.
     """
@@ -110,6 +112,7 @@ class Settings:
     workers: int = 2
     output: str = "checkpoints"
     save_every: float = 60.0
+    keep_every: int | None = None
 
     def __post_init__(self):
         for key in NAMES:
