@@ -5,6 +5,8 @@ from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.analyses.cka import cka
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare_training import compare_training
+from vitprobe.analyses.dominant import dominant
+from vitprobe.analyses.dominant_reader import DominantReader
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.localization import localization
@@ -16,11 +18,13 @@ from vitprobe.analyses.run import run
 __all__ = [
     "AttentionReader",
     "CKAReader",
+    "DominantReader",
     "HeadSubsetsReader",
     "LocalizationReader",
     "attention",
     "cka",
     "compare_training",
+    "dominant",
     "head_subsets",
     "localization",
     "maps",
