@@ -9,19 +9,19 @@ from torch import Tensor
 
 from vitprobe import ops
 from vitprobe.metrics.first_component import largest_eigenvalues
-from vitprobe.metrics.grams import Packing, double_centred
+from vitprobe.metrics.grams import Packing, double_centre_
 from vitprobe.metrics.kernels import rounding_step
 from vitprobe.ops.reference import first_norms
 from vitprobe.ops.wide import wide, wide_home
 
 OUTLYING = 4  # times a batch's median score: left out whatever the share
-CHUNK = 2**24  # bytes of matrices that are unpacked at a time
-_COPIES = 8  # of such a chunk at once, at most
+CHUNK = 2**22  # bytes of matrices that are unpacked at a time: they stay in the cache
+_COPIES = 4  # of such a chunk at once, at most
 
 
 class PackedGrams:
-    """Stands where `SiteVectors` has a `metrics.CKA`, so that it fills its rows with the packed Gram
-    matrices of the sites instead of their centred vectors.
+    """Stands where `SiteVectors` has a `metrics.CKA`, so that it fills its rows with packed Gram
+    matrices of the sites instead of centred vectors.
 
     Args:
         device: where they are kept. features: of each site.
@@ -76,13 +76,13 @@ class BatchOfGrams:
         Fills vectors, (sites, n(n-1)/2), with HSIC vectors of all examples; from then on `scores`
         and what follows are there.
         """
-        everyone = self.rounding.new_ones(self.n)
         squares, firsts = [], []
         for rows in self._chunks():
-            grams = double_centred(self._unpacked(rows))
+            grams = double_centre_(self._packing.unpacked(wide(self.packed[rows])))
             squares.append(grams.diagonal(dim1=1, dim2=2).clone())
             firsts.append(largest_eigenvalues(grams))
-            vectors[rows] = self._packing.u_centred(grams, everyone).to(vectors)
+        for vector, packed in zip(vectors, self.packed, strict=True):
+            vector.copy_(ops.center_pack(packed))
         self.squares = torch.cat(squares)  # (sites, n): |x_i - mean|^2
         total = self.squares.sum(1)
         varies = total > self.n * self.rounding.square()
@@ -108,14 +108,10 @@ class BatchOfGrams:
         """Fill vectors with HSIC vectors of the kept alone; (sites,): what of their squares is
         rounding, of Gram matrices about the mean of all examples."""
         for rows in self._chunks():
-            grams = self._unpacked(rows)
-            vectors[rows] = self._packing.u_centred(grams, kept).to(vectors)
+            vectors[rows] = self._packing.u_centred(wide(self.packed[rows]), kept).to(vectors)
         largest = (self.squares * kept).amax(1)
         step = rounding_step(self.packed.dtype)
         return (step * largest + self.rounding.square()).square() * (self.n * (self.n - 1) / 2)
-
-    def _unpacked(self, rows: slice) -> Tensor:
-        return self._packing.unpacked(wide(self.packed[rows]))
 
     def _chunks(self) -> list[slice]:
         at_once = max(1, CHUNK // (8 * self.n**2))

@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from vitprobe.analyses.cka_result import PairLayers, pair_dataset
 from vitprobe.errors import say
+from vitprobe.metrics.silence import NEVER
 from vitprobe.passes.provenance import strings
 from vitprobe.passes.reader import Ran
 
@@ -38,9 +39,10 @@ def model_dataset(
     dataset["cka_without"].attrs["long_name"] = "centred kernel alignment of the examples kept"
     dataset["cka_without_se"].attrs["long_name"] = "standard error of cka_without"
 
-    share, error = _unless_blank(metrics["share"].compute(), reasons)
+    lost = torch.tensor([bool(why) for why in silent]) | (whole.first_bad != NEVER).cpu()
+    share, error = torch.where(lost, torch.nan, metrics["share"].compute().cpu()).numpy()
     highest = metrics["of_layers"].compute()[:, 0].cpu()
-    there = torch.tensor([not why for why in reasons]) & (highest[:, 1] >= 0)
+    there = ~lost & (highest[:, 1] >= 0)
     norms = torch.where(there, highest[:, 0], torch.nan).numpy()
     dataset = dataset.assign(
         first_share=("layer", share),
@@ -81,12 +83,6 @@ def _with_examples(dataset: xr.Dataset, rows: torch.Tensor, picture) -> xr.Datas
         values = rows[:, 3:].byte().reshape(-1, *picture).numpy()
         dataset["thumbnail"] = (("rank", "y", "x", "rgb"), values)
     return dataset
-
-
-def _unless_blank(values: torch.Tensor, reasons: list[str]) -> np.ndarray:
-    """(2, layers), NaN where there is a reason."""
-    blank = torch.tensor([bool(why) for why in reasons])
-    return torch.where(blank, torch.nan, values.cpu()).numpy()
 
 
 def _left_out(metric: Metric, ran: Ran) -> dict[str, int]:

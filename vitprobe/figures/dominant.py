@@ -26,8 +26,8 @@ from vitprobe.figures.style import (
 )
 from vitprobe.figures.tiles import bare_axes, caption, heading
 
-SIDE = 2.25  # inches, of each map
-SHARE = 0.95  # inches, the width of the panel of shares
+SIDE = 2.15  # inches, of each map
+SHARE = 0.9  # inches, the width of the panel of shares
 GAP, BAR = 0.14, 0.12  # inches
 ACROSS = 8  # thumbnails in a row
 ROUNDING = 1e-6  # by which a CKA may exceed 1: a layer with itself
