@@ -120,7 +120,7 @@ def _draw_examples(
 ) -> None:
     """Thumbnails in rows, in the order of their scores: number and class above, score below."""
     count = dataset.sizes["rank"]
-    if not count:
+    if not count or "thumbnail" not in dataset:  # the model is shown no images
         return
     gap = 0.08
     tile = (width - gap * (ACROSS - 1)) / ACROSS
