@@ -91,7 +91,7 @@ def test_blanks_are_hatched_and_told():
 def test_it_fits_two_columns_and_nothing_is_cut_off(layers, long):
     names = [f"{'backbone.encoder.' * 2 * long}blocks.{k}" for k in range(layers)]
     drawn = plot(result(layers, rank=3, picture=(4, 4, 1), names=names))
-    assert drawn.get_size_inches()[0] < (7.05 if not long else 10.5)
+    assert drawn.get_size_inches()[0] < (7.6 if long else 7.05)
     renderer = drawn.canvas.get_renderer()
     box = drawn.get_tightbbox(renderer)
     assert box.x0 >= 0 and box.y0 >= 0

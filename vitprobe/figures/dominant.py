@@ -5,6 +5,7 @@ layer's first principal component stands beside its row.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import xarray
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from vitprobe.errors import InputError
 from vitprobe.figures.facts import data_of, method_of
 from vitprobe.figures.heatmap import BLANK, add_bar, add_legend, draw_map, set_ticks
-from vitprobe.figures.labels import shorten, tick_labels
+from vitprobe.figures.labels import shorten, shorten_names, tick_labels
 from vitprobe.figures.style import (
     PLAIN,
     POINTS,
@@ -29,6 +30,7 @@ from vitprobe.figures.tiles import bare_axes, caption, heading
 SIDE = 2.15  # inches, of each map
 SHARE = 0.9  # inches, the width of the panel of shares
 GAP, BAR = 0.14, 0.12  # inches
+LONGEST = 80.0  # pt, of a layer's name: the figure is to fit two columns of a paper
 ACROSS = 8  # thumbnails in a row
 ROUNDING = 1e-6  # by which a CKA may exceed 1: a layer with itself
 TITLES = ("all examples", "without the dominant ones", "first component")
@@ -57,6 +59,10 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
         for along_x in (True, False)
     ]
     size = min(each.size for each in labels)
+    labels = [
+        replace(each, texts=tuple(shorten_names(each.texts, LONGEST, size, measure)))
+        for each in labels
+    ]
     maps = []
     for k, name in enumerate(("cka", "cka_without")):
         values = dataset[name].transpose("layer_a", "layer_b").values
