@@ -13,7 +13,7 @@ from vitprobe.errors import InputError, option, typed_options
 from vitprobe.input_options import InputOptions, takes_inputs
 
 ALL = tuple(each.name for each in fields(InputOptions))
-TAKEN = {name: ALL for name in ("cka", "attention", "head_subsets", "finetuning")}
+TAKEN = dict.fromkeys(("cka", "attention", "head_subsets", "finetuning"), ALL)
 TAKEN |= {"maps": OF_IMAGES, "features": OF_IMAGES}
 DEFAULTS = {each.name: each.default for each in fields(InputOptions)}
 

@@ -113,6 +113,13 @@ PICTURES = {
         "results/cka-cifar-cifar-npz_cifar10-test1000-blocks.png",
         ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
     ),
+    "dominant-resnet20-cifar": Picture(
+        "vitprobe dominant --model cifar=resnet20@resnet20-12fca82f.th "
+        "--dataset npz:cifar10-test1000.npz --layers all",
+        "results/dominant-cifar-npz_cifar10-test1000.png",
+        ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
+    ),
+    "dominant-planted": Picture("dominant.md", "planted.png"),
     "seeds": Picture(SEEDS_PAGE, "seeds.png", (SEEDS,)),
     "checkpoints": Picture(SEEDS_PAGE, "checkpoints.png", (SEEDS,)),
     "finetuning-digits-mnist": Picture(

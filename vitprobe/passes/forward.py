@@ -12,7 +12,7 @@ from vitprobe.passes.batches import no_memory
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.subjects import Subject
 from vitprobe.passes.timing import Stopwatch
-from vitprobe.passes.wants import Activations, AttentionOf, Calls, OwnForward, Want
+from vitprobe.passes.wants import Activations, AttentionOf, Calls, InputsOf, OwnForward, Want
 from vitprobe.taps import Request, as_found, capture_all, capture_attention, capture_calls
 
 
@@ -74,9 +74,10 @@ class Forwards:
         self._left = {
             (k, name)
             for k, (reader, want) in self._wants
-            if reader in self._active and not isinstance(want, OwnForward)
+            if reader in self._active and not isinstance(want, InputsOf | OwnForward)
             for name in (site.name for site in want.sites)
         }
+        self._give_inputs(images, n)
         if not self._left:
             return
         try:
@@ -97,6 +98,16 @@ class Forwards:
                 continue
             try:
                 with self.watch("own forwards"), as_found(self.subject.model), self._unseen():
+                    want.take(images)
+            except torch.OutOfMemoryError as error:
+                raise no_memory(self.subject, n) from error
+
+    def _give_inputs(self, images: Tensor | ModelInput, n: int) -> None:
+        for _, (reader, want) in self._of(InputsOf):
+            if reader not in self._active:
+                continue
+            try:
+                with self.watch("statistics"), self._unseen():
                     want.take(images)
             except torch.OutOfMemoryError as error:
                 raise no_memory(self.subject, n) from error

@@ -42,6 +42,14 @@ class Calls:
 
 
 @dataclass(frozen=True)
+class InputsOf:
+    """`take(images)`: the model's inputs of the batch, before its forward; not to be written to."""
+
+    subject: int
+    take: Callable[[Tensor | ModelInput], None]
+
+
+@dataclass(frozen=True)
 class OwnForward:
     """`take(images)`: the model's inputs of the batch, for forwards of the reader's own, with a
     backward pass for instance (in `torch.enable_grad()`). The model is in eval mode; other readers
@@ -51,4 +59,4 @@ class OwnForward:
     take: Callable[[Tensor | ModelInput], None]
 
 
-Want = Activations | AttentionOf | Calls | OwnForward
+Want = Activations | AttentionOf | Calls | InputsOf | OwnForward

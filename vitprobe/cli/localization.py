@@ -1,0 +1,89 @@
+"""`vitprobe localization`: do the last layer's tokens stay with their place in the image?"""
+
+from typing import Annotated
+
+import typer
+
+from vitprobe.cli import _options as options
+from vitprobe.input_options import InputOptions
+
+_LAYERS, _GRID = "Layers", "Tokens (where a model does not say)"
+
+
+@options.takes_inputs()
+@options.takes_run
+def command(
+    models: Annotated[
+        str,
+        typer.Option(help=f"One or more with commas, each {options.MODELS}.", show_default=False),
+    ],
+    *,
+    dataset: options.Dataset = "digits",
+    inputs: InputOptions,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose output, of every model (default: the last block's).",
+            rich_help_panel=_LAYERS,
+            show_default=False,
+        ),
+    ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows and columns of tokens, from 0: 0,0;2,3 (default: all).",
+            rich_help_panel=_LAYERS,
+            metavar="R,C;...",
+            show_default=False,
+        ),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows and columns of patches (of the first stage of a hierarchy).",
+            rich_help_panel=_GRID,
+            metavar="RxC",
+            show_default=False,
+        ),
+    ] = None,
+    prefix: Annotated[
+        int | None,
+        typer.Option(
+            help="Leading tokens that are no patches: class, registers.",
+            rich_help_panel=_GRID,
+            metavar="N",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    patch_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Pixels of a patch, one side or both (of the first stage of a hierarchy).",
+            rich_help_panel=_GRID,
+            metavar="N|HxW",
+            show_default=False,
+        ),
+    ] = None,
+    run: options.RunOptions,
+) -> None:
+    """Compare each token of a layer with the pixels of every patch of the image (CKA).
+
+    For each model: a result (.nc) and a figure (.png); of several models also one figure (.png)
+    that shows them beside each other.
+
+    Example: vitprobe localization --models vit@digits,resnet20@digits
+    """
+    from vitprobe.analyses.localization_reader import LocalizationReader
+    from vitprobe.cli._analyse import analyse
+    from vitprobe.cli._localization_summary import WRITERS, Told, print_summary
+
+    specs = options.specs("--models", models)
+    reader = LocalizationReader(
+        layer,
+        tokens,
+        options.sides("--grid", grid, least=2),
+        prefix,
+        options.sides("--patch-size", patch_size, least=1),
+    )
+    analyse(reader, specs, dataset, inputs, run, WRITERS, Told(), print_summary)
