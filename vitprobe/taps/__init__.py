@@ -1,10 +1,10 @@
 """Where numbers leave a model: activations read inside the forward, under the right names."""
 
+from vitprobe.models.restore import as_found
 from vitprobe.taps.attention import attention_sites, capture_attention
 from vitprobe.taps.attention_site import Attention, AttentionSite
 from vitprobe.taps.calls import Call, capture_calls
 from vitprobe.taps.capture import Request, capture, capture_all
-from vitprobe.taps.restore import as_found
 from vitprobe.taps.selection import Selection, select
 from vitprobe.taps.sites import Site, Survey
 from vitprobe.taps.survey import survey

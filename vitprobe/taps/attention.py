@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from vitprobe.data.model_input import ModelInput, run, tensors_of
 from vitprobe.errors import InputError
 from vitprobe.models import unwrapped
+from vitprobe.models.quantised import has_quantised
+from vitprobe.models.restore import as_found
 from vitprobe.taps.attention_calls import attention_calls, attention_like
 from vitprobe.taps.attention_channels import CHANNELS, channels_attend, channels_attend_in
 from vitprobe.taps.attention_site import Attention, AttentionSite, Found
 from vitprobe.taps.axes import ExampleAxis, difference, rounding, sample
 from vitprobe.taps.given import given
-from vitprobe.taps.quantised import has_quantised
-from vitprobe.taps.restore import as_found
 
 __all__ = ["Attention", "AttentionSite", "attention_sites", "capture_attention"]
 

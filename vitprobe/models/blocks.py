@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from vitprobe.taps.quantised import weight_matrices
+from vitprobe.models.quantised import weight_matrices
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _TORCH_BLOCKS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
