@@ -9,17 +9,21 @@ from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.maps import maps
 from vitprobe.analyses.merged import merge
+from vitprobe.analyses.receptive_field import receptive_field
+from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.analyses.run import run
 
 __all__ = [
     "AttentionReader",
     "CKAReader",
     "HeadSubsetsReader",
+    "ReceptiveFieldReader",
     "attention",
     "cka",
     "compare_training",
     "head_subsets",
     "maps",
     "merge",
+    "receptive_field",
     "run",
 ]

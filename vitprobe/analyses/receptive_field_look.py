@@ -1,0 +1,186 @@
+"""What is known of a model's receptive fields before images count: from two images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitprobe.analyses.receptive_field_conventions import CONVENTIONS
+from vitprobe.analyses.receptive_field_targets import targets_of
+from vitprobe.errors import InputError, brief
+from vitprobe.passes.inputs import failed
+from vitprobe.passes.surveyed import Surveyed
+from vitprobe.taps import as_found
+from vitprobe.taps.image_gradients import Target, forward, gradients, saved_bytes
+from vitprobe.taps.theoretical_box import Box, theoretical_box
+
+_NOISE = 1e-4  # of the gradient of a sum with other signs: rounding in float32
+_OUTSIDE = 1e-5  # of the largest gradient: convolutions that are done as products of transforms
+_NORMALISES = ("NativeLayerNorm", "NativeGroupNorm", "Softmax")
+NO_GRADIENT = (
+    "no gradient leads from it to the image: the model computes it without gradients "
+    "(torch.no_grad), or it does not depend on the image"
+)
+CONSTANT = (
+    "its channels have the same sum whatever the image (a normalisation ends there): the gradient "
+    "of their mean is zero"
+)
+
+
+@dataclass
+class Fields:
+    """One model's layers, in the order in which they come.
+
+    targets: those that are computed. described: what a result tells of every layer, as JSON can
+    hold it; `blank` is why it has no value, `twin` the layer whose very tensor it is.
+    bytes_of_image: what a forward keeps of an image for the backward passes.
+    """
+
+    model: Surveyed
+    targets: list[Target] = field(default_factory=list)
+    described: list[dict[str, Any]] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    bytes_of_image: int = 0
+
+
+@dataclass
+class _Seen:
+    target: Target
+    place: tuple[int, int]
+    channels: Tensor  # (2, C) at the centre, with their graph
+    tensor: tuple  # what it is in the graph
+    box: Box | str
+    constant: bool  # whether the sum over channels may be one
+
+
+def look(model: Surveyed, layers, residual: str, convention: str, notes: list[str]) -> Fields:
+    """Everything of one model that the images do not change.
+
+    Raises:
+        InputError: no such layers, none that can be read, or no backward pass.
+    """
+    with as_found(model.subject.model), torch.inference_mode(False):
+        try:
+            targets, left_out, more = targets_of(model, layers, residual)
+            notes += [f"{model.subject.label}: {note}" for note in more]
+            return _looked(Fields(model, left_out=left_out), targets, convention)
+        except InputError:
+            raise
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise failed(model.subject.label, model.images, error) from error
+
+
+def _looked(fields: Fields, targets: list[Target], convention: str) -> Fields:
+    model, way = fields.model, CONVENTIONS[convention]
+    seen: list[_Seen] = []
+
+    def take(target: Target, x: Tensor) -> None:
+        if x.grad_fn is None:
+            fields.left_out[target.name] = NO_GRADIENT
+            return
+        place = way.place(target.grid.rows, target.grid.columns)
+        box = theoretical_box(x, place, target.grid.axes)
+        tensor = (x.grad_fn, x.output_nr)
+        channels = target.grid.at(x, place)
+        seen.append(_Seen(target, place, channels, tensor, box, _normalised(x)))
+
+    some = model.images[:2]
+    with saved_bytes() as saved:
+        leaf = forward(model.subject.model, some, targets, take)
+    fields.bytes_of_image = saved() // len(some)
+    for target in targets:
+        if target.name not in fields.left_out and all(each.target is not target for each in seen):
+            fields.left_out[target.name] = "it does not fire"
+    if not seen:
+        name, why = next(iter(fields.left_out.items()))
+        raise InputError(f"{model.subject.label}: {name}: {why}")
+    if not leaf.dtype.is_floating_point:
+        raise InputError(f"{model.subject.label}: images of {leaf.dtype} have no gradients")
+    _try_backward(model, seen[-1], leaf)
+    first: dict[tuple, str] = {}
+    for each in seen:
+        described = _described(model, each, leaf, convention)
+        described["twin"] = first.setdefault(each.tensor, each.target.name)
+        described["twin"] *= described["twin"] != each.target.name
+        fields.described.append(described)
+        if not described["blank"] and not described["twin"]:
+            fields.targets.append(each.target)
+    return fields
+
+
+def _try_backward(model: Surveyed, last: _Seen, leaf: Tensor) -> None:
+    try:
+        next(gradients([last.channels.float().sum()], leaf))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, NotImplementedError) as error:
+        label = model.subject.label
+        raise InputError(
+            f"{label} has no backward pass to the image ({brief(error)}): see docs/receptive-field"
+        ) from error
+
+
+def _described(model: Surveyed, seen: _Seen, leaf: Tensor, convention: str) -> dict[str, Any]:
+    height, width = model.image_size
+    box = seen.box
+    if isinstance(box, Box) and not box.covers(height, width):
+        box = _checked(seen, leaf, box)
+    known = isinstance(box, Box)
+    grid = seen.target.grid
+    point = box.point if known else grid.of_cell(seen.place, (height, width))
+    blank = ""
+    if seen.constant and _is_constant(seen, leaf, convention):
+        blank = CONSTANT
+    return {
+        "name": seen.target.name,
+        "kind": seen.target.kind,
+        "block": (seen.target.site or seen.target.sum).block,
+        "grid": [grid.rows, grid.columns],
+        "place": list(seen.place),
+        "point": list(point),
+        "box": box.side if known else None,
+        "covers": known and box.covers(height, width),
+        "no_box": "" if known else box,
+        "blank": blank,
+    }
+
+
+def _signed(seen: _Seen, leaf: Tensor) -> Tensor:
+    """The gradient of a sum over channels with signs that no normalisation makes constant."""
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(2, seen.channels.shape[1:], generator=generator) * 2.0 - 1
+    value = (seen.channels.float() * signs.to(seen.channels.device)).sum()
+    return next(gradients([value], leaf)).abs()
+
+
+def _checked(seen: _Seen, leaf: Tensor, box: Box) -> Box | str:
+    """The box, if nothing comes from outside it."""
+    gradient = _signed(seen, leaf).amax((0, 1))
+    most = gradient.max()
+    gradient[box.within(*gradient.shape)] = 0
+    if gradient.max() > _OUTSIDE * most:
+        return "not by kernels alone: what gives it reaches farther (a product mixes positions)"
+    return box
+
+
+def _normalised(x: Tensor) -> bool:
+    """Whether a normalisation or softmax is all that lies between it and ... itself."""
+    node = x.grad_fn
+    while node is not None and node.name().partition("Backward")[0] in (
+        *("View", "UnsafeView", "ReshapeAlias", "Permute", "Transpose", "Clone", "Slice"),
+    ):
+        node = node.next_functions[0][0]
+    return node is not None and any(name in node.name() for name in _NORMALISES)
+
+
+def _is_constant(seen: _Seen, leaf: Tensor, convention: str) -> bool:
+    value = CONVENTIONS[convention].value(seen.channels.float())
+    own = next(gradients([value], leaf)).abs().amax()
+    # a mean is smaller than a sum of as many signs by their number, a sum is not
+    scale = seen.channels.shape[1] if convention != "replknet" else 1
+    return bool(own * scale <= _NOISE * _signed(seen, leaf).amax())
