@@ -11,6 +11,7 @@ over the channels of the image with its sign, of which what is positive.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from vitprobe.errors import InputError, did_you_mean, option
@@ -46,6 +47,14 @@ CONVENTIONS = {
 }
 RESIDUALS = ("post", "pre")
 SQUARES = (0.2, 0.3, 0.5, 0.99)  # shares that RepLKNet's squares hold
+
+
+def signed(x: Tensor) -> Tensor:
+    """(n, channels) with a sign for each channel, always the same ones. Where a normalisation makes
+    the sum over channels a constant, whose gradient is zero, the sum of these is none."""
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(2, x.shape[1:], generator=generator) * 2 - 1
+    return x * signs.to(x)
 
 
 def check(convention: str, residual: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitprobe.analyses.receptive_field_conventions import CONVENTIONS
+from vitprobe.analyses.receptive_field_conventions import CONVENTIONS, signed
 from vitprobe.analyses.receptive_field_targets import targets_of
 from vitprobe.errors import InputError, brief
 from vitprobe.passes.inputs import failed
@@ -20,13 +20,10 @@ from vitprobe.taps.theoretical_box import Box, theoretical_box
 _NOISE = 1e-4  # of the gradient of a sum with other signs: rounding in float32
 _OUTSIDE = 1e-5  # of the largest gradient: convolutions that are done as products of transforms
 _NORMALISES = ("NativeLayerNorm", "NativeGroupNorm", "Softmax")
+SILENT = "it does not fire in a forward with gradients"
 NO_GRADIENT = (
     "no gradient leads from it to the image: the model computes it without gradients "
     "(torch.no_grad), or it does not depend on the image"
-)
-CONSTANT = (
-    "its channels have the same sum whatever the image (a normalisation ends there): the gradient "
-    "of their mean is zero"
 )
 
 
@@ -35,7 +32,7 @@ class Fields:
     """One model's layers, in the order in which they come.
 
     targets: those that are computed. described: what a result tells of every layer, as JSON can
-    hold it; `blank` is why it has no value, `twin` the layer whose very tensor it is.
+    hold it; `twin`: the layer whose very tensor it is; `signed`: whether its channels have signs.
     bytes_of_image: what a forward keeps of an image for the backward passes.
     """
 
@@ -53,7 +50,7 @@ class _Seen:
     channels: Tensor  # (2, C) at the centre, with their graph
     tensor: tuple  # what it is in the graph
     box: Box | str
-    constant: bool  # whether the sum over channels may be one
+    constant: bool  # whether the sum over channels may be so
 
 
 def look(model: Surveyed, layers, residual: str, convention: str, notes: list[str]) -> Fields:
@@ -95,10 +92,10 @@ def _looked(fields: Fields, targets: list[Target], convention: str) -> Fields:
     fields.bytes_of_image = saved() // len(some)
     for target in targets:
         if target.name not in fields.left_out and all(each.target is not target for each in seen):
-            fields.left_out[target.name] = "it does not fire"
+            fields.left_out[target.name] = SILENT
     if not seen:
-        name, why = next(iter(fields.left_out.items()))
-        raise InputError(f"{model.subject.label}: {name}: {why}")
+        name = next(name for name, why in fields.left_out.items() if why in (NO_GRADIENT, SILENT))
+        raise InputError(f"{model.subject.label}: {name}: {fields.left_out[name]}")
     if not leaf.dtype.is_floating_point:
         raise InputError(f"{model.subject.label}: images of {leaf.dtype} have no gradients")
     _try_backward(model, seen[-1], leaf)
@@ -108,7 +105,7 @@ def _looked(fields: Fields, targets: list[Target], convention: str) -> Fields:
         described["twin"] = first.setdefault(each.tensor, each.target.name)
         described["twin"] *= described["twin"] != each.target.name
         fields.described.append(described)
-        if not described["blank"] and not described["twin"]:
+        if not described["twin"]:
             fields.targets.append(each.target)
     return fields
 
@@ -120,9 +117,7 @@ def _try_backward(model: Surveyed, last: _Seen, leaf: Tensor) -> None:
         raise
     except (RuntimeError, NotImplementedError) as error:
         label = model.subject.label
-        raise InputError(
-            f"{label} has no backward pass to the image ({brief(error)}): see docs/receptive-field"
-        ) from error
+        raise InputError(f"{label} has no backward pass to the image ({brief(error)})") from error
 
 
 def _described(model: Surveyed, seen: _Seen, leaf: Tensor, convention: str) -> dict[str, Any]:
@@ -133,9 +128,6 @@ def _described(model: Surveyed, seen: _Seen, leaf: Tensor, convention: str) -> d
     known = isinstance(box, Box)
     grid = seen.target.grid
     point = box.point if known else grid.of_cell(seen.place, (height, width))
-    blank = ""
-    if seen.constant and _is_constant(seen, leaf, convention):
-        blank = CONSTANT
     return {
         "name": seen.target.name,
         "kind": seen.target.kind,
@@ -146,21 +138,18 @@ def _described(model: Surveyed, seen: _Seen, leaf: Tensor, convention: str) -> d
         "box": box.side if known else None,
         "covers": known and box.covers(height, width),
         "no_box": "" if known else box,
-        "blank": blank,
+        "signed": seen.constant and _is_constant(seen, leaf, convention),
     }
 
 
-def _signed(seen: _Seen, leaf: Tensor) -> Tensor:
-    """The gradient of a sum over channels with signs that no normalisation makes constant."""
-    generator = torch.Generator().manual_seed(0)
-    signs = torch.randint(2, seen.channels.shape[1:], generator=generator) * 2.0 - 1
-    value = (seen.channels.float() * signs.to(seen.channels.device)).sum()
-    return next(gradients([value], leaf)).abs()
+def _with_signs(seen: _Seen, leaf: Tensor) -> Tensor:
+    """The absolute gradient of the sum of channels with signs."""
+    return next(gradients([signed(seen.channels.float()).sum()], leaf)).abs()
 
 
 def _checked(seen: _Seen, leaf: Tensor, box: Box) -> Box | str:
     """The box, if nothing comes from outside it."""
-    gradient = _signed(seen, leaf).amax((0, 1))
+    gradient = _with_signs(seen, leaf).amax((0, 1))
     most = gradient.max()
     gradient[box.within(*gradient.shape)] = 0
     if gradient.max() > _OUTSIDE * most:
@@ -169,7 +158,7 @@ def _checked(seen: _Seen, leaf: Tensor, box: Box) -> Box | str:
 
 
 def _normalised(x: Tensor) -> bool:
-    """Whether a normalisation or softmax is all that lies between it and ... itself."""
+    """Whether it is what a normalisation or a softmax gives, however its axes lie."""
     node = x.grad_fn
     while node is not None and node.name().partition("Backward")[0] in (
         *("View", "UnsafeView", "ReshapeAlias", "Permute", "Transpose", "Clone", "Slice"),
@@ -183,4 +172,4 @@ def _is_constant(seen: _Seen, leaf: Tensor, convention: str) -> bool:
     own = next(gradients([value], leaf)).abs().amax()
     # a mean is smaller than a sum of as many signs by their number, a sum is not
     scale = seen.channels.shape[1] if convention != "replknet" else 1
-    return bool(own * scale <= _NOISE * _signed(seen, leaf).amax())
+    return bool(own * scale <= _NOISE * _with_signs(seen, leaf).amax())

@@ -8,7 +8,7 @@ import xarray as xr
 from torch import Tensor
 from torchmetrics import Metric
 
-from vitprobe.analyses.receptive_field_conventions import CONVENTIONS, check
+from vitprobe.analyses.receptive_field_conventions import CONVENTIONS, check, signed
 from vitprobe.analyses.receptive_field_look import Fields, look
 from vitprobe.analyses.receptive_field_result import model_dataset
 from vitprobe.data.model_input import ModelInput
@@ -83,7 +83,7 @@ class ReceptiveFieldReader(Reader):
     def metrics_of(cls, about: Mapping[str, Any]) -> dict[str, Metric]:
         metrics = {}
         for k, model in enumerate(about["models"]):
-            points = [site["point"] for site in model["sites"] if _computed(site)]
+            points = [site["point"] for site in model["sites"] if not site["twin"]]
             metrics[f"fields{k}"] = FieldSums(points, *model["image_size"])
             metrics[f"silence{k}"] = Silence(len(points))
         return metrics
@@ -119,6 +119,7 @@ class ReceptiveFieldReader(Reader):
     def _taker(self, k: int, fields: Fields) -> Callable:
         model, way = fields.model.subject.model, CONVENTIONS[self.convention]
         rows = {target.name: row for row, target in enumerate(fields.targets)}
+        with_signs = {site["name"] for site in fields.described if site["signed"]}
 
         def some(images: Tensor | ModelInput) -> set[str]:
             """One forward, and the gradients; what came."""
@@ -126,7 +127,9 @@ class ReceptiveFieldReader(Reader):
 
             def take(target: Target, x: Tensor) -> None:
                 place = way.place(target.grid.rows, target.grid.columns)
-                values[target.name] = way.value(target.grid.at(x, place).float())
+                channels = target.grid.at(x, place).float()
+                channels = signed(channels) if target.name in with_signs else channels
+                values[target.name] = way.value(channels)
 
             leaf = forward(model, images, fields.targets, take)
             several = _at_once(leaf, fields.bytes_of_image)
@@ -145,10 +148,6 @@ class ReceptiveFieldReader(Reader):
             self.metrics[f"silence{k}"].update(silent, self._batch.number)
 
         return take_batch
-
-
-def _computed(site: Mapping[str, Any]) -> bool:
-    return not site["blank"] and not site["twin"]
 
 
 def _pixels(model: Mapping[str, Any]) -> int:

@@ -28,16 +28,13 @@ def model_dataset(
     names = [site["name"] for site in sites]
     rows = _rows(sites)
     reasons = [a or b for a, b in zip(silence.reasons(), sums.blanks(), strict=True)]
-    blanks = [
-        site["blank"] or ("" if row is None else reasons[row])
-        for site, row in zip(sites, rows, strict=True)
-    ]
+    blanks = [reasons[row] for row in rows]
 
     def placed(values: np.ndarray) -> np.ndarray:
         """Of all layers, from those that were computed."""
         whole = np.full((len(sites), *values.shape[1:]), np.nan)
         for k, (row, blank) in enumerate(zip(rows, blanks, strict=True)):
-            if row is not None and not blank:
+            if not blank:
                 whole[k] = values[row]
         return whole
 
@@ -65,6 +62,12 @@ def model_dataset(
     if "square" in result:
         result = result.assign_coords(share=np.array(SQUARES))
     notes = list(ran.notes)
+    if some := [site["name"] for site in sites if site["signed"]]:
+        say(
+            notes,
+            f"{model['label']}: the channels of {len(some)} layers ({some[0]}, ...) have the same "
+            "sum for every image (a normalisation ends there): they were given signs",
+        )
     if silent := sum(bool(blank) for blank in blanks):
         say(notes, f"{model['label']}: {silent} of {len(sites)} layers have no value: see blank")
     result.attrs = {
@@ -81,14 +84,14 @@ def _said(meaning: str, unit: str) -> dict[str, str]:
     return {"long_name": meaning, "units": unit}
 
 
-def _rows(sites) -> list[int | None]:
+def _rows(sites) -> list[int]:
     """Of each layer the row in the sums: its own, or that of the layer whose tensor it has."""
     own, count = {}, 0
     for site in sites:
-        if not site["blank"] and not site["twin"]:
+        if not site["twin"]:
             own[site["name"]] = count
             count += 1
-    return [own.get(site["twin"] or site["name"]) for site in sites]
+    return [own[site["twin"] or site["name"]] for site in sites]
 
 
 def _coordinates(model, maps: np.ndarray, blanks, names) -> dict:
@@ -111,6 +114,7 @@ def _coordinates(model, maps: np.ndarray, blanks, names) -> dict:
         "place_col": np.array([site["place"][1] for site in sites]),
         "point_row": np.array([float(site["point"][0]) for site in sites]),
         "point_col": np.array([float(site["point"][1]) for site in sites]),
+        "channels": strings(["mean with signs" if site["signed"] else "mean" for site in sites]),
         "no_box": strings([site["no_box"] for site in sites]),
         "covers": strings(covers),
         "blank": strings(blanks),
