@@ -14,7 +14,13 @@ from vitprobe.errors import InputError, brief
 from vitprobe.passes.inputs import failed
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.taps import as_found
-from vitprobe.taps.image_gradients import Target, forward, gradients, saved_bytes
+from vitprobe.taps.image_gradients import (
+    OVERWRITTEN,
+    Target,
+    forward,
+    gradients,
+    saved_bytes,
+)
 from vitprobe.taps.theoretical_box import Box, theoretical_box
 
 _NOISE = 1e-4  # of the gradient of a sum with other signs: rounding in float32
@@ -33,7 +39,8 @@ class Fields:
 
     targets: those that are computed. described: what a result tells of every layer, as JSON can
     hold it; `twin`: the layer whose very tensor it is; `signed`: whether its channels have signs.
-    bytes_of_image: what a forward keeps of an image for the backward passes.
+    bytes_of_image: what a forward keeps of an image for the backward passes. copies: whether it is
+    to copy that, since the model writes over it.
     """
 
     model: Surveyed
@@ -41,6 +48,7 @@ class Fields:
     described: list[dict[str, Any]] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     bytes_of_image: int = 0
+    copies: bool = False
 
 
 @dataclass
@@ -63,16 +71,24 @@ def look(model: Surveyed, layers, residual: str, convention: str, notes: list[st
         try:
             targets, left_out, more = targets_of(model, layers, residual)
             notes += [f"{model.subject.label}: {note}" for note in more]
-            return _looked(Fields(model, left_out=left_out), targets, convention)
+            fields = Fields(model, left_out=left_out)
+            seen, leaf = _seen(fields, targets, convention)
+            if not _goes_back(seen, leaf, model.subject.label):
+                fields.copies = True
+                seen, leaf = _seen(fields, targets, convention)
+                _goes_back(seen, leaf, model.subject.label)
         except InputError:
             raise
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             raise failed(model.subject.label, model.images, error) from error
+        _describe(fields, seen, leaf, convention)
+    return fields
 
 
-def _looked(fields: Fields, targets: list[Target], convention: str) -> Fields:
+def _seen(fields: Fields, targets: list[Target], convention: str) -> tuple[list[_Seen], Tensor]:
+    """What comes in a forward of two images, in that order; and these, a leaf."""
     model, way = fields.model, CONVENTIONS[convention]
     seen: list[_Seen] = []
 
@@ -88,36 +104,44 @@ def _looked(fields: Fields, targets: list[Target], convention: str) -> Fields:
 
     some = model.images[:2]
     with saved_bytes() as saved:
-        leaf = forward(model.subject.model, some, targets, take)
-    fields.bytes_of_image = saved() // len(some)
+        leaf = forward(model.subject.model, some, targets, take, fields.copies)
+    fields.bytes_of_image = max(fields.bytes_of_image, saved() // len(some))
     for target in targets:
         if target.name not in fields.left_out and all(each.target is not target for each in seen):
             fields.left_out[target.name] = SILENT
     if not seen:
         name = next(name for name, why in fields.left_out.items() if why in (NO_GRADIENT, SILENT))
         raise InputError(f"{model.subject.label}: {name}: {fields.left_out[name]}")
-    if not leaf.dtype.is_floating_point:
-        raise InputError(f"{model.subject.label}: images of {leaf.dtype} have no gradients")
-    _try_backward(model, seen[-1], leaf)
+    return seen, leaf
+
+
+def _goes_back(seen: list[_Seen], leaf: Tensor, label: str) -> bool:
+    """Whether there is a backward pass of all, told now and not in a batch; False: the model writes
+    over what it needs.
+
+    Raises:
+        InputError: there is none for another reason.
+    """
+    try:
+        next(gradients([sum(each.channels.float().sum() for each in seen)], leaf))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, NotImplementedError) as error:
+        if OVERWRITTEN in str(error):
+            return False
+        raise InputError(f"{label} has no backward pass to the image ({brief(error)})") from error
+    return True
+
+
+def _describe(fields: Fields, seen: list[_Seen], leaf: Tensor, convention: str) -> None:
     first: dict[tuple, str] = {}
     for each in seen:
-        described = _described(model, each, leaf, convention)
+        described = _described(fields.model, each, leaf, convention)
         described["twin"] = first.setdefault(each.tensor, each.target.name)
         described["twin"] *= described["twin"] != each.target.name
         fields.described.append(described)
         if not described["twin"]:
             fields.targets.append(each.target)
-    return fields
-
-
-def _try_backward(model: Surveyed, last: _Seen, leaf: Tensor) -> None:
-    try:
-        next(gradients([last.channels.float().sum()], leaf))
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, NotImplementedError) as error:
-        label = model.subject.label
-        raise InputError(f"{label} has no backward pass to the image ({brief(error)})") from error
 
 
 def _described(model: Surveyed, seen: _Seen, leaf: Tensor, convention: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class ReceptiveFieldReader(Reader):
                 channels = signed(channels) if target.name in with_signs else channels
                 values[target.name] = way.value(channels)
 
-            leaf = forward(model, images, fields.targets, take)
+            leaf = forward(model, images, fields.targets, take, fields.copies)
             several = _at_once(leaf, fields.bytes_of_image)
             found = gradients(list(values.values()), leaf, several)
             for name, gradient in zip(values, found, strict=True):

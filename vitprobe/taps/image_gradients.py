@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from vitprobe.data.model_input import ModelInput, image_of, run
 from vitprobe.models.residual import ResidualSum, residual_calls
@@ -36,6 +37,7 @@ class Target:
 
 
 Take = Callable[[Target, Tensor], None]
+OVERWRITTEN = "modified by an inplace operation"  # torch's words for what a backward pass lacks
 
 
 class _Enough(Exception):
@@ -43,13 +45,20 @@ class _Enough(Exception):
 
 
 def forward(
-    model: nn.Module, images: Tensor | ModelInput, targets: Sequence[Target], take: Take
+    model: nn.Module,
+    images: Tensor | ModelInput,
+    targets: Sequence[Target],
+    take: Take,
+    copies: bool = False,
 ) -> Tensor:
     """A forward with gradients, in which `take(target, x)` is given the live activations. What is
     to be differentiated is computed there and then: what comes next may write to them.
 
     To be called with the model in eval mode, in `as_found`, which gives its parameters back the
     gradients that they lose here.
+
+    copies: keep copies of what backward passes need, where the model writes over it (which a model
+        for inference may do).
 
     Returns:
         The images, a leaf: the only tensor that gradients lead to.
@@ -91,6 +100,8 @@ def forward(
             every = [target.sum for target in sums.values()]
             stack.enter_context(residual_calls(model, every, of_sum))
         stack.enter_context(torch.enable_grad())
+        if copies:
+            stack.enter_context(saved_tensors_hooks(_copied, lambda x: x))
         given = leaf.clone()
         if isinstance(images, ModelInput):
             images = images.map(lambda x: given if x is image else x)
@@ -136,18 +147,29 @@ def _vectorised(values: Sequence[Tensor], leaf: Tensor) -> Tensor | None:
         return None
 
 
+def _copied(x: Tensor) -> Tensor:
+    return x if isinstance(x, nn.Parameter) else x.clone()
+
+
 @contextmanager
 def saved_bytes() -> Iterator[Callable[[], int]]:
-    """Counts what forwards in here keep for their backward passes, beside parameters."""
+    """Counts what forwards in here keep for their backward passes, beside parameters. Those fail as
+    they do elsewhere."""
     sizes: dict[int, int] = {}
 
-    def keep(x: Tensor) -> Tensor:
+    def keep(x: Tensor) -> tuple[Tensor, int]:
         if not isinstance(x, nn.Parameter):
             storage = x.untyped_storage()
             sizes[storage._cdata] = storage.nbytes()
+        return x, x._version
+
+    def give_back(kept: tuple[Tensor, int]) -> Tensor:
+        x, version = kept
+        if x._version != version:  # torch itself does not look where there are such hooks
+            raise RuntimeError(f"{OVERWRITTEN}: a tensor of shape {tuple(x.shape)}")
         return x
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+    with saved_tensors_hooks(keep, give_back):
         yield lambda: sum(sizes.values())
 
 
