@@ -26,6 +26,7 @@ WIDTH = 6.0  # inches, of all tiles, and of the radii
 LARGEST, LEAST = 1.15, 0.68  # inches: a tile's longer side
 ACROSS, ABOVE, BELOW = 0.07, 0.15, 0.15  # inches beside a tile, and for the texts around one
 RADII = 1.7  # inches
+LONGEST = 90.0  # pt, of a name below the radii
 
 
 def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
@@ -48,7 +49,7 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     side = min(LARGEST, (WIDTH + ACROSS) / columns - ACROSS)
     rows, cols = shown["map"].shape[1:]
     height, width = side * rows / max(rows, cols), side * cols / max(rows, cols)
-    texts = shorten_names(names, (width + 0.6 * ACROSS) * POINTS, 6.5, measure)
+    texts = shorten_names(names, (side + 0.6 * ACROSS) * POINTS, 6.5, measure)
     down = height + ABOVE + BELOW
     for k, text in enumerate(texts):
         one = shown.isel(layer=k)
@@ -102,7 +103,7 @@ def _radii(drawn: Figure, shown: xarray.Dataset, width: float, bottom: float, me
     axes.set(ylim=(0, limit), xlim=(-0.5, len(places) - 0.5))
     axes.set_ylabel("distance (px)", fontsize=7.5)
     labels = tick_labels(
-        [str(name) for name in shown["layer"].values],
+        shorten_names(list(map(str, shown["layer"].values)), LONGEST, 6.5, measure),
         [str(block) for block in shown["block"].values],
         width * POINTS,
         measure,

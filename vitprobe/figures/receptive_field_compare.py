@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitprobe.errors import InputError
@@ -22,7 +23,6 @@ from vitprobe.figures.style import (
     add_axes,
     fit_canvas,
     new_figure,
-    side_legend,
     text_measure,
 )
 from vitprobe.figures.tiles import caption, heading
@@ -73,21 +73,30 @@ def compare(datasets: Sequence[xarray.Dataset], *, title: str | None = None) -> 
             )  # fmt: skip
         axes.set(ylim=(0, None), xlim=(-0.03, 1.03))
         axes.set_xlabel("depth: first to last layer shown", fontsize=7.5, **PLAIN)
-        unit = "px" if len(sizes) == 1 else "% of half the diagonal"
+        unit = "px" if len(sizes) == 1 else "% of half\nthe diagonal"
         axes.set_ylabel(f"{which[1:]} % within ({unit})", fontsize=7.5, **PLAIN)
         axes.tick_params(labelsize=7, length=2)
         for edge in ("top", "right"):
             axes.spines[edge].set_visible(False)
-    beside = add_axes(drawn, 2 * PANEL[0] + 0.6, top - 0.2 - PANEL[1], 0.01, PANEL[1])
-    beside.set_axis_off()
-    handles, texts = axes.get_legend_handles_labels()
-    for handle, text in zip(handles, texts, strict=True):
-        beside.plot([], [], color=handle.lines[0].get_color(), marker=".", label=text,
-                    linestyle=handle.lines[0].get_linestyle())  # fmt: skip
-    side_legend(beside, "models")
+    _legend(drawn, axes, top - 0.2 - PANEL[1] - 0.5)
     heading(drawn, 0.05, total, *_texts(datasets, title), measure)
     fit_canvas(drawn)
     return drawn
+
+
+def _legend(drawn: Figure, panel: Axes, top: float) -> None:
+    """One line for each model, below both panels."""
+    below = add_axes(drawn, 0, top, 0.01, 0.01)
+    below.set_axis_off()
+    handles, names = panel.get_legend_handles_labels()
+    for handle, name in zip(handles, names, strict=True):
+        line = handle.lines[0]
+        below.plot([], [], color=line.get_color(), linestyle=line.get_linestyle(), label=name)
+    legend = below.legend(
+        loc="upper left", bbox_to_anchor=(0, 1), borderaxespad=0, frameon=False, fontsize=7
+    )
+    for text in legend.get_texts():
+        text.set(**PLAIN)
 
 
 def _row(drawn: Figure, fields: xarray.Dataset, name: str, top: float, measure) -> float:
