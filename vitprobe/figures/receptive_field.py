@@ -48,7 +48,7 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     columns = _columns(len(names))
     side = min(LARGEST, (WIDTH + ACROSS) / columns - ACROSS)
     rows, cols = shown["map"].shape[1:]
-    height, width = side * rows / max(rows, cols), side * cols / max(rows, cols)
+    height = side * rows / max(rows, cols)
     texts = shorten_names(names, (side + 0.6 * ACROSS) * POINTS, 6.5, measure)
     down = height + ABOVE + BELOW
     for k, text in enumerate(texts):
