@@ -332,3 +332,41 @@ def test_named_data_are_the_first_32():
     assert result.attrs["examples"] == 32
     few = vitprobe.receptive_field("resnet20", layers="layer1.0", examples=40)
     assert few.attrs["examples"] == 40
+
+
+def test_beside_attention_in_one_pass():
+    readers = [vitprobe.ReceptiveFieldReader(), vitprobe.AttentionReader()]
+    (fields,), (attention,) = vitprobe.run(readers, "vit@digits", examples=4)
+    alone = vitprobe.receptive_field("vit@digits", examples=4)
+    assert (fields["blank"] == "").all()
+    for name in NUMBERS:  # Attention is computed by another function while it is watched
+        np.testing.assert_allclose(fields[name], alone[name], rtol=1e-4, atol=1e-7, err_msg=name)
+    assert attention["distance"].equals(vitprobe.attention("vit@digits", examples=4)["distance"])
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, image, scale):
+        return self.conv(image) * scale[:, None, None, None]
+
+
+class Pairs(torch.utils.data.Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        image = torch.rand(3, 8, 8, generator=generator)
+        return {"image": image, "scale": torch.rand((), generator=generator)}
+
+
+def test_models_of_several_inputs():
+    model, data = Scaled(), torch.utils.data.DataLoader(Pairs(), batch_size=4)
+    result = vitprobe.receptive_field(model, data, layers="output")
+    weights = model.conv.weight.detach().mean(0).abs().mean(0)
+    expected = (weights / weights.sum()).numpy()
+    found = result["map"].values[0][3:6, 3:6]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

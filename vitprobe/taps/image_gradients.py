@@ -97,6 +97,8 @@ def forward(
         stack.enter_context(suppress(_Enough))
         stack.enter_context(capture(model, [target.site for target in sites.values()], of_site))
         if sums:
+            # a pass that watches attention does not look at what readers compute: here they do
+            stack.enter_context(torch._C._EnableTorchFunction())
             every = [target.sum for target in sums.values()]
             stack.enter_context(residual_calls(model, every, of_sum))
         stack.enter_context(torch.enable_grad())
