@@ -15,6 +15,7 @@ _HOMES = {
     "CKAReader": "vitprobe.analyses",
     "HeadSubsetsReader": "vitprobe.analyses",
     "Reader": "vitprobe.passes",
+    "SkipsReader": "vitprobe.analyses",
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
     "compare_training": "vitprobe.analyses",
@@ -25,6 +26,7 @@ _HOMES = {
     "merge": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "run": "vitprobe.analyses",
+    "skips": "vitprobe.analyses",
     "survey": "vitprobe.taps",
     "train": "vitprobe.training",
 }

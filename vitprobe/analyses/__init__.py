@@ -10,11 +10,14 @@ from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.maps import maps
 from vitprobe.analyses.merged import merge
 from vitprobe.analyses.run import run
+from vitprobe.analyses.skips import skips
+from vitprobe.analyses.skips_reader import SkipsReader
 
 __all__ = [
     "AttentionReader",
     "CKAReader",
     "HeadSubsetsReader",
+    "SkipsReader",
     "attention",
     "cka",
     "compare_training",
@@ -22,4 +25,5 @@ __all__ = [
     "maps",
     "merge",
     "run",
+    "skips",
 ]

@@ -14,7 +14,7 @@ from vitprobe.models import unwrapped
 from vitprobe.models.quantised import has_quantised
 from vitprobe.models.residual import ResidualSum, residual_calls, residual_sums
 from vitprobe.models.restore import as_found
-from vitprobe.models.sum_calls import SumCall
+from vitprobe.models.sum_calls import SumCall, SumKey
 from vitprobe.taps.axes import ExampleAxis, difference, foldings, rounding, sample, scaled_axis
 from vitprobe.taps.given import given
 from vitprobe.taps.hooks import hooked
@@ -24,6 +24,7 @@ from vitprobe.taps.tokens import TokenReader, TokenView
 # Images 0 and 1; then with one more, each in another place.
 _TWO = [0, 1]
 _MOVED = [2, 0, 1]
+_LAYERS = (nn.Conv2d, nn.Linear)  # whose outputs' shapes tell tokens from channels
 _MOVED_BACK = [_MOVED.index(i) for i in _TWO]
 
 
@@ -54,7 +55,8 @@ Take = Callable[[ResidualSite, Tensor, Tensor], None]
 def residual_sites(model: nn.Module, images: Any) -> list[ResidualSite]:
     """Every residual sum of a model, in the order in which they are made; [] where there is none.
 
-    The model runs four times on three images at most, in eval mode; it is left as found.
+    The model runs on two images and on three, in eval mode, and is left as found; once more on the
+    two where examples are not on the first axis.
 
     Args:
         model: any module, also in a wrapper.
@@ -66,17 +68,29 @@ def residual_sites(model: nn.Module, images: Any) -> list[ResidualSite]:
     """
     model = unwrapped(model)
     three = three_of(given(model, images))
-    with hooked(model, {}, lambda *_: None, lambda: None):  # refuses TorchScript programs
-        sums = residual_sums(model, three)
-    if not sums:
-        return []
+    layers = {p: m for p, m in model.named_modules() if isinstance(m, _LAYERS)}
+    shapes: dict[bool, dict[tuple[int, ...], None]] = {True: {}, False: {}}  # maps, others
+
+    def observe(path: str, call: int, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim > 2 and len(output) == len(_TWO):
+            shapes[isinstance(layers[path], nn.Conv2d)][tuple(output.shape[1:])] = None
+
+    two: dict[SumKey, _Seen] = {}
     with torch.inference_mode(False):
-        shapes, maps = _shapes_and_maps(model, sums, three[_TWO])
-        moved = _run(model, sums, three[_MOVED], lambda each, x: _scaled(shapes.get(each), x))
-        two = _run(model, sums, three[_TWO], lambda each, x: list(moved[each].samples))
+        with hooked(model, layers, observe, two.clear):
+            sums = residual_sums(
+                model, three[_TWO], lambda key, z, f: two.update({key: _seen(f, _likely(f))})
+            )
+        if not sums:
+            return []
+        moved = _run(model, sums, three[_MOVED], lambda key, f: _scaled(two[key].shape, f))
+        if any(moved[key].samples.keys() - two[key].samples.keys() for key in moved):
+            two = _run(model, sums, three[_TWO], lambda key, f: list(moved[key].samples))
     tolerance = rounding({seen.dtype for seen in two.values()}, three.device, has_quantised(model))
-    sites = [_site(each, two[each], moved[each], tolerance) for each in sums]
-    reader = TokenReader(model, [site.shape for site in sites if site.where] + maps, maps)
+    sites = [_site(each, two[each.key], moved[each.key], tolerance) for each in sums]
+    maps, others = shapes[True], shapes[False]
+    kept = [site.shape for site in sites if site.where]
+    reader = TokenReader(model, [*kept, *maps, *others], maps)
     return [_with_tokens(site, reader) for site in sites]
 
 
@@ -127,22 +141,17 @@ class _Seen:
     reason: str = "it is made in some forwards only"
 
 
-_Guess = Callable[[ResidualSum, Tensor], list[ExampleAxis] | str]  # where the examples may be
+_Guess = Callable[[SumKey, Tensor], list[ExampleAxis] | str]  # where the examples may be
 
 
 def _run(
     model: nn.Module, sums: Sequence[ResidualSum], images: Tensor | ModelInput, guess: _Guess
-) -> dict[ResidualSum, _Seen]:
-    found = dict.fromkeys(sums, _Seen())
+) -> dict[SumKey, _Seen]:
+    found = {each.key: _Seen() for each in sums}
 
     def act(each: ResidualSum, call: SumCall) -> Tensor:
         _, f = each.parts(call)
-        where = guess(each, f)
-        if isinstance(where, str):
-            found[each] = _Seen(tuple(f.shape), f.dtype, reason=where)
-        else:
-            samples = {axis: sample(f, axis) for axis in where}
-            found[each] = _Seen(tuple(f.shape), f.dtype, samples, "")
+        found[each.key] = _seen(f, guess(each.key, f))
         return call.add()
 
     with as_found(model), torch.no_grad(), residual_calls(model, sums, act):
@@ -150,28 +159,20 @@ def _run(
     return found
 
 
-def _shapes_and_maps(
-    model: nn.Module, sums: Sequence[ResidualSum], images: Tensor | ModelInput
-) -> tuple[dict[ResidualSum, tuple[int, ...]], list[tuple[int, ...]]]:
-    """Of each sum its shape; and of each convolution its map's, of one example."""
-    maps: dict[tuple[int, ...], None] = {}
-
-    def observe(path: str, call: int, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and len(output) == len(_TWO):
-            maps[tuple(output.shape[1:])] = None
-
-    convolutions = {
-        path: module for path, module in model.named_modules() if isinstance(module, nn.Conv2d)
-    }
-    with hooked(model, convolutions, observe, maps.clear):
-        seen = _run(model, sums, images, lambda each, x: [])
-    return {each: one.shape for each, one in seen.items() if not one.reason}, list(maps)
+def _seen(f: Tensor, where: list[ExampleAxis] | str) -> _Seen:
+    if isinstance(where, str):
+        return _Seen(tuple(f.shape), f.dtype, reason=where)
+    return _Seen(tuple(f.shape), f.dtype, {axis: sample(f, axis) for axis in where}, "")
 
 
-def _scaled(shape: tuple[int, ...] | None, x: Tensor) -> list[ExampleAxis] | str:
-    if shape is None:
-        return _Seen().reason
-    found = scaled_axis(shape, len(_TWO), tuple(x.shape), len(_MOVED))
+def _likely(f: Tensor) -> list[ExampleAxis]:
+    """Where the examples of a first forward lie most often: on the first axis."""
+    k, rest = divmod(len(f), len(_TWO))
+    return [] if rest else foldings(0, k)
+
+
+def _scaled(shape: tuple[int, ...], f: Tensor) -> list[ExampleAxis] | str:
+    found = scaled_axis(shape, len(_TWO), tuple(f.shape), len(_MOVED))
     return found if isinstance(found, str) else foldings(*found)
 
 
