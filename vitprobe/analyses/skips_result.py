@@ -51,11 +51,13 @@ def model_dataset(
     for name, meaning in _OF_TOKENS.items():
         values = getattr(result, f"token_{name}").cpu().numpy()
         variables |= _maps(name, meaning, sites, np.split(values, np.cumsum(ratios.totals)[:-1]))
-    for number, why in (("infinite", "whose long branch is 0 have no ratio"),
-                        ("undirected", "where either branch is 0 have no cosine")):  # fmt: skip
-        if count := np.nansum(variables[number][1]):
-            say(notes, f"{model['label']}: {count:,.0f} tokens (of all layers and images) {why}; "
-                "they are left out")  # fmt: skip
+    for name, why in (
+        ("infinite", "no ratio, their long branch is 0"),
+        ("undirected", "no cosine, one of their branches is 0"),
+    ):
+        if count := np.nansum(variables[name][1]):
+            say(notes, f"{model['label']}: of all layers and images, tokens left out: {count:,.0f} "
+                f"({why})")  # fmt: skip
     coordinates = {
         name: ("layer", strings([site[name] for site in sites]))
         for name in ("block", "kind", "no_map")
