@@ -10,7 +10,6 @@ from torchmetrics import Metric
 
 from vitprobe.analyses.skips_result import model_dataset
 from vitprobe.analyses.skips_sites import Skip, skips_of
-from vitprobe.errors import say
 from vitprobe.metrics.branch_ratio import BranchRatios, branch_products
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
@@ -93,8 +92,6 @@ class SkipsReader(Reader):
     def results(
         cls, about: Mapping[str, Any], metrics: Mapping[str, Metric], ran: Ran
     ) -> list[xr.Dataset]:
-        if ran.examples == 1:
-            say(ran.notes, "one image only: no error bars (a standard error needs two)")
         return [
             model_dataset(
                 model, metrics[f"ratios{k}"], metrics[f"silence{k}"].reasons(), facts, ran
