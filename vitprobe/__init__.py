@@ -16,6 +16,7 @@ _HOMES = {
     "HeadSubsetsReader": "vitprobe.analyses",
     "Reader": "vitprobe.passes",
     "ReceptiveFieldReader": "vitprobe.analyses",
+    "SkipsReader": "vitprobe.analyses",
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
     "compare_training": "vitprobe.analyses",
@@ -27,6 +28,7 @@ _HOMES = {
     "plot": "vitprobe.figures",
     "receptive_field": "vitprobe.analyses",
     "run": "vitprobe.analyses",
+    "skips": "vitprobe.analyses",
     "survey": "vitprobe.taps",
     "train": "vitprobe.training",
 }

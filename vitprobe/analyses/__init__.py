@@ -12,12 +12,15 @@ from vitprobe.analyses.merged import merge
 from vitprobe.analyses.receptive_field import receptive_field
 from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.analyses.run import run
+from vitprobe.analyses.skips import skips
+from vitprobe.analyses.skips_reader import SkipsReader
 
 __all__ = [
     "AttentionReader",
     "CKAReader",
     "HeadSubsetsReader",
     "ReceptiveFieldReader",
+    "SkipsReader",
     "attention",
     "cka",
     "compare_training",
@@ -26,4 +29,5 @@ __all__ = [
     "merge",
     "receptive_field",
     "run",
+    "skips",
 ]

@@ -49,7 +49,11 @@ class ResidualSum:
 Act = Callable[[ResidualSum, SumCall], Tensor]
 
 
-def residual_sums(model: nn.Module, images: Tensor | ModelInput) -> list[ResidualSum]:
+def residual_sums(
+    model: nn.Module,
+    images: Tensor | ModelInput,
+    seen: Callable[[SumKey, Tensor, Tensor], None] | None = None,
+) -> list[ResidualSum]:
     """Every residual sum, in the order in which they are made; [] where there is none.
 
     The model runs once on the first two images, in eval mode, and is left as found. See
@@ -59,6 +63,7 @@ def residual_sums(model: nn.Module, images: Tensor | ModelInput) -> list[Residua
     Args:
         model: any module, also in a wrapper (DataParallel, torch.compile's, an averaged one).
         images: (n, ...) on the model's device, n >= 1, or a ModelInput.
+        seen: called with (key, z, f) of each as it is found.
     """
     model = unwrapped(model)
     modules = _Modules()
@@ -73,6 +78,9 @@ def residual_sums(model: nn.Module, images: Tensor | ModelInput) -> list[Residua
             inside = [modules.of(node) for node in found_here.mixing]
             kinds = found_here.attention, found_here.convolution
             made.append(Made(key.module, key.place, inside, *kinds))
+            if seen:
+                skip = found_here.skip
+                seen(key, call.operands[skip].detach(), call.operands[1 - skip].detach())
         return call.add()
 
     with as_found(model), torch.inference_mode(False), torch.enable_grad():

@@ -1,6 +1,15 @@
 """One way through the images for any number of analyses: read, forward, add up."""
 
 from vitprobe.passes.reader import Batch, Ran, Reader
-from vitprobe.passes.wants import Activations, AttentionOf, Calls, OwnForward
+from vitprobe.passes.wants import Activations, AttentionOf, Calls, OwnForward, Residuals
 
-__all__ = ["Activations", "AttentionOf", "Batch", "Calls", "OwnForward", "Ran", "Reader"]
+__all__ = [
+    "Activations",
+    "AttentionOf",
+    "Batch",
+    "Calls",
+    "OwnForward",
+    "Ran",
+    "Reader",
+    "Residuals",
+]
