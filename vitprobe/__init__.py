@@ -18,6 +18,8 @@ _HOMES = {
     "HeadSubsetsReader": "vitprobe.analyses",
     "LocalizationReader": "vitprobe.analyses",
     "Reader": "vitprobe.passes",
+    "ReceptiveFieldReader": "vitprobe.analyses",
+    "SkipsReader": "vitprobe.analyses",
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
     "compare_training": "vitprobe.analyses",
@@ -31,7 +33,9 @@ _HOMES = {
     "maps": "vitprobe.analyses",
     "merge": "vitprobe.analyses",
     "plot": "vitprobe.figures",
+    "receptive_field": "vitprobe.analyses",
     "run": "vitprobe.analyses",
+    "skips": "vitprobe.analyses",
     "survey": "vitprobe.taps",
     "train": "vitprobe.training",
 }

@@ -16,7 +16,11 @@ from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
 from vitprobe.analyses.merged import merge
+from vitprobe.analyses.receptive_field import receptive_field
+from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.analyses.run import run
+from vitprobe.analyses.skips import skips
+from vitprobe.analyses.skips_reader import SkipsReader
 
 __all__ = [
     "AttentionReader",
@@ -25,6 +29,8 @@ __all__ = [
     "FinetuningReader",
     "HeadSubsetsReader",
     "LocalizationReader",
+    "ReceptiveFieldReader",
+    "SkipsReader",
     "attention",
     "cka",
     "compare_training",
@@ -35,5 +41,7 @@ __all__ = [
     "localization",
     "maps",
     "merge",
+    "receptive_field",
     "run",
+    "skips",
 ]
