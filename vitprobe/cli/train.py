@@ -64,6 +64,10 @@ def command(
         str | None,
         _option("--pool", help="cls (class token) or mean (of the patches).", panel=_MODEL),
     ] = None,
+    remove_skip: Annotated[
+        int | None,
+        _option("--remove_skip", help="Leave out the skips of this block, from 0.", panel=_MODEL),
+    ] = None,
     dataset: Annotated[
         str | None,
         _option(

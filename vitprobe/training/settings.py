@@ -13,6 +13,7 @@ from timm.optim import list_optimizers
 
 from vitprobe.errors import InputError, did_you_mean, option
 from vitprobe.models.architecture import COUNTS
+from vitprobe.models.without_skip import MOST
 from vitprobe.text import SHORT, printable, shown
 from vitprobe.training.augment_options import AugmentOptions
 
@@ -55,7 +56,7 @@ class Settings:
     num_classes: None: the data set's. image_size: pixels; None: the checkpoint's, else the data
         set's for our own models, the configuration's for timm's.
     patch_size (pixels), dim, heads, depth, mlp_dim, dropout, pool (`cls` or `mean`): of a ViT;
-        None: the model's own.
+        None: the model's own. remove_skip: the block that has no skips, counted from 0.
     recipe: where the fields from batch_size to augment come from. batch_size: images a step, of
         all processes together. lr: the highest of the schedule. min_lr: the lowest, as a share of
         lr. warmup: share of all steps in which the rate rises from lr / 100. clip_grad: largest
@@ -92,6 +93,7 @@ class Settings:
     mlp_dim: int | None = None
     dropout: float | None = None
     pool: str | None = None
+    remove_skip: int | None = None
     momentum: float = 0.9
     weight_decay: float = 0.0
     scheduler: str = "none"
@@ -128,6 +130,7 @@ class Settings:
             _within(key, getattr(self, key), 1, most)
         for key in ("weight_decay", "clip_grad", "save_every"):
             _within(key, getattr(self, key), 0)
+        _within("remove_skip", self.remove_skip, 0, MOST)
         _within("workers", self.workers, 0, 1024)
         for key in ("momentum", "dropout", "label_smoothing", "ema_decay", "min_lr", "warmup"):
             _within(key, getattr(self, key), 0, 1)
