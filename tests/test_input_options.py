@@ -13,13 +13,12 @@ from vitprobe.errors import InputError, option, typed_options
 from vitprobe.input_options import InputOptions, takes_inputs
 
 ALL = tuple(each.name for each in fields(InputOptions))
-TAKEN = {
-    "cka": ALL,
-    "attention": ALL,
-    "head_subsets": ALL,
-    "localization": ALL,
-    "maps": OF_IMAGES,
-}
+PASSES = (
+    *("cka", "attention", "head_subsets", "skips", "receptive_field", "localization", "finetuning"),
+    "dominant",
+)
+TAKEN = dict.fromkeys(PASSES, ALL) | dict.fromkeys(("maps", "features"), OF_IMAGES)
+SMALL = ("attention", "skips")  # their results do not depend on the size of a batch
 DEFAULTS = {each.name: each.default for each in fields(InputOptions)}
 
 
@@ -32,7 +31,7 @@ def test_functions_and_commands_take_the_same(name):
         taken = each in TAKEN[name]
         assert (each in function) == (each in typed) == taken, each
         if taken:
-            usual = 64 if (name, each) == ("attention", "batch_size") else DEFAULTS[each]
+            usual = 64 if name in SMALL and each == "batch_size" else DEFAULTS[each]
             assert function[each].default == usual
             assert typed[each].default == usual
 

@@ -63,6 +63,8 @@ RUNS = {
     "attention": lambda device: vitprobe.attention(CKA[0], device=device, **FEW),
     "head_subsets": lambda device: vitprobe.head_subsets(*CKA, device=device, **FEW),
     "localization": lambda device: vitprobe.localization(CKA[0], device=device, **FEW),
+    "receptive_field": lambda device: vitprobe.receptive_field(CKA[0], device=device, **FEW),
+    "skips": lambda device: vitprobe.skips(CKA[0], device=device, **FEW),
     "maps": lambda device: vitprobe.maps(CKA[0], "digits", index=3, device=device),
     "train": trained,
     "dense": dense,

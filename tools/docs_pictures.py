@@ -41,9 +41,15 @@ SEEDS = "runs/vit-2.pt"  # the last that its page trains
 
 CIFAR = ("cifar10-train4000.npz", "cifar10-test1000.npz", "resnet20-12fca82f.th")
 POOLS = ("checkpoints/cifar-cls.pt", "checkpoints/cifar-mean.pt")
+SCRATCH = "vitprobe train scratch --model vit --dataset digits --keep_every 2"
+EPOCHS = "checkpoints/vit-digits-scratch.epoch-016.safetensors"  # the last that it keeps
+MNIST, TUNED = "mnist-test3000.npz", "checkpoints/vit-mnist.pt"
 
 TRAINED = {  # file -> the command that makes it, or the page that says how
-    VIT: "vitprobe train scratch --model vit --dataset digits",
+    VIT: SCRATCH,
+    EPOCHS: SCRATCH,
+    TUNED: f"vitprobe train finetune --model vit@digits --dataset npz:{MNIST} --epochs 5 "
+    "--keep_every 1 --model_name vit-mnist",
     RESNET: "vitprobe train scratch --model resnet18 --dataset digits",
     SEEDS: SEEDS_PAGE,
     **{
@@ -99,6 +105,16 @@ PICTURES = {
         "results/maps-vit@vit-digits-scratch-image-3-positions.png",
         (VIT,),
     ),
+    "features-resnet20": Picture(
+        "vitprobe features --model resnet20@resnet20-12fca82f.th "
+        "--dataset npz:cifar10-test1000.npz --index 0",
+        "results/features-resnet20@resnet20-12fca82f-npz_cifar10-test1000-image-0.png",
+        ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
+    ),
+    "features-vit": Picture(
+        "vitprobe features --model vit@digits --index 3",
+        "results/features-vit@digits-image-3.png",
+    ),
     "head-subsets-vit-resnet18": Picture(
         f"vitprobe head-subsets --models vit@{VIT},resnet18@{RESNET}",
         "results/head_subsets-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
@@ -118,8 +134,37 @@ PICTURES = {
         "results/cka-cifar-cifar-npz_cifar10-test1000-blocks.png",
         ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
     ),
+    "dominant-resnet20-cifar": Picture(
+        "vitprobe dominant --model cifar=resnet20@resnet20-12fca82f.th "
+        "--dataset npz:cifar10-test1000.npz --layers all",
+        "results/dominant-cifar-npz_cifar10-test1000.png",
+        ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
+    ),
+    "dominant-planted": Picture("dominant.md", "planted.png"),
+    "receptive-field-vit-resnet20-digits": Picture(
+        "vitprobe receptive-field --models vit@digits,resnet20@digits",
+        "results/receptive_field-vit@digits-resnet20@digits-examples32.png",
+    ),
+    "receptive-field-resnet20-cifar": Picture(
+        "vitprobe receptive-field --models cifar=resnet20@resnet20-12fca82f.th "
+        "--dataset npz:cifar10-test1000.npz",
+        "results/receptive_field-cifar-npz_cifar10-test1000-examples32.png",
+        ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
+    ),
     "seeds": Picture(SEEDS_PAGE, "seeds.png", (SEEDS,)),
     "checkpoints": Picture(SEEDS_PAGE, "checkpoints.png", (SEEDS,)),
+    "finetuning-digits-mnist": Picture(
+        f'vitprobe finetuning --models "before=vit@digits,after=vit@{TUNED}" '
+        f"--dataset npz:{MNIST} --examples 720",
+        "results/finetuning-before-after-npz_mnist-test3000-examples720.png",
+        (MNIST, TUNED),
+    ),
+    "finetuning-epochs": Picture(
+        'vitprobe finetuning --models "vit@checkpoints/vit-digits-scratch.epoch-*.safetensors"',
+        "results/finetuning-vit@vit-digits-scratch.epoch-000-7_more-"
+        "vit@vit-digits-scratch.epoch-016.png",
+        (EPOCHS,),
+    ),
     "passes": Picture("draw_pass.py", "passes.png"),
     "compare-training-cifar": Picture(  # of 3 + 3 trainings
         "vitprobe compare-training study.toml",

@@ -17,6 +17,10 @@ from vitprobe.errors import InputError
 IMAGES, RUN = "Images", "Run"
 PRECISIONS = ("fp32", "bf16")
 SAVE_EVERY = 60.0  # seconds between two saves of what a run has so far
+SINGLE_IMAGES = (  # options of what looks at chosen images, one by one
+    *("split", "data_dir", "image_size", "mean", "std", "max_pixels", "ignore_orientation"),
+    *("device", "precision", "seed"),
+)
 PLACE = "    {inputs}\n"  # where a docstring has the words of these options
 
 

@@ -15,17 +15,8 @@ from vitprobe.models import choose_device, device
 from vitprobe.ops.wide import wide, wide_home
 
 SCRIPT = Path(__file__).parents[1] / "without_float64_runs.py"
-RUNS = (
-    "cka",
-    "rbf",
-    "attention",
-    "head_subsets",
-    "localization",
-    "maps",
-    "train",
-    "dense",
-    "operators",
-)
+PASSES = ("cka", "rbf", "attention", "head_subsets", "localization", "receptive_field", "skips")
+RUNS = (*PASSES, "maps", "train", "dense", "operators")
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ COMMANDS = {
     "cka": CKA,
     "attention": ["attention", "--models", f"{VIT}", *SMALL],
     "head-subsets": ["head-subsets", "--models", f"{VIT},{RESNET}", *SMALL],
+    "finetuning": ["finetuning", "--models", f"{VIT},{VIT[:-1]},dropout=0.0)", *SMALL],
 }
 OFTEN = ["--save-every", 1e-6]
 SAVE = "vitprobe.passes.partial.write_file"

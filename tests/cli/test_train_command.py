@@ -82,6 +82,7 @@ def typed(monkeypatch):
         ("", "--config", "c.toml", "config"),
         ("", "--output", "out", "output"),
         ("", "--save_every", 5.0, "save_every"),
+        ("", "--keep_every", 2, "keep_every"),
         ("", "--workers", 3, "workers"),
     ],
 )

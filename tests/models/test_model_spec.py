@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitprobe.errors import InputError
-from vitprobe.models.spec import parse_spec
+from vitprobe.models.spec import expand_files, parse_spec
 
 names = st.text(st.characters(exclude_characters="@(", exclude_categories=["Z", "C"]), min_size=1)
 files = st.text(st.characters(exclude_characters="#", exclude_categories=["Z", "C"]), min_size=1)
@@ -34,3 +34,38 @@ def test_a_file_may_hold_at_signs_and_a_home():
 def test_an_empty_part_is_refused(text):
     with pytest.raises(InputError, match="has no name|has nothing after '@'"):
         parse_spec(text)
+
+
+@pytest.fixture
+def epochs(tmp_path, monkeypatch):
+    """Some files in the folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("run-2.pt", "run-10.pt", "run-1.pt", "other.pt", "a[1].pt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "run-3.pt").mkdir()
+
+
+def test_a_pattern_of_files_is_one_spec_for_each(epochs):
+    ordered = [f"vit(depth=2)@run-{number}.pt" for number in (1, 2, 10)]
+    assert expand_files("vit(depth=2)@run-*.pt") == ordered
+    assert expand_files("vit@run-1?.pt#ema") == ["vit@run-10.pt#ema"]
+    assert expand_files("last=vit@./run-10*") == ["last=vit@./run-10.pt"]
+
+
+@pytest.mark.parametrize(
+    "text", ["vit", "vit(a=[1])@random", "early=vit@run-1.pt", "vit@a[1].pt", "vit@absent.pt", ""]
+)
+def test_other_specs_are_left_alone(epochs, text):
+    assert expand_files(text) == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("vit@no-*.pt", "no file matches 'no-\\*.pt'"),
+        ("mine=vit@run-*.pt", "'mine' would be the label of 3 files"),
+    ],
+)
+def test_patterns_that_cannot_be(epochs, text, words):
+    with pytest.raises(InputError, match=words):
+        expand_files(text)

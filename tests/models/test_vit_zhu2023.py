@@ -8,7 +8,7 @@ from vit_pytorch import ViT
 import vitprobe
 from vitprobe.errors import InputError
 from vitprobe.models import build_model, load_model
-from vitprobe.taps.blocks import block_paths
+from vitprobe.models.blocks import block_paths
 
 NAME = "vit-zhu2023"
 SMALL = {"patch_size": 8, "dim": 32, "heads": 2, "depth": 2, "mlp_dim": 24}

@@ -231,3 +231,32 @@ def test_labels_of_a_hundred_classes_arrive_in_mixed_batches(run, hundred_classe
         # 50 of 100 classes with equal chance are about 40 different ones; sorted, they would be 8
         assert len(targets.unique()) > len(targets) / 2
     assert counts.min() == counts.max() == 2 * 7  # 10, less two to test and one to validate
+
+
+@pytest.mark.parametrize(
+    ("model", "block"), [(VIT | {"depth": 2}, 1), ({"model": "resnet20"}, 3)], ids=["vit", "cnn"]
+)
+def test_a_model_without_a_skip_is_trained_and_read_as_one(run, model, block):
+    trained = run("scratch", "cut", **model, remove_skip=block, epochs=1)
+    assert load(trained.path)["architecture"]["remove_skip"] == block
+    images = torch.randn(2, 3, 32, 32)
+    read = {end: vitprobe.load_model(f"{model['model']}@{trained.path.with_suffix(end)}")
+            for end in (".pt", ".safetensors")}  # fmt: skip
+    assert torch.equal(read[".pt"](images), read[".safetensors"](images))
+    state = load(trained.path)
+    del state["architecture"]["remove_skip"]
+    torch.save(state, trained.path)
+    intact = vitprobe.load_model(trained.spec)
+    assert not torch.allclose(intact(images), read[".pt"](images))
+    again = vitprobe.load_model(f"{model['model']}(remove_skip={block})@{trained.path}")
+    assert torch.equal(again(images), read[".pt"](images))
+
+
+def test_what_goes_on_from_a_model_without_a_skip_has_none_either(run):
+    first = run("scratch", "first", **VIT, remove_skip=0, epochs=1)
+    tuned = run("finetune", "second", model="vit", checkpoint=str(first.path), epochs=1)
+    assert load(tuned.path)["architecture"]["remove_skip"] == 0
+    with pytest.raises(vitprobe.errors.InputError, match="without the skips of block 0, but"):
+        run("finetune", "third", model="vit(remove_skip=3)", checkpoint=str(first.path))
+    with pytest.raises(vitprobe.errors.InputError, match="compile.* does not go with remove_skip"):
+        run("finetune", "fourth", model="vit", checkpoint=str(first.path), compile=True)

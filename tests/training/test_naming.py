@@ -36,6 +36,7 @@ def test_plain_runs_keep_their_short_names(tmp_path):
         ({"recipe": "adam-plain", "lr": 0.01}, "adam_plain-lr0.01"),
         ({"batch_size": 64, "optimizer": "sgd", "weight_decay": 0.0}, "b64-sgd-wd0"),
         ({"patch_size": 8, "depth": 4, "pool": "mean"}, "ps8-d4-pool_mean"),
+        ({"remove_skip": 0}, "noskip0"),
         ({"model": "vit(patch_size=8)"}, "ps8"),
         ({"precision": "bf16", "fraction": 0.1, "seed": 3}, "bf16-f0.1-s3"),
         ({"scheduler": "step", "validation": 0.2, "image_size": 64}, "i64-sched_step-val0.2"),

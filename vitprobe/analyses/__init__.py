@@ -5,25 +5,43 @@ from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.analyses.cka import cka
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare_training import compare_training
+from vitprobe.analyses.dominant import dominant
+from vitprobe.analyses.dominant_reader import DominantReader
+from vitprobe.analyses.features import features
+from vitprobe.analyses.finetuning import finetuning
+from vitprobe.analyses.finetuning_reader import FinetuningReader
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
 from vitprobe.analyses.merged import merge
+from vitprobe.analyses.receptive_field import receptive_field
+from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.analyses.run import run
+from vitprobe.analyses.skips import skips
+from vitprobe.analyses.skips_reader import SkipsReader
 
 __all__ = [
     "AttentionReader",
     "CKAReader",
+    "DominantReader",
+    "FinetuningReader",
     "HeadSubsetsReader",
     "LocalizationReader",
+    "ReceptiveFieldReader",
+    "SkipsReader",
     "attention",
     "cka",
     "compare_training",
+    "dominant",
+    "features",
+    "finetuning",
     "head_subsets",
     "localization",
     "maps",
     "merge",
+    "receptive_field",
     "run",
+    "skips",
 ]

@@ -11,9 +11,9 @@ import xarray as xr
 from vitprobe.analyses.attention_heads import Heads
 from vitprobe.errors import say
 from vitprobe.metrics import AttentionMeans
+from vitprobe.models.blocks import block_paths, enclosing_block
 from vitprobe.passes.provenance import run_attributes, strings, versions
 from vitprobe.passes.reader import Ran
-from vitprobe.taps.blocks import block_paths, enclosing_block
 from vitprobe.taps.token_grid import TokenGrid
 
 QUANTITIES = {

@@ -136,7 +136,7 @@ class CKAReader(Reader):
         cls, about: Mapping[str, Any], metrics: Mapping[str, Metric], ran: Ran
     ) -> list[xr.Dataset]:
         metric = metrics["cka"]
-        _tell_errors(ran)
+        tell_errors(ran)
         _tell_uneven(about, metric, ran)
         if about["estimator"] == "biased":
             say(ran.notes, "biased CKA depends on the batch size")
@@ -191,7 +191,8 @@ def _numbered(sites: Sequence[Sequence[Site]]) -> list[dict[str, int]]:
     return rows
 
 
-def _tell_errors(ran: Ran) -> None:
+def tell_errors(ran: Ran) -> None:
+    """Say where there are too few batches for error bars that can be trusted."""
     if ran.batches == 1:
         say(ran.notes, "one batch only: no error bars (a standard error needs two)")
     elif (count := ran.batches // ran.passes) < _FEW_BATCHES:

@@ -10,31 +10,26 @@ from torch.utils.data import Dataset
 
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.patch_filters import filter_components, patch_filters, position_similarity
-from vitprobe.analyses.pictures import Chosen, choose
+from vitprobe.analyses.pictures import Chosen, picture_facts, prepare_pictures
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
-from vitprobe.data import ImageData
 from vitprobe.errors import InputError, say
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import SINGLE_IMAGES, InputOptions, takes_inputs
 from vitprobe.models import choose_device
-from vitprobe.passes.inputs import autocast, failed, opened
+from vitprobe.passes.inputs import autocast, failed
 from vitprobe.passes.provenance import (
     as_attribute,
     device_name,
-    model_facts,
     run_attributes,
     strings,
     versions,
 )
-from vitprobe.passes.subjects import ModelLike, Subject, make_subject, moved, named_models
+from vitprobe.passes.subjects import ModelLike, Subject, moved
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.taps.attention import Attention, AttentionSite, capture_attention
 from vitprobe.taps.token_grid import TokenGrid, token_grid
 from vitprobe.taps.tokens import has_class_token
 
-OPTIONS = (  # of single images
-    *("split", "data_dir", "image_size", "mean", "std", "max_pixels", "ignore_orientation"),
-    *("device", "precision", "seed"),
-)
+OPTIONS = SINGLE_IMAGES
 
 
 @takes_inputs(only=OPTIONS)
@@ -80,22 +75,10 @@ def maps(
         InputError: no such image, no attention, or attention within windows or over several grids,
             where there is no map of the whole image.
     """
-    subject, chosen = prepare_maps(model, data, index, inputs)
+    subject, chosen = prepare_pictures(model, data, index, inputs)
     return maps_of(
         subject, chosen, inputs, layers=layers, grid=grid, prefix=prefix, patch_size=patch_size
     )
-
-
-def prepare_maps(
-    model: ModelLike, data, index: int | Sequence[int] | None, inputs: InputOptions
-) -> tuple[Subject, Chosen]:
-    """The model and the images of `maps`, made ready."""
-    data = opened(data, inputs)
-    named = named_models([model])
-    if len(named) > 1:
-        raise InputError(f"one model is looked at, not {len(named)}: call it for each")
-    subject = make_subject(named[0], data, inputs)
-    return subject, choose(data, index, subject.transform)
 
 
 def maps_of(
@@ -108,7 +91,7 @@ def maps_of(
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
 ) -> xr.Dataset:
-    """`maps` of what `prepare_maps` gives."""
+    """`maps` of what `prepare_pictures` gives."""
     device = choose_device(
         inputs.device, [subject.model] if inputs.device in (None, "auto") else []
     )
@@ -183,18 +166,7 @@ def maps_facts(
 ) -> dict:
     """What decides the numbers, as attributes of the result: model, images, what is asked."""
     asked = {f"{name}_asked": as_attribute(value) for name, value in tokens.items()}
-    return {
-        "analysis": "maps",
-        **model_facts("model", subject),
-        "layers": as_attribute(layers),
-        "dataset": as_attribute(chosen.name),
-        "split": chosen.data.split if isinstance(chosen.data, ImageData) else "",
-        "images": as_attribute(chosen.labels),
-        "ignore_orientation": int(inputs.ignore_orientation),
-        "seed": inputs.seed,
-        "dtype": inputs.precision,
-        **asked,
-    }
+    return picture_facts("maps", subject, chosen, inputs, layers=as_attribute(layers), **asked)
 
 
 def _one_image(

@@ -4,15 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vitprobe.data import CorruptImage, Transform
+from vitprobe.data import CorruptImage, ImageData, Transform
 from vitprobe.data.batch import check_images, image_and_label
 from vitprobe.errors import InputError
+from vitprobe.input_options import InputOptions
+from vitprobe.passes.inputs import opened
+from vitprobe.passes.provenance import as_attribute, model_facts
+from vitprobe.passes.subjects import ModelLike, Subject, make_subject, named_models
 from vitprobe.text import printable
 
 
@@ -73,6 +78,39 @@ class Chosen:
             return image, _stretched(image)
         x = self.transform(image)
         return x, _undone(x, self.transform)
+
+
+def prepare_pictures(
+    model: ModelLike, data, index: int | Sequence[int] | None, inputs: InputOptions
+) -> tuple[Subject, Chosen]:
+    """One model and the images that it is shown one by one, made ready; see `choose`.
+
+    Raises:
+        InputError: a model, data or an image that cannot be had, or several models.
+    """
+    data = opened(data, inputs)
+    named = named_models([model])
+    if len(named) > 1:
+        raise InputError(f"one model is looked at, not {len(named)}: call it for each")
+    subject = make_subject(named[0], data, inputs)
+    return subject, choose(data, index, subject.transform)
+
+
+def picture_facts(
+    analysis: str, subject: Subject, chosen: Chosen, inputs: InputOptions, **asked: Any
+) -> dict[str, Any]:
+    """What decides the numbers, as attributes of the result: model, images, what is asked."""
+    return {
+        "analysis": analysis,
+        **model_facts("model", subject),
+        "dataset": as_attribute(chosen.name),
+        "split": chosen.data.split if isinstance(chosen.data, ImageData) else "",
+        "images": as_attribute(chosen.labels),
+        "ignore_orientation": int(inputs.ignore_orientation),
+        "seed": inputs.seed,
+        "dtype": inputs.precision,
+        **asked,
+    }
 
 
 def choose(

@@ -1,5 +1,6 @@
 """Names of result files: what was done, on which models, and what of it is not as by default."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from vitprobe.file_names import distinct, file_word, joined, shortened
 from vitprobe.input_options import InputOptions
 
 _LONGEST = 24  # characters of a word; what is longer tells nobody anything
+_MOST = 4  # models of one run that a name lists
 _USUAL = {"dataset": "digits", "split": "test", "estimator": "unbiased", "kernel": "linear"}
 _SIDES = {"layers": "all", "tokens": "all"}  # of facts that there is one of for each model
 
@@ -22,7 +24,7 @@ def stems(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> list[
     word_of = dict(zip(labels, model_words(labels), strict=True))
     names = []
     for run in runs:
-        parts = [word_of[label] for label in _labels(run)]
+        parts = _few([word_of[label] for label in _labels(run)])
         names.append(joined([file_word(run["analysis"]), *parts, *_of_facts(run), *words]))
     return distinct(names)
 
@@ -76,7 +78,21 @@ def model_words(labels: Sequence[str]) -> list[str]:
 
 
 def _labels(run: Mapping[str, Any]) -> list[str]:
-    return [run[key] for key in ("study", "model", "model_a", "model_b") if key in run]
+    """Of its models, or its study; `model_1`, `model_2`, ... of a run of any number of them."""
+    numbered = sorted((key for key in run if re.fullmatch(r"model_\d+", key)), key=_number)
+    keys = ("study", "model", "model_a", "model_b", *numbered)
+    return [run[key] for key in keys if key in run]
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix("model_"))
+
+
+def _few(words: Sequence[str]) -> list[str]:
+    """Of a long series the first, how many follow, the last."""
+    if len(words) <= _MOST:
+        return list(words)
+    return [words[0], f"{len(words) - 2}_more", words[-1]]
 
 
 def _parts(label: str) -> tuple[str, tuple[str, ...], str]:

@@ -198,10 +198,16 @@ def names(option: str, text: str) -> list[str]:
 
 
 def specs(option: str, text: str) -> list[str]:
-    """Model specs with commas between them; a spec's arguments may hold others."""
-    from vitprobe.models.spec import split_specs
+    """Model specs with commas between them; a spec's arguments may hold others. Of a file with `*`
+    or `?` in its name one spec for each that there is.
 
-    return _whole(option, text, split_specs(text))
+    Raises:
+        InputError: a part is empty, or no file matches.
+    """
+    from vitprobe.models.spec import expand_files, split_specs
+
+    parts = _whole(option, text, split_specs(text))
+    return [each for part in parts for each in expand_files(part)]
 
 
 def _whole(option: str, text: str, parts: list[str]) -> list[str]:

@@ -24,4 +24,7 @@ def print_summary(result: TrainingResult) -> None:
     say(console, "seconds", f"{result.seconds:.1f}")
     for path in result.files:
         say(console, "wrote", str(path))
+    if result.kept:
+        first, last = result.kept[0], result.kept[-1]
+        say(console, "kept", f"weights of {len(result.kept)} epochs: {first} to {last.name}")
     say(console, "use", f"vitprobe cka --models {result.spec}", whole=True)

@@ -64,6 +64,10 @@ def command(
         str | None,
         _option("--pool", help="cls (class token) or mean (of the patches).", panel=_MODEL),
     ] = None,
+    remove_skip: Annotated[
+        int | None,
+        _option("--remove_skip", help="Leave out the skips of this block, from 0.", panel=_MODEL),
+    ] = None,
     dataset: Annotated[
         str | None,
         _option(
@@ -199,6 +203,15 @@ def command(
     save_every: Annotated[
         float | None,
         _option("--save_every", help="Seconds between checkpoints within an epoch.", panel=_RUN),
+    ] = None,
+    keep_every: Annotated[
+        int | None,
+        _option(
+            "--keep_every",
+            help="Keep the weights before the first step, of every N-th epoch and of the last.",
+            panel=_RUN,
+            metavar="N",
+        ),
     ] = None,
 ) -> None:
     """Train a model: its best epoch by validation, its history and all to go on with are kept.

@@ -1,4 +1,4 @@
-"""The filters of the patch convolution, and their principal components."""
+"""The filters of a model's first convolution, and their principal components."""
 
 import math
 
@@ -17,32 +17,36 @@ MOSAIC = 2.0  # of the mosaic: width per height, wanted
 
 
 def filter_figure(dataset: xarray.Dataset) -> Figure:
-    """Principal components with their part of the variance; below them all filters as they are.
+    """All filters as they are, below their principal components where the result holds them (with
+    their part of the variance, as in Dosovitskiy et al. 2021, arXiv 2010.11929, figure 7).
 
-    As in Dosovitskiy et al. 2021 (arXiv 2010.11929), figure 7. Grey is 0, and each tile has its
-    own scale: the largest absolute value is black or white (or pure colour, with three channels).
+    Grey is 0, and each tile has its own scale: the largest absolute value is black or white (or
+    pure colour, with three channels).
 
     Raises:
-        InputError: the result of `vitprobe.maps` holds no filters.
+        InputError: the result holds no filters.
     """
     if "filters" not in dataset:
-        why = dataset.attrs.get("no_filters", "not a result of vitprobe.maps")
-        raise InputError(f"cannot plot patch filters: {why}")
+        why = dataset.attrs.get("no_filters", "not a result of vitprobe.maps or vitprobe.features")
+        raise InputError(f"cannot plot filters: {why}")
     dims = ("channel", "filter_row", "filter_col")
-    components = _colours(dataset["components"].transpose("component", *dims).values)
     filters = _colours(dataset["filters"].transpose("filter", *dims).values)
-    share = dataset["component_variance"].values
-
-    drawn = new_figure()
     rows, columns = filters.shape[1:3]
+    details = [f"{rows} x {columns} pixels"]
+    drawn, top = new_figure(), 0.0
     height, width = (TILE * side / max(rows, columns) for side in (rows, columns))
-    for k, tile in enumerate(components):
-        row, column = divmod(k, COLUMNS)
-        axes = bare_axes(drawn, column * (width + GAP), -row * (height + GAP), width, height)
-        axes.imshow(tile, aspect="auto", interpolation="nearest")
-        caption(axes, f"{share[k]:.1%}", size=6)
-    total = COLUMNS * (width + GAP) - GAP
-    top = -math.ceil(len(components) / COLUMNS) * (height + GAP) - 0.3
+    total = COLUMNS * (TILE + GAP) - GAP
+    if "components" in dataset:
+        components = _colours(dataset["components"].transpose("component", *dims).values)
+        share = dataset["component_variance"].values
+        for k, tile in enumerate(components):
+            row, column = divmod(k, COLUMNS)
+            axes = bare_axes(drawn, column * (width + GAP), -row * (height + GAP), width, height)
+            axes.imshow(tile, aspect="auto", interpolation="nearest")
+            caption(axes, f"{share[k]:.1%}", size=6)
+        total = COLUMNS * (width + GAP) - GAP
+        top = -math.ceil(len(components) / COLUMNS) * (height + GAP) - 0.3
+        details.append("principal components and their part of the variance")
 
     across = math.ceil(math.sqrt(MOSAIC * len(filters) * rows / columns))
     whole = np.nan_to_num(mosaic(filters, across), nan=1.0)
@@ -52,8 +56,11 @@ def filter_figure(dataset: xarray.Dataset) -> Figure:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.set_title(f"all {len(filters)} filters", fontsize=8, loc="left", pad=3)
-    title = [str(dataset.attrs.get("model", "model")), "filters of the patch embedding"]
-    details = [f"{rows} x {columns} pixels", "principal components and their part of the variance"]
+    first = dataset.attrs.get("filters_of")
+    of = f"the first convolution, {first}" if first else "the patch embedding"
+    title = [str(dataset.attrs.get("model", "model")), f"filters of {of}"]
+    if "components" not in dataset:
+        details.append("grey is 0, each filter has its own scale")
     details += weights_facts(dataset.attrs, ["model"])
     heading(drawn, 0.22, total, title, details, text_measure(drawn))
     fit_canvas(drawn)

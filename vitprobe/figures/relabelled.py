@@ -7,7 +7,9 @@ import xarray
 
 from vitprobe.errors import InputError, option
 
-Place = tuple[int, str | int]  # which result; the attribute, or which of the coordinate `model`
+# which result; the attribute, or the coordinate and which of it
+Place = tuple[int, str | tuple[str, int]]
+DIMS = ("model", "checkpoint")  # of results that hold several models
 
 
 def view_of(dataset: xarray.Dataset, side: str) -> Hashable:
@@ -42,9 +44,10 @@ def relabelled(datasets: Sequence[xarray.Dataset], labels: Sequence[str]) -> lis
             if isinstance(key, str):
                 renamed[k] = renamed[k].assign_attrs({key: label})
             else:
-                names = renamed[k]["model"].values.astype(object)
-                names = np.where(np.arange(len(names)) == key, label, names)
-                renamed[k] = renamed[k].assign_coords(model=names)
+                dim, place = key
+                names = renamed[k][dim].values.astype(object)
+                names = np.where(np.arange(len(names)) == place, label, names)
+                renamed[k] = renamed[k].assign_coords({dim: names})
     return renamed
 
 
@@ -52,9 +55,10 @@ def _places(datasets: Sequence[xarray.Dataset]) -> dict[Hashable, list[Place]]:
     """Of each model the places where its name stands."""
     found: dict[Hashable, list[Place]] = {}
     for k, dataset in enumerate(datasets):
-        if "model" in dataset.dims:
-            found |= {(k, i): [(k, i)] for i in range(dataset.sizes["model"])}
-        elif "model" in dataset.attrs:
+        dims = [dim for dim in DIMS if dim in dataset.dims]
+        for dim in dims:
+            found |= {(k, i): [(k, (dim, i))] for i in range(dataset.sizes[dim])}
+        if not dims and "model" in dataset.attrs:
             found[k] = [(k, "model")]
         for side in "ab":
             if f"model_{side}" in dataset.attrs:
@@ -64,4 +68,6 @@ def _places(datasets: Sequence[xarray.Dataset]) -> dict[Hashable, list[Place]]:
 
 def _label(datasets: Sequence[xarray.Dataset], place: Place) -> str:
     k, key = place
-    return str(datasets[k].attrs[key] if isinstance(key, str) else datasets[k]["model"].values[key])
+    if isinstance(key, str):
+        return str(datasets[k].attrs[key])
+    return str(datasets[k][key[0]].values[key[1]])

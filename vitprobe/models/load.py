@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from vitprobe.errors import InputError, brief
+from vitprobe.models import stored
 from vitprobe.models.architecture import given_options, refuse_options
-from vitprobe.models.checkpoints import state_sha256
+from vitprobe.models.checkpoints import Checkpoint, state_sha256
 from vitprobe.models.described import described
 from vitprobe.models.fit import drop_head, new_head_keys, replace_head
 from vitprobe.models.from_file import Asked, Loaded, model_from_file
@@ -23,8 +24,10 @@ from vitprobe.models.names import find_source
 from vitprobe.models.outline import built, outlined
 from vitprobe.models.source import Source
 from vitprobe.models.spec import PRETRAINED, RANDOM, parse_spec
+from vitprobe.models.without_skip import ARGUMENT, checked_block, remove_skip
 
 SIZE_ARGUMENTS = ("image_size", "img_size")
+FRAME = (224, 224)  # images on which a model that takes any size is tried
 
 
 def load_model(
@@ -36,7 +39,8 @@ def load_model(
         `resnet20/32/44/56`, `lambda_resnet26/38/50`, `mini-vit`, `base-vit`, `vit-l32`, any timm
         name (also `hf-hub:REPOSITORY` and `local-dir:FOLDER`), `hf:REPOSITORY_OR_FOLDER`
         (transformers), `torchvision:NAME` or `package.module:callable`; ARG=LITERAL are arguments
-        of its constructor. WEIGHTS is `random` (also without `@`), `pretrained`, `digits` (ship
+        of its constructor; `remove_skip=I` takes the skips of block I out (see
+        `models.without_skip`). WEIGHTS is `random` (also without `@`), `pretrained`, `digits` (ship
         for `vit` and `resnet20`) or a checkpoint file, in which KEY chooses among several sets.
     num_classes: None takes the checkpoint's, else 10 for our own names and the library's for
         others. Pretrained weights keep their own classifier.
@@ -76,6 +80,7 @@ def build_model(
     seed: int = 0,
     architecture: Mapping[str, int | float | str] | None = None,
     new_head: bool = False,
+    without_skip: int | None = None,
 ) -> nn.Module:
     """`load_model` for an analysis or for training.
 
@@ -86,6 +91,8 @@ def build_model(
         A checkpoint tells its own (heads, if it can't, by `guessed_heads`; dropout is free).
     new_head: the classifier of a checkpoint or of pretrained weights is drawn anew, for
         `num_classes` if it is given; all other weights are loaded.
+    without_skip: the block whose skips are taken out, counted from 0; of a checkpoint of such a
+        model they are in any case.
 
     Raises InputError also for options that the model does not have, or that contradict the
     checkpoint, and for a new head where no weights are known to be the classifier's.
@@ -93,6 +100,9 @@ def build_model(
     parsed = parse_spec(spec)
     arguments = dict(parsed.arguments)
     source = find_source(parsed.name, arguments.pop("revision", None))
+    if not isinstance(source, UserSource):  # whose arguments are their own
+        without_skip = _said_once(ARGUMENT, without_skip, arguments.pop(ARGUMENT, None))
+    without_skip = checked_block(without_skip)
     given = given_options(architecture)
     if not source.has_options:
         refuse_options(source.name, given)
@@ -131,7 +141,31 @@ def build_model(
         num_classes, note = 0, f"{note}; no classifier, as asked for"
     note = "; ".join(filter(None, (f"{source.name}: {note}", source.remark)))
     model.eval()
-    return described(replace(loaded, note=note, num_classes=num_classes), parsed)
+    model = described(replace(loaded, note=note, num_classes=num_classes), parsed)
+    if loaded.checkpoint is not None:
+        without_skip = _agreed_block(loaded.checkpoint, without_skip)
+    return model if without_skip is None else _without(model, without_skip)
+
+
+def _agreed_block(checkpoint: Checkpoint, asked: int | None) -> int | None:
+    """The block whose skips the weights were trained without, or are to be used without."""
+    told = stored.removed_skip(checkpoint.metadata)
+    if None not in (told, asked) and told != asked:
+        raise InputError(
+            f"checkpoint {checkpoint.path} was trained without the skips of block {told}, but "
+            f"{ARGUMENT} {asked} was asked for: leave it out, or use other weights"
+        )
+    return asked if told is None else told
+
+
+def _without(model: nn.Module, block: int) -> nn.Module:
+    """The model, described already, without the skips of that block."""
+    channels, size = model.transform.channels, model.transform.image_size or FRAME
+    path = remove_skip(model, block, torch.zeros(2, channels, *size))
+    told = model.provenance
+    told["architecture"] = {**told["architecture"], ARGUMENT: block}
+    told["note"] = f"{told['note']}; without the skips of block {block} ({path})"
+    return model
 
 
 def _of_pretrained(source: Source, asked: Asked) -> Loaded:

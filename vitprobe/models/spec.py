@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,36 @@ def split_specs(text: str) -> list[str]:
             return [*parts, text[start:].strip()]
         parts.append(text[start:end].strip())
         start = end + 1
+
+
+def expand_files(text: str) -> list[str]:
+    """A spec, with or without a label, whose file has `*`, `?` or `[...]` in its name: one for each
+    file, numbers in their names in their order (`vit@runs/epoch-*.pt`). Any other spec is alone.
+
+    A file of the very name is itself. Raises InputError where no file matches, and for a label of
+    several files.
+    """
+    label, spec = split_label(text)
+    place = _arguments_end(spec, 0, "(@")
+    if spec[place : place + 1] != "@":
+        return [text]
+    weights, key = split_key(spec[place + 1 :])
+    pattern = os.path.expanduser(weights)
+    if not re.search(r"[*?\[]", weights) or os.path.exists(pattern):
+        return [text]
+    found = sorted(filter(os.path.isfile, glob(pattern)), key=_natural)
+    if not found:
+        raise InputError(f"no file matches {weights!r}")
+    if label and len(found) > 1:
+        raise InputError(f"{label!r} would be the label of {len(found)} files: leave it out")
+    before = f"{label}={spec[:place]}" if label else spec[:place]
+    after = f"#{key}" if key else ""
+    return [f"{before}@{file}{after}" for file in found]
+
+
+def _natural(text: str) -> list:
+    """epoch-2 before epoch-10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
 
 
 def split_key(weights: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from vitprobe.models.architecture import Told, given_options
 from vitprobe.models.from_torchvision import PREFIX
 from vitprobe.models.image_sizes import LARGEST, Frame
 from vitprobe.models.spec import parse_spec
+from vitprobe.models.without_skip import ARGUMENT, checked_block
 from vitprobe.text import SHORT, printable, shown
 
 Channels = tuple[float, float, float]
@@ -115,6 +116,16 @@ def options(metadata: Mapping[str, Any], *names: str) -> dict[str, Told]:
         if key in found:
             told[key] = Told(found[key], because)
     return told
+
+
+def removed_skip(metadata: Mapping[str, Any]) -> int | None:
+    """The block without whose skips the weights were trained, or None."""
+    held = metadata.get("architecture")
+    value = held.get(ARGUMENT) if isinstance(held, Mapping) else None
+    try:
+        return checked_block(value)
+    except InputError:  # another program's word
+        return None
 
 
 def ignored(metadata: Mapping[str, Any]) -> list[str]:

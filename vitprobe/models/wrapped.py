@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
@@ -40,3 +43,10 @@ def forward_parameters(model: nn.Module) -> tuple[inspect.Parameter, ...]:
         return tuple(inspect.signature(unwrapped(model).forward).parameters.values())
     except (TypeError, ValueError):
         return ()
+
+
+def as_written() -> AbstractContextManager:
+    """Inside, what torch.compile has compiled runs as it was written: compiled code passes hooks
+    by. Its package, which takes a second to load, is not loaded for that."""
+    loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()

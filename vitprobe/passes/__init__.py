@@ -1,7 +1,14 @@
 """One way through the images for any number of analyses: read, forward, add up."""
 
 from vitprobe.passes.reader import Batch, Ran, Reader
-from vitprobe.passes.wants import Activations, AttentionOf, Calls, InputsOf, OwnForward
+from vitprobe.passes.wants import (
+    Activations,
+    AttentionOf,
+    Calls,
+    InputsOf,
+    OwnForward,
+    Residuals,
+)
 
 __all__ = [
     "Activations",
@@ -12,4 +19,5 @@ __all__ = [
     "OwnForward",
     "Ran",
     "Reader",
+    "Residuals",
 ]

@@ -22,13 +22,15 @@ class Shown:
     """A batch as the models are shown it.
 
     number: over all passes, from 0. views: for each subject, on the device; n: how many examples (0
-    where all images were skipped). labels: (n,) int64, or None.
+    where all images were skipped). labels: (n,) int64, or None. index: (n,) int64, places in the
+    data.
     """
 
     number: int
     views: Sequence[View]
     n: int
     labels: Tensor | None = None
+    index: Tensor | None = None
 
 
 def batches(inputs: Inputs, watch: Stopwatch, wanted: Wanted | None = None) -> Iterator[Shown]:
@@ -44,7 +46,7 @@ def batches(inputs: Inputs, watch: Stopwatch, wanted: Wanted | None = None) -> I
         if batch is None:
             yield Shown(number, views, 0)
         else:
-            yield Shown(number, views, len(batch.index), batch.labels)
+            yield Shown(number, views, len(batch.index), batch.labels, batch.index)
 
 
 def leading(found: Iterator[Shown], needed: int) -> tuple[list[View], Iterator[Shown]]:
@@ -71,7 +73,8 @@ def leading(found: Iterator[Shown], needed: int) -> tuple[list[View], Iterator[S
             return both, _replayed(held, batch, found)
         rows, places = distinct([x for view in both for x in tensors_of(view)])
         before = [view[rows] for view in both]
-        held.append((Shown(batch.number, before, batch.n, batch.labels), places[-batch.n :]))
+        few = Shown(batch.number, before, batch.n, batch.labels, batch.index)
+        held.append((few, places[-batch.n :]))
     if needed > 1:
         raise InputError(too_few(fewest, seen))
     raise InputError("there are no images")
@@ -82,7 +85,7 @@ def _replayed(
 ) -> Iterator[Shown]:
     for few, places in held:
         views = [view[places] for view in few.views] if few.n else []
-        yield Shown(few.number, views, few.n, few.labels)
+        yield Shown(few.number, views, few.n, few.labels, few.index)
     held.clear()
     yield batch
     batch = None  # not held any longer

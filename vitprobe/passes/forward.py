@@ -12,8 +12,23 @@ from vitprobe.passes.batches import no_memory
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.subjects import Subject
 from vitprobe.passes.timing import Stopwatch
-from vitprobe.passes.wants import Activations, AttentionOf, Calls, InputsOf, OwnForward, Want
-from vitprobe.taps import Request, as_found, capture_all, capture_attention, capture_calls
+from vitprobe.passes.wants import (
+    Activations,
+    AttentionOf,
+    Calls,
+    InputsOf,
+    OwnForward,
+    Residuals,
+    Want,
+)
+from vitprobe.taps import (
+    Request,
+    as_found,
+    capture_all,
+    capture_attention,
+    capture_calls,
+    capture_residuals,
+)
 
 
 class _Enough(Exception):
@@ -37,8 +52,8 @@ class Forwards:
         self.subject, self.number, self.watch = subject, number, watch
         self.readers = list(dict.fromkeys(reader for reader, _ in wants))
         self._wants = list(enumerate(wants))
-        # what a reader computes while attention is watched is no attention of the model's
-        watched = any(isinstance(want, AttentionOf) for _, want in wants)
+        # what a reader computes meanwhile is no attention of the model's, and no sum of its own
+        watched = any(isinstance(want, AttentionOf | Residuals) for _, want in wants)
         self._unseen = torch._C.DisableTorchFunction if watched else nullcontext
         self._active: set[Reader] = set()
         self._left: set[tuple] = set()  # what has not come yet in the forward that runs
@@ -55,13 +70,18 @@ class Forwards:
         with ExitStack() as taps:
             if attention:
                 sites = {s.name: s for _, (_, want) in attention for s in want.sites}
-                take = partial(self._attention, [self._asked(*each) for each in attention])
+                take = partial(self._each_asked, [self._asked(*each) for each in attention])
                 taps.enter_context(capture_attention(model, list(sites.values()), take))
             if activations:
                 taps.enter_context(capture_all(model, activations))
             for k, (reader, want) in self._of(Calls):
                 take = self._taker(k, reader, want.take)
                 taps.enter_context(capture_calls(model, want.sites, take))
+            residuals = self._of(Residuals)
+            if residuals:
+                sites = {s.name: s for _, (_, want) in residuals for s in want.sites}
+                take = partial(self._each_asked, [self._asked(*each) for each in residuals])
+                taps.enter_context(capture_residuals(model, list(sites.values()), take))
             yield
 
     def run(self, images: Tensor | ModelInput, n: int, active: Sequence[Reader]) -> None:
@@ -115,14 +135,16 @@ class Forwards:
     def _of(self, kind: type) -> list[tuple[int, tuple[Reader, Want]]]:
         return [(k, each) for k, each in self._wants if isinstance(each[1], kind)]
 
-    def _asked(self, k: int, each: tuple[Reader, AttentionOf]) -> tuple[set[str], Callable]:
+    def _asked(
+        self, k: int, each: tuple[Reader, AttentionOf | Residuals]
+    ) -> tuple[set[str], Callable]:
         reader, want = each
         return {site.name for site in want.sites}, self._taker(k, reader, want.take)
 
-    def _attention(self, asked: list[tuple[set[str], Callable]], site, attention) -> None:
+    def _each_asked(self, asked: list[tuple[set[str], Callable]], site, *found) -> None:
         for names, take in asked:
             if site.name in names:
-                take(site, attention)
+                take(site, *found)
 
     def _taker(self, k: int, reader: Reader, take: Callable) -> Callable:
         """Hands on to the reader; the last of all ends the forward."""

@@ -14,7 +14,7 @@ from vitprobe.passes.processes import Processes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.room import metrics_on
 from vitprobe.passes.share import Share
-from vitprobe.passes.sums import Part, Sums
+from vitprobe.passes.sums import Part, Sums, added
 
 
 @dataclass
@@ -85,20 +85,29 @@ class Group:
 
     def _reduced(self, sums: Sums) -> dict[str, Tensor]:
         """Every state over all processes: one all-reduce of all that is added, one of all of which
-        the least is taken."""
+        the least is taken; of lists of the largest each gets everyone's."""
         states, ways = sums.states(), sums.reductions()
         reduced: dict[str, Tensor] = {}
         for way, dtype, operation in (
             ("sum", torch.float64, dist.ReduceOp.SUM),  # counts are exact in it, up to 2^53
             ("min", torch.int64, dist.ReduceOp.MIN),
+            ("top", torch.float64, None),
         ):
             some = {name: x for name, x in states.items() if ways[name] == way}
+            if not some:
+                continue
             flat = torch.cat([x.detach().to(dtype).reshape(-1) for x in some.values()])
             flat = flat.to(self._device)
-            dist.all_reduce(flat, operation)
-            parts = flat.split([x.numel() for x in some.values()])
-            for (name, x), part in zip(some.items(), parts, strict=True):
-                reduced[name] = part.reshape(x.shape).to(x)
+            if operation is None:
+                everyones = [torch.empty_like(flat) for _ in range(self.count)]
+                dist.all_gather(everyones, flat)
+            else:
+                dist.all_reduce(flat, operation)
+                everyones = [flat]
+            split = [each.split([x.numel() for x in some.values()]) for each in everyones]
+            for (name, x), *parts in zip(some.items(), *split, strict=True):
+                values = [part.reshape(x.shape) for part in parts]
+                reduced[name] = added(way, values).to(x)
         return reduced
 
 

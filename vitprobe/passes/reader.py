@@ -17,11 +17,14 @@ from vitprobe.passes.wants import Want
 
 @dataclass(frozen=True)
 class Batch:
-    """number: over all passes, from 0. n: how many examples. labels: (n,) int64, or None."""
+    """number: over all passes, from 0. n: how many examples. labels: (n,) int64, or None. index:
+    (n,) int64, which examples of the data they are, from 0 in stored order (of a stream or a
+    DataLoader: as they come, in each pass)."""
 
     number: int
     n: int
     labels: Tensor | None = None
+    index: Tensor | None = None
 
 
 @dataclass

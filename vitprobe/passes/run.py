@@ -274,7 +274,7 @@ class Pass:
             part.tally.update(shown.n, counts)
             if counts:
                 active.append(reader)
-                reader.start(Batch(shown.number, shown.n, shown.labels))
+                reader.start(Batch(shown.number, shown.n, shown.labels, shown.index))
         self._show(shown.views, shown.n, active)
         with self.watch("statistics"):
             for reader in active:

@@ -14,6 +14,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_min, dim_zero_sum
 
+from vitprobe.metrics.top import best_of_parts
+
 
 class Tally(Metric):
     """How many examples and batches counted for a reader, and how many examples did not, in batches
@@ -102,7 +104,7 @@ class Sums:
             metric._computed, metric._update_count = None, max(metric._update_count, 1)
 
     def reductions(self) -> dict[str, str]:
-        """How each of `states` is added up: "sum" or "min"."""
+        """How each of `states` is added up: "sum", "min" or "top"."""
         return {
             f"{k}.{name}.{state}": _WORDS[metric._reductions[state]]
             for k, name, metric in self._metrics()
@@ -139,8 +141,8 @@ class Sums:
 
 def added(way: str, values: list[Tensor]) -> Tensor:
     """Values of one state, added up its way."""
-    stacked = torch.stack(values)
-    return stacked.sum(0) if way == "sum" else stacked.amin(0)
+    return _WAYS[way](torch.stack(values))
 
 
-_WORDS = {dim_zero_sum: "sum", dim_zero_min: "min"}
+_WORDS = {dim_zero_sum: "sum", dim_zero_min: "min", best_of_parts: "top"}
+_WAYS = {"sum": lambda x: x.sum(0), "min": lambda x: x.amin(0), "top": best_of_parts}

@@ -1,5 +1,6 @@
 """What readers are shown of a model before the first batch; each look is taken once for all."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from torch import Tensor
@@ -8,7 +9,7 @@ from vitprobe.data.model_input import ModelInput, image_of
 from vitprobe.errors import InputError
 from vitprobe.passes.inputs import failed, survey_named
 from vitprobe.passes.subjects import Subject
-from vitprobe.taps import AttentionSite, Survey, attention_sites
+from vitprobe.taps import AttentionSite, ResidualSite, Survey, attention_sites, residual_sites
 
 
 class Surveyed:
@@ -42,8 +43,20 @@ class Surveyed:
         Raises:
             InputError: the forward fails.
         """
+        return self._found(attention_sites)
+
+    @cached_property
+    def residuals(self) -> list[ResidualSite]:
+        """Where skips are added; those that cannot be read with the reason.
+
+        Raises:
+            InputError: the forward fails.
+        """
+        return self._found(residual_sites)
+
+    def _found(self, sites_of: Callable) -> list:
         try:
-            return attention_sites(self.subject.model, self.images[:2])
+            return sites_of(self.subject.model, self.images[:2])
         except InputError:
             raise
         except Exception as error:

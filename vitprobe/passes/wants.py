@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vitprobe.data.model_input import ModelInput
-from vitprobe.taps import Attention, AttentionSite, Call, Site
+from vitprobe.taps import Attention, AttentionSite, Call, ResidualSite, Site
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,16 @@ class InputsOf:
 
 
 @dataclass(frozen=True)
+class Residuals:
+    """`take(site, z, f)`: the skip and the long branch of each of these residual sums, as
+    `taps.capture_residuals` calls it."""
+
+    subject: int
+    sites: Sequence[ResidualSite]
+    take: Callable[[ResidualSite, Tensor, Tensor], None]
+
+
+@dataclass(frozen=True)
 class OwnForward:
     """`take(images)`: the model's inputs of the batch, for forwards of the reader's own, with a
     backward pass for instance (in `torch.enable_grad()`). The model is in eval mode; other readers
@@ -59,4 +69,4 @@ class OwnForward:
     take: Callable[[Tensor | ModelInput], None]
 
 
-Want = Activations | AttentionOf | Calls | InputsOf | OwnForward
+Want = Activations | AttentionOf | Calls | InputsOf | Residuals | OwnForward

@@ -1,10 +1,11 @@
 """Where numbers leave a model: activations read inside the forward, under the right names."""
 
+from vitprobe.models.restore import as_found
 from vitprobe.taps.attention import attention_sites, capture_attention
 from vitprobe.taps.attention_site import Attention, AttentionSite
 from vitprobe.taps.calls import Call, capture_calls
 from vitprobe.taps.capture import Request, capture, capture_all
-from vitprobe.taps.restore import as_found
+from vitprobe.taps.residuals import ResidualSite, capture_residuals, residual_sites
 from vitprobe.taps.selection import Selection, select
 from vitprobe.taps.sites import Site, Survey
 from vitprobe.taps.survey import survey
@@ -15,6 +16,7 @@ __all__ = [
     "AttentionSite",
     "Call",
     "Request",
+    "ResidualSite",
     "Selection",
     "Site",
     "Survey",
@@ -25,6 +27,8 @@ __all__ = [
     "capture_all",
     "capture_attention",
     "capture_calls",
+    "capture_residuals",
+    "residual_sites",
     "select",
     "survey",
 ]

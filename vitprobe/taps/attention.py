@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitprobe.data.model_input import ModelInput, run, tensors_of
+from vitprobe.data.model_input import ModelInput, run
 from vitprobe.errors import InputError
 from vitprobe.models import unwrapped
+from vitprobe.models.quantised import has_quantised
+from vitprobe.models.restore import as_found
 from vitprobe.taps.attention_calls import attention_calls, attention_like
 from vitprobe.taps.attention_channels import CHANNELS, channels_attend, channels_attend_in
 from vitprobe.taps.attention_site import Attention, AttentionSite, Found
 from vitprobe.taps.axes import ExampleAxis, difference, rounding, sample
 from vitprobe.taps.given import given
-from vitprobe.taps.quantised import has_quantised
-from vitprobe.taps.restore import as_found
+from vitprobe.taps.three import three_of
 
 __all__ = ["Attention", "AttentionSite", "attention_sites", "capture_attention"]
 
@@ -51,7 +52,7 @@ def attention_sites(model: nn.Module, images: Any) -> list[AttentionSite]:
             what it computes.
     """
     model = unwrapped(model)
-    three = _three(given(model, images))
+    three = three_of(given(model, images))
     ran: set[str] = set()
     with torch.inference_mode(False):
         two = _run(model, three[_TWO], ran)
@@ -183,39 +184,3 @@ def _unseen(model: nn.Module, ran: set[str], sites: list[AttentionSite]) -> list
             )
         unseen.append(AttentionSite(path, 0, 0, 0, 0, "", reason))
     return unseen
-
-
-def _three(images: Tensor | ModelInput) -> Tensor | ModelInput:
-    """Three distinct examples, copied: the first, and noise upon its images.
-
-    Of several inputs those that are no floating-point tensors of three axes or more (masks,
-    indices) are repeated, unless there are no others.
-    """
-    inputs = tensors_of(images)
-    if inputs[0].ndim == 0 or len(inputs[0]) == 0:
-        raise InputError("no image: attention is looked for by running the model on one")
-    floats = [x.ndim for x in inputs if x.is_floating_point()]
-    if not floats:
-        raise InputError(
-            f"images of {inputs[0].dtype}, and attention is looked for with noise upon them: "
-            "convert them first, for instance x.float() / 255, and normalise"
-        )
-    least = min(3, max(floats))
-
-    def three(x: Tensor) -> Tensor:
-        if x.ndim == 0:
-            return x
-        noisy = x.is_floating_point() and x.ndim >= least
-        return _with_noise(x[:1].clone()) if noisy else x[[0, 0, 0]]
-
-    with torch.inference_mode(False), torch.no_grad():
-        return images.map(three) if isinstance(images, ModelInput) else three(images)
-
-
-def _with_noise(first: Tensor) -> Tensor:
-    """(3, ...): (1, ...) and twice that with noise of its own spread."""
-    seeded = torch.Generator().manual_seed(0)
-    noise = torch.randn((2, *first.shape[1:]), generator=seeded).to(first)
-    spread = first.std() if first.numel() > 1 else first.new_ones(())
-    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-    return torch.cat([first, first + noise * spread])

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from vitprobe.data.model_input import ModelInput, run
+from vitprobe.models.restore import as_found
 from vitprobe.ops.wide import wide
 from vitprobe.taps.attention_calls import attention_calls
 from vitprobe.taps.attention_site import AttentionSite, Found
-from vitprobe.taps.restore import as_found
 
 CHANNELS = "channel attention: channels attend to channels, not tokens to tokens"
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vitprobe.models import unwrapped
+from vitprobe.models.restore import as_found
 from vitprobe.taps.hooks import hooked
-from vitprobe.taps.restore import as_found
 from vitprobe.taps.sites import Site
 from vitprobe.taps.writes import WriteWatch
 

@@ -10,10 +10,10 @@ from torch import nn
 
 from vitprobe.errors import InputError
 from vitprobe.models import unwrapped
+from vitprobe.models.restore import as_found
 from vitprobe.taps.hooks import hooked
 from vitprobe.taps.identity import SeenTensors
 from vitprobe.taps.outputs import tensors
-from vitprobe.taps.restore import as_found
 from vitprobe.taps.sites import Site
 from vitprobe.taps.tokens import check_tokens, select_tokens, why_no_tokens
 

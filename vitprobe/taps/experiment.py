@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from vitprobe.data.model_input import ModelInput, run
+from vitprobe.models.quantised import has_quantised
 from vitprobe.taps.axes import ExampleAxis, difference, foldings, rounding, sample, scaled_axis
 from vitprobe.taps.hooks import hooked
 from vitprobe.taps.identity import SeenTensors
 from vitprobe.taps.outputs import Keys, tensors
-from vitprobe.taps.quantised import has_quantised
 from vitprobe.taps.writes import WriteWatch
 
 Key = tuple[str, int, Keys | None]  # module path, call, keys of the tensor in the output

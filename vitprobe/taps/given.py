@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vitprobe.data.model_input import ModelInput, run
 from vitprobe.data.takes import Takes
 from vitprobe.models import device_of, dtype_of, forward_parameters
-from vitprobe.taps.restore import as_found
+from vitprobe.models.restore import as_found
 
 _FEW = 4  # examples on which a way to call the model is tried
 

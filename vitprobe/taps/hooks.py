@@ -1,14 +1,14 @@
 """Forward hooks that know which call of which module they see, and are gone afterwards."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
 from vitprobe.errors import InputError
+from vitprobe.models.wrapped import as_written
 
 Observe = Callable[[str, int, Any], None]  # (module path, call from 1, output)
 
@@ -63,14 +63,8 @@ def hooked(
             if not isinstance(module, torch.jit.RecursiveScriptModule):
                 handles.append(module.register_forward_hook(observer(path)))
         handles.append(model.register_forward_hook(leave, always_call=True))
-        with _as_written():
+        with as_written():
             yield
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _as_written():
-    """torch.compile off inside; its package, which takes a second to load, is not loaded for it."""
-    loaded = "torch._dynamo" in sys.modules
-    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()

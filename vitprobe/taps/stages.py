@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from vitprobe.taps.quantised import is_quantised, weight_matrices
+from vitprobe.models.quantised import is_quantised, weight_matrices
 from vitprobe.taps.sites import Site
 
 _PLAIN = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

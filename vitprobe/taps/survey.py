@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from vitprobe.data.model_input import ModelInput, distinct, tensors_of
 from vitprobe.errors import InputError
 from vitprobe.models import unwrapped
-from vitprobe.taps.blocks import block_paths, enclosing_block
+from vitprobe.models.blocks import block_paths, enclosing_block
+from vitprobe.models.restore import as_found
 from vitprobe.taps.experiment import experiment
 from vitprobe.taps.given import given
 from vitprobe.taps.outputs import site_name
-from vitprobe.taps.restore import as_found
 from vitprobe.taps.sites import Site, Survey
 from vitprobe.taps.stages import stages
 from vitprobe.taps.tokens import TokenReader

@@ -46,7 +46,8 @@ def find_earlier(files: RunFiles, settings: Settings, *, resume: bool, overwrite
         InputError: another run's files, or files of which that cannot be told; none of them is
             touched. With `overwrite` none is looked at.
     """
-    held = [path for path in (files.last, files.best, files.weights, files.table) if path.exists()]
+    paths = (files.last, files.best, files.weights, files.table)
+    held = [*(path for path in paths if path.exists()), *files.kept()]
     if not held:
         return Earlier(files, resume)
     replaced = f"{held[0]} of an earlier run is replaced"

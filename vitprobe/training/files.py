@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +23,18 @@ from vitprobe.writing import check_folder, write_file
 
 
 class RunFiles:
-    """`<model_name>.pt` (best by validation), `.last.pt`, `.safetensors` and `.csv` in a folder.
+    """`<model_name>.pt` (best by validation), `.last.pt`, `.safetensors` and `.csv` in a folder,
+    and weights of some epochs, `.epoch-005.safetensors`.
 
     Each is written whole or not at all, and `.last.pt` last: a run that is killed between two of
     them writes them again when it is resumed. Raises InputError for a folder that is no path.
+
+    keeps: whether weights of epochs will be written.
     """
 
-    def __init__(self, folder: str | Path, model_name: str):
+    def __init__(self, folder: str | Path, model_name: str, keeps: bool = False):
         self.folder = expanded(folder, option("output"))
+        self.model_name, self._keeps = model_name, keeps
         self._good: Path | None = None
         base = self.folder / model_name
         self.best, self.last, self.weights, self.table, self.board = (
@@ -45,7 +50,19 @@ class RunFiles:
     @property
     def names(self) -> list[str]:
         """Of the files that are written."""
-        return [path.name for path in (self.best, self.last, self.weights, self.table)]
+        paths = (self.best, self.last, self.weights, self.table)
+        return [path.name for path in (*paths, *([self.of_epoch(0)] if self._keeps else []))]
+
+    def of_epoch(self, epoch: int) -> Path:
+        """Where the weights after so many epochs are kept; 0: before the first step."""
+        return self.folder / f"{self.model_name}.epoch-{epoch:03}.safetensors"
+
+    def kept(self) -> list[Path]:
+        """Weights of epochs that are there, in the order of the epochs."""
+        name = re.compile(re.escape(self.model_name) + r"\.epoch-(\d{3,})\.safetensors")
+        found = self.folder.iterdir() if self.folder.is_dir() else []
+        named = [(match, path) for path in found if (match := name.fullmatch(path.name))]
+        return [path for match, path in sorted(named, key=lambda each: int(each[0][1]))]
 
     def check_writable(self) -> None:
         """Try the folder with the names, and make it; what killed runs left unfinished goes away.
@@ -77,7 +94,7 @@ class RunFiles:
 
     def holds(self, path: str | Path) -> bool:
         """Whether that file is one that this run writes."""
-        own = (self.best, self.last, self.weights)
+        own = (self.best, self.last, self.weights, *self.kept())
         return expanded(path, "checkpoint").resolve() in [each.resolve() for each in own]
 
     def forget(self) -> None:
@@ -97,15 +114,26 @@ class RunFiles:
 
     def write_best(self, state: Mapping[str, Any]) -> None:
         """The best epoch so far: all of the run's state, and the weights alone."""
+        self._write(self.best, lambda file: torch.save(dict(state), file))
+        self._good = self._good or self.best
+        self._write_weights(self.weights, state)
+
+    def write_kept(self, state: Mapping[str, Any]) -> None:
+        """The weights alone, for good, after as many epochs as the state has."""
+        self._write_weights(self.of_epoch(state["epoch"]), state)
+
+    def remove_kept(self) -> None:
+        """A run that begins has no epochs yet: those that are there are of the one it replaces."""
+        for path in self.kept():
+            path.unlink(missing_ok=True)
+
+    def _write_weights(self, path: Path, state: Mapping[str, Any]) -> None:
         weights = state["model_state_dict"]
         plain = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
         about = {key: state[key] for key in ABOUT if key in state}
         metadata = {"format": "pt"} | {key: json.dumps(value) for key, value in about.items()}
-        self._write(self.best, lambda file: torch.save(dict(state), file))
-        self._good = self._good or self.best
-        self._write(
-            self.weights, lambda file: file.write(safetensors.torch.save(plain, metadata=metadata))
-        )
+        whole = safetensors.torch.save(plain, metadata=metadata)
+        self._write(path, lambda file: file.write(whole))
 
     def write_table(self, history: Mapping[str, list]) -> None:
         """One line an epoch."""

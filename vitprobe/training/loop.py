@@ -70,6 +70,8 @@ class Loop:
     def run(self) -> History:
         """Every epoch that is still to come. Raises Diverged where the loss is not finite."""
         board = Board(self.files, self.epoch) if self.processes.first else None
+        if board and not self.epoch and not self.step:
+            self._begin()
         while not self.finished:
             self._run_epoch()
             if board:
@@ -77,6 +79,15 @@ class Loop:
         if board:
             board.close()
         return self.history
+
+    def _begin(self) -> None:
+        """Epochs of a run of this name that is replaced go; where epochs are kept, the weights
+        before the first step are the first of them, after a checkpoint that says whose they are."""
+        self.files.remove_kept()
+        if self.settings.keep_every:
+            state = self.state()
+            self.files.write_last(state)
+            self.files.write_kept(state)
 
     def _run_epoch(self) -> None:
         started = time.monotonic() - self.seconds
@@ -205,6 +216,9 @@ class Loop:
         if self.history.best == len(self.history) - 1:
             self.files.write_best(state)
         self.files.write_table(self.history.columns)
+        every = self.settings.keep_every
+        if every and (self.finished or self.epoch % every == 0):
+            self.files.write_kept(state)
         self.files.write_last(state)
 
     def _timed(self, save) -> None:

@@ -22,6 +22,7 @@ WORD_OF = {
     "mlp_dim": "md",
     "dropout": "do",
     "pool": "pool_",
+    "remove_skip": "noskip",
     "batch_size": "b",
     "epochs": "e",
     "optimizer": "",

@@ -32,6 +32,7 @@ from vitprobe.training.settings import (
 from vitprobe.training.toml import read_toml
 
 SAYS_WHAT = ("model", "dataset", "data_dir", "checkpoint")  # what is trained, not how
+OF_ANY = ("image_size", "num_classes", "remove_skip")  # arguments of every model's spec
 NO_RECIPES = ("mode", "model", "dataset", "recipe", "checkpoint")  # what a recipe is for
 # The ViT of studies that pre-train on small images; of the data set that ships, see its recipe.
 PRETRAIN_VIT = {
@@ -209,7 +210,7 @@ def _name_in(checkpoint: str) -> str | None:
 def _options_of(spec: Spec, given: Mapping[str, Any]) -> tuple[Spec, dict[str, Any]]:
     """A spec without those arguments that are options of a run, and these."""
     own = ARCHITECTURE if spec.name in WITH_ARCHITECTURE else ()
-    told = {k: v for k, v in spec.arguments.items() if k in (*own, "image_size", "num_classes")}
+    told = {k: v for k, v in spec.arguments.items() if k in (*own, *OF_ANY)}
     for key, value in told.items():
         if given.get(key, value) != value:
             raise InputError(

@@ -13,6 +13,7 @@ from timm.optim import list_optimizers
 
 from vitprobe.errors import InputError, did_you_mean, option
 from vitprobe.models.architecture import COUNTS
+from vitprobe.models.without_skip import MOST
 from vitprobe.text import SHORT, printable, shown
 from vitprobe.training.augment_options import AugmentOptions
 
@@ -35,11 +36,12 @@ WHOLE = {
     "num_classes": 2**24,
     "image_size": 2**14,
     "max_pixels": 2**40,
+    "keep_every": 2**24,
 }
 # What may change between a run and its continuation: where it runs and where its files lie. Weights
 # to start from are compared themselves, a recipe's values too, and a class count is only a check.
 FREE = ("checkpoint", "data_dir", "device", "workers", "output", "save_every", "compile")
-FREE += ("model_name", "recipe", "num_classes", "max_pixels")
+FREE += ("model_name", "recipe", "num_classes", "max_pixels", "keep_every")
 SHOWN = 4  # differences that are told
 
 
@@ -54,7 +56,7 @@ class Settings:
     num_classes: None: the data set's. image_size: pixels; None: the checkpoint's, else the data
         set's for our own models, the configuration's for timm's.
     patch_size (pixels), dim, heads, depth, mlp_dim, dropout, pool (`cls` or `mean`): of a ViT;
-        None: the model's own.
+        None: the model's own. remove_skip: the block that has no skips, counted from 0.
     recipe: where the fields from batch_size to augment come from. batch_size: images a step, of
         all processes together. lr: the highest of the schedule. min_lr: the lowest, as a share of
         lr. warmup: share of all steps in which the rate rises from lr / 100. clip_grad: largest
@@ -65,6 +67,7 @@ class Settings:
         others that is trained on, the same in every class.
     seed: of weights, subset, order and augmentation. precision: `fp32`, or `bf16` (autocast).
     save_every: seconds between checkpoints; one is written after every epoch too.
+    keep_every: epochs between two whose weights are kept for good; None: none are.
 
     Raises InputError for a value that makes no sense.
     """
@@ -90,6 +93,7 @@ class Settings:
     mlp_dim: int | None = None
     dropout: float | None = None
     pool: str | None = None
+    remove_skip: int | None = None
     momentum: float = 0.9
     weight_decay: float = 0.0
     scheduler: str = "none"
@@ -110,6 +114,7 @@ class Settings:
     workers: int = 2
     output: str = "checkpoints"
     save_every: float = 60.0
+    keep_every: int | None = None
 
     def __post_init__(self):
         for key in NAMES:
@@ -125,6 +130,7 @@ class Settings:
             _within(key, getattr(self, key), 1, most)
         for key in ("weight_decay", "clip_grad", "save_every"):
             _within(key, getattr(self, key), 0)
+        _within("remove_skip", self.remove_skip, 0, MOST)
         _within("workers", self.workers, 0, 1024)
         for key in ("momentum", "dropout", "label_smoothing", "ema_decay", "min_lr", "warmup"):
             _within(key, getattr(self, key), 0, 1)

@@ -41,7 +41,8 @@ class TrainingResult:
     """A finished run.
 
     path: the checkpoint of the best epoch by validation; last: of the last; files: these, the
-        weights alone and the table. model_name: their name. settings: every choice.
+        weights alone and the table. kept: weights of some epochs, in order. model_name: their name.
+        settings: every choice.
     history: a list for each column, one number an epoch (see History). best_epoch: 1, 2, ...
     test_accuracy: of that epoch, in [0, 1]. parameters: of the model. seconds: of this call.
     """
@@ -49,6 +50,7 @@ class TrainingResult:
     path: Path
     last: Path
     files: tuple[Path, ...]
+    kept: tuple[Path, ...]
     model_name: str
     settings: Settings
     history: dict[str, list]
@@ -86,7 +88,8 @@ def train(
     progress: print what is done. command: as typed, for the record.
 
     Under torchrun each process calls this; rank 0 writes. All random states are left as they were.
-    Files: `<output>/<model_name>.pt`, `.last.pt`, `.safetensors`, `.csv`, all written whole.
+    Files: `<output>/<model_name>.pt`, `.last.pt`, `.safetensors`, `.csv`, with `keep_every` also
+    `.epoch-000.safetensors` and so on; all written whole.
 
     Raises InputError for wrong options, data or weights, a loss that is not finite, files that
     cannot be written, and files of this name that another run made or that are damaged. Ctrl-C:
@@ -98,7 +101,7 @@ def train(
     settings = resolve(mode, options, config)
     started = time.monotonic()
     device = own_device(choose_device(settings.device))
-    files = RunFiles(settings.output, settings.model_name)
+    files = RunFiles(settings.output, settings.model_name, keeps=bool(settings.keep_every))
     try:
         with (
             own_random_state(device),
@@ -129,6 +132,7 @@ def train(
         path=files.best,
         last=files.last,
         files=(files.best, files.last, files.weights, files.table),
+        kept=tuple(files.kept()),
         model_name=settings.model_name,
         settings=settings,
         history=history.columns,

@@ -11,6 +11,7 @@ from vitprobe.data import ImageData, Transform
 from vitprobe.errors import InputError, option
 from vitprobe.models import build_model, read_checkpoint, stored
 from vitprobe.models.spec import PRETRAINED, parse_spec
+from vitprobe.models.without_skip import ARGUMENT
 from vitprobe.training.settings import Settings
 
 
@@ -52,7 +53,11 @@ def new_trainee(settings: Settings, data: ImageData, device: torch.device) -> Tr
         seed=settings.seed,
         architecture=settings.architecture,
         new_head=new_head,
+        without_skip=settings.remove_skip,
     )
+    if settings.compile and ARGUMENT in model.provenance["architecture"]:
+        both = option("compile", True), option("remove_skip")
+        raise InputError(f"{both[0]} does not go with {both[1]}: leave it out")
     transform: Transform = model.transform.filled(data.image_size, data.mean, data.std)
     if transform.image_size is None:
         raise InputError(f"the images of {data.name} differ in size: give {option('image_size')}")

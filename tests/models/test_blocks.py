@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import nn
 
-from vitprobe.taps.blocks import block_paths, enclosing_block
+from vitprobe.models.blocks import block_paths, enclosing_block
 
 
 def from_timm(name, **kwargs):
