@@ -107,9 +107,9 @@ def test_a_run_replaces_its_own_and_never_anothers(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     (name,) = written(tmp_path, [other])
     said = capsys.readouterr().err.splitlines()
-    assert name.startswith("cka-vit-vit-") and said[0] == (
+    assert name.startswith("cka-vit-vit-") and said == [
         f"note: {tmp_path}/cka-vit-vit.nc holds another run (seed 0, now 1): this one is {name}"
-    )
+    ]
     assert written(tmp_path, [other]) == [name]
     assert written(tmp_path, [one]) == ["cka-vit-vit.nc"]
     assert held(tmp_path, "cka-vit-vit.nc")["seed"] == 0 and held(tmp_path, name)["seed"] == 1

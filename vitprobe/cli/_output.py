@@ -63,6 +63,7 @@ class ResultFiles:
         self.folder, self.writers = check_folder(folder, name=option), writers
         self.name, self.overwrite = name, overwrite
         self.option = option
+        self._told: set[str] = set()
         _library("h5netcdf")  # told before anything is computed
         if name is not None and (not name.strip() or file_word(name).strip(".") != name):
             raise InputError(f"--name {printable(name)!r} is no file name: use letters and digits")
@@ -128,7 +129,10 @@ class ResultFiles:
         if self.name is not None:
             raise InputError(f"{why}: give another --name, or --overwrite")
         other = f"{name}-{run_id(run)[:8]}"
-        note(f"{why}: this one is {other}{RESULT}")
+        line = f"{why}: this one is {other}{RESULT}"
+        if line not in self._told:
+            note(line)
+            self._told.add(line)
         return other
 
     def save(self, results: Sequence[xr.Dataset]) -> list[Path]:

@@ -96,7 +96,7 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     width = left + BAR
     below = drawn.get_tightbbox(drawn.canvas.get_renderer()).y0
     _draw_examples(drawn, dataset, below - 0.12, width, measure)
-    said = [f"dominant examples of {dataset.attrs.get('model', 'model')}", *data_of([dataset], "")]
+    said = [f"Dominant examples of {dataset.attrs.get('model', 'model')}", *data_of([dataset], "")]
     heading(drawn, above, width, said if title is None else [title], _details(dataset), measure)
     fit_canvas(drawn)
     return drawn

@@ -86,7 +86,7 @@ def compare(datasets: Sequence[xarray.Dataset], *, title: str | None = None) -> 
     add_bar(drawn, image, width + 0.15, 0, length)
     if has_blanks(datasets):
         add_blank(drawn, width + 0.15, -length - 0.12)
-    said = ["tokens and patches", *data_of(datasets, " / ")]
+    said = ["Tokens and patches", *data_of(datasets, " / ")]
     heading(drawn, head + 0.1, width, said if title is None else [title], LEGEND, measure)
     fit_canvas(drawn)
     return drawn

@@ -123,7 +123,7 @@ def _radii(drawn: Figure, shown: xarray.Dataset, width: float, bottom: float, me
 def texts_of(dataset: xarray.Dataset) -> tuple[list[str], list[str]]:
     """Title and details of one result."""
     attrs = dataset.attrs
-    title = ["receptive fields", str(attrs.get("model", "model"))]
+    title = ["Receptive fields", str(attrs.get("model", "model"))]
     residual = {
         "post": "after the residual sum",
         "pre": "of the long branch, before the residual sum",

@@ -127,4 +127,4 @@ def _texts(datasets: Sequence[xarray.Dataset], title: str | None) -> tuple[list[
     if len(datasets) > 1 and any(each != own[0] for each in own):
         for dataset, words in zip(datasets, own, strict=True):
             shared += [f"{dataset.attrs.get('model', 'model')}: {word}" for word in words]
-    return (["receptive fields"] if title is None else [title]), shared
+    return (["Receptive fields"] if title is None else [title]), shared
