@@ -85,6 +85,13 @@ PICTURES = {
         "results/maps-vit@vit-digits-scratch-image-3-positions.png",
         (VIT,),
     ),
+    "skips-vit-digits": Picture(
+        "vitprobe skips --models vit@digits,resnet20@digits", "results/skips-vit@digits.png"
+    ),
+    "skips-vit-resnet20-digits": Picture(
+        "vitprobe skips --models vit@digits,resnet20@digits",
+        "results/skips-vit@digits-resnet20@digits.png",
+    ),
     "head-subsets-vit-resnet18": Picture(
         f"vitprobe head-subsets --models vit@{VIT},resnet18@{RESNET}",
         "results/head_subsets-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
