@@ -115,6 +115,13 @@ PICTURES = {
         "vitprobe features --model vit@digits --index 3",
         "results/features-vit@digits-image-3.png",
     ),
+    "skips-vit-digits": Picture(
+        "vitprobe skips --models vit@digits,resnet20@digits", "results/skips-vit@digits.png"
+    ),
+    "skips-vit-resnet20-digits": Picture(
+        "vitprobe skips --models vit@digits,resnet20@digits",
+        "results/skips-vit@digits-resnet20@digits.png",
+    ),
     "head-subsets-vit-resnet18": Picture(
         f"vitprobe head-subsets --models vit@{VIT},resnet18@{RESNET}",
         "results/head_subsets-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",

@@ -7,9 +7,9 @@ from typing import Any
 from vitprobe.analyses.attention_heads import Heads, located
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.errors import InputError
+from vitprobe.models.blocks import block_paths, enclosing_block
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.taps import Selection, Site, select
-from vitprobe.taps.blocks import block_paths, enclosing_block
 
 _WHY = "checkpoints of one architecture are compared, block by block (vitprobe cka takes any two)"
 

@@ -97,7 +97,8 @@ def by_layer(
         blocks, pattern = [of_block.get(block, "") for block in blocks], f"block: {pattern}"
     else:
         blocks = [""] * len(x)
-        pattern = f"layer: {pattern}" if pattern.strip("*.") else "layer"
+        known = pattern.strip("*.") not in ("", "layer")
+        pattern = f"layer: {pattern}" if known else "layer"
     labels = tick_labels(texts, blocks, width * POINTS, measure, along_x=True)
     set_ticks(axes.xaxis, labels, labels.size)
     axes.set_xlabel(shorten(pattern, width * POINTS, TEXT, measure), fontsize=TEXT, **PLAIN)
@@ -209,7 +210,8 @@ def token_map(
     image = axes.imshow(
         np.ma.masked_invalid(patches), extent=(0, 1, -0.5, len(rows) - 0.5), **style
     )
-    left, ticks, texts = 0.0, [0.5], ["patches, row by row"]
+    places = "positions" if kind == "block" else "patches"
+    left, ticks, texts = 0.0, [0.5], [f"{places}, row by row"]
     if count:
         left = -GAP - count * SPECIAL
         image = axes.imshow(
