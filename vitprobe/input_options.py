@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from typing import Any
@@ -112,6 +114,7 @@ def takes_inputs(
     only: Sequence[str] | None = None,
     annotate: Callable[[Field], Any] | None = None,
     made: Callable[..., InputOptions] = InputOptions,
+    usual: Mapping[str, str] | None = None,
     **defaults: Any,
 ) -> Callable:
     """Gives a function with a keyword argument `inputs` the options of InputOptions instead.
@@ -121,16 +124,21 @@ def takes_inputs(
 
     only: those that make sense for it; None: all. annotate: of a field, its annotation in the
     signature.
+    usual: of fields that are None by default, what the function makes of that, in a few words.
     defaults: where they differ from those of InputOptions.
     """
-    told = [each for each in fields(InputOptions) if only is None or each.name in only]
+    told = [
+        _with_default(each, defaults, usual or {})
+        for each in fields(InputOptions)
+        if only is None or each.name in only
+    ]
 
     def decorate(function: Callable) -> Callable:
         def parameter(each: Field) -> inspect.Parameter:
             return inspect.Parameter(
                 each.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=defaults.get(each.name, each.default),
+                default=each.default,
                 annotation=annotate(each) if annotate else each.type,
             )
 
@@ -157,6 +165,18 @@ def takes_inputs(
         return with_inputs
 
     return decorate
+
+
+def _with_default(told: Field, defaults: Mapping[str, Any], usual: Mapping[str, str]) -> Field:
+    """The field, or where its default is another one, or is said to be, a copy that tells of it."""
+    if told.name not in {**defaults, **usual}:
+        return told
+    own = copy(told)
+    own.default = defaults.get(told.name, told.default)
+    said = f" (default: {usual[told.name]})" if told.name in usual else ""
+    words = re.sub(r" \(default: [^)]*\)", said, told.metadata["help"])
+    own.metadata = {**told.metadata, "help": words}
+    return own
 
 
 def _filled(doc: str | None, told: Sequence[Field]) -> str | None:

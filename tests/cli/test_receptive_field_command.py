@@ -41,7 +41,7 @@ def test_two_models(vitprobe_command, tmp_path):
     assert [float(row["box"]) for row in rows] == [7, 11, 15, 21, 29, 37, 49, 65, 81]
     assert [float(row["r50"]) for row in rows] == resnet["r50"].values.tolist()
     np.testing.assert_allclose(vit["map"].sum(("row", "col")), 1)
-    for line in ("backward passes for each batch: 12 (6 attention, 6 mlp)", "81 covers the image",
+    for line in ("backward passes for each batch: 12 (6 attention, 6 MLP)", "81 covers the image",
                  "vit@digits: 18 (attention)", "16 examples in 4 batches of 4"):  # fmt: skip
         assert line in ended.out, ended.out
 

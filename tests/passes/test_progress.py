@@ -110,7 +110,7 @@ def test_never_above_the_total(clock):
     going = Going(Ahead(10), clock)
     clock.now += 1
     going.advance(12)
-    assert going.words() == "10 of 10 examples, 10/s, 1 s left"
+    assert going.words() == "10 of 10 examples, 10/s"
 
 
 @pytest.mark.parametrize(

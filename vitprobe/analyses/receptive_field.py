@@ -19,7 +19,7 @@ READER = ReceptiveFieldReader
 EXAMPLES = 32  # of a named data set, as in the paper: each costs a backward pass for each layer
 
 
-@takes_inputs()
+@takes_inputs(usual={"examples": f"{EXAMPLES} of a named data set"})
 def receptive_field(
     model: ModelLike,
     data: DataLike = "digits",

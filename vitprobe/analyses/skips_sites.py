@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitprobe.errors import InputError
+from vitprobe.models.residual import has_graph
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.taps import ResidualSite
 from vitprobe.taps.token_grid import token_grid
@@ -54,6 +55,11 @@ def skips_of(model: Surveyed) -> list[Skip]:
     """
     label, sites = model.subject.label, model.residuals
     if not sites:
+        if not has_graph(model.subject.model, model.images):
+            raise InputError(
+                f"skips of {label} cannot be found: it computes without gradients "
+                "(torch.no_grad, inference_mode), which show what comes from what"
+            )
         raise InputError(
             f"{label} has no skips: nothing in it adds what enters a part to what the part computes"
         )

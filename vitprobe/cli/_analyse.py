@@ -61,7 +61,7 @@ def analyse(
                     keeper = Keeper(None, share, run.save_every, run.resume)
                     run_pass(images, [reader], None, keeper, run.tolerance)
                 return
-            files.settle(reader.facts(images), run_words(inputs))
+            files.settle(reader.facts(images), run_words(inputs, reader.analysis))
             with _alone(files, share):
                 place = find(files, reader, images, run, share)
                 if not some.same(lambda: not (run.resume and _finished(files, place, run))):

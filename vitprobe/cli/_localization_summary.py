@@ -42,19 +42,17 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     """The two numbers of each model beside those of chance, the seconds, what was written."""
     console = new_console()
     console.print()
-    columns = {
-        "layer": [str(result.attrs["layer"]) for result in results],
-        "tokens": [str(int(result["counted"])) for result in results],
-        "own place": [_share(result["own_place"]) for result in results],
-        "at random": [_share(result["own_place_chance"]) for result in results],
-        "distance": [_patches(result["mean_distance"]) for result in results],
-        "random": [_patches(result["mean_distance_chance"]) for result in results],
-    }
-    names = Column("model", [str(result.attrs["model"]) for result in results], "name")
-    layers = Column("layer", columns.pop("layer"), "name")
+    columns = [
+        Column("model", [str(result.attrs["model"]) for result in results], "name"),
+        Column("layer", [str(result.attrs["layer"]) for result in results], "name"),
+        Column("tokens", [str(int(result["counted"])) for result in results]),
+        Column("own place", [_share(result["own_place"]) for result in results]),
+        Column("at random", [_share(result["own_place_chance"]) for result in results]),
+        Column("distance", [_patches(result["mean_distance"]) for result in results]),
+        Column("at random", [_patches(result["mean_distance_chance"]) for result in results]),
+    ]
     title = "most similar patch of each token: its own place (%), distance from it (patches)"
-    numbers = [Column(heading, cells) for heading, cells in columns.items()]
-    print_table(console, title, [names, layers, *numbers])
+    print_table(console, title, columns)
     say_end(console, results[0].attrs, paths)
     say_random(console, [(result.attrs, "model") for result in results])
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,16 @@ _LONGEST = 24  # characters of a word; what is longer tells nobody anything
 _MOST = 4  # models of one run that a name lists
 _USUAL = {"dataset": "digits", "split": "test", "estimator": "unbiased", "kernel": "linear"}
 _SIDES = {"layers": "all", "tokens": "all"}  # of facts that there is one of for each model
+_ASKED = {  # what some analyses are asked beside: by default, and the word for anything else
+    "receptive_field": {
+        "layers": ("", "{}"),
+        "residual": ("post", "{}"),
+        "convention": ("raghu", "{}"),
+    },
+    "localization": {"layer_asked": ("", "{}"), "tokens_asked": ("", "tokens{}")},
+    "finetuning": {"layers": ("blocks", "{}")},
+    "dominant": {"layers": ("blocks", "{}"), "drop": (0.05, "drop{}")},
+}
 
 
 def stems(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> list[str]:
@@ -37,8 +48,15 @@ def joint(runs: Sequence[Mapping[str, Any]], words: Sequence[str] = ()) -> str:
     )
 
 
-def run_words(options: InputOptions) -> list[str]:
-    """What of the options is not as by default, in a word each: `seed1`, `bf16`."""
+def run_words(options: InputOptions, analysis: str = "") -> list[str]:
+    """What of the options is not as by default, in a word each: `seed1`, `bf16`.
+
+    analysis: whose defaults; that of receptive fields takes few examples.
+    """
+    from vitprobe.analyses.receptive_field import EXAMPLES
+
+    if analysis == "receptive_field" and options.examples == EXAMPLES:
+        options = replace(options, examples=None)
     said = {
         "order": "{}-order",
         "examples": "examples{}",
@@ -119,6 +137,9 @@ def _of_facts(run: Mapping[str, Any]) -> list[str]:
         both = [run.get(f"{key}_{side}") for side in "ab"]
         if None not in both and both != [usual, usual]:
             words.append("+".join(dict.fromkeys(both)))
+    for key, (usual, form) in _ASKED.get(run["analysis"], {}).items():
+        if run[key] != usual:
+            words.append(form.format(run[key]))
     if run.get("passes", 1) > 1:
         words.append(f"passes{run['passes']}")
     return [file_word(word) for word in words if len(word) <= _LONGEST]

@@ -11,7 +11,15 @@ from rich.console import Console
 from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.cli import _told
 from vitprobe.cli._output import Writers, netcdf
-from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
+from vitprobe.cli._summary import (
+    counted,
+    kind_words,
+    new_console,
+    say,
+    say_end,
+    say_model,
+    say_random,
+)
 from vitprobe.cli._table import Column, print_table
 from vitprobe.figures import plot, png_bytes
 from vitprobe.figures.receptive_field_compare import compare
@@ -42,7 +50,7 @@ class Told(_told.Told):
             facts = model_facts("model", fields.model.subject)
             facts["model_image_size"] = ", ".join(map(str, fields.model.image_size))
             say_model(console, facts, "model")
-            kinds = Counter(target.kind for target in fields.targets)
+            kinds = Counter(kind_words(target.kind) for target in fields.targets)
             of = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
             say(console, "", f"backward passes for each batch: {len(fields.targets)} ({of})")
             if fields.left_out:
@@ -72,11 +80,11 @@ def _print_layers(console: Console, result: xr.Dataset) -> None:
         box = "" if np.isnan(here["box"]) else f"{float(here['box']):.0f}"
         box = " ".join(filter(None, (box, str(here["covers"].values))))
         if np.isnan(here["r50"]):
-            rows.append([str(here["kind"].values), "blank", "", "", "", box])
+            rows.append([kind_words(str(here["kind"].values)), "blank", "", "", "", box])
             continue
         rows.append(
             [
-                str(here["kind"].values),
+                kind_words(str(here["kind"].values)),
                 f"{100 * float(here['centre']):.3g}",
                 f"{float(here['r50']):.2f}",
                 f"{float(here['r90']):.2f}",

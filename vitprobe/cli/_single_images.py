@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,8 +32,13 @@ Index = Annotated[
 ]
 
 
-def check_named(image: str | None, index: int | None) -> None:
-    """Raises InputError unless the images are given in one of the two ways."""
+def check_named(model: str, image: str | None, index: int | None) -> None:
+    """Raises InputError unless it is one model, and the images are given in one of the two ways."""
+    from vitprobe.models.spec import split_specs
+
+    several = len(split_specs(model))
+    if several > 1 and not Path(model.partition("@")[2]).expanduser().exists():
+        raise InputError(f"--model takes one model, not {several}: {model}")
     if (image is None) == (index is None):
         raise InputError("give the image: either --image FILE (or a folder) or --index N")
 

@@ -11,7 +11,15 @@ from rich.console import Console
 from vitprobe.analyses.skips_reader import SkipsReader
 from vitprobe.cli import _told
 from vitprobe.cli._output import Writers, netcdf
-from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
+from vitprobe.cli._summary import (
+    counted,
+    kind_words,
+    new_console,
+    say,
+    say_end,
+    say_model,
+    say_random,
+)
 from vitprobe.cli._table import Column, print_table
 from vitprobe.figures import plot, png_bytes
 from vitprobe.figures.skips_compare import compare
@@ -71,7 +79,7 @@ def _print_layers(console: Console, result: xr.Dataset) -> None:
     title = f"skips of {result.attrs['model']}: |skip| / |branch|, and their cosine"
     columns = [
         Column("layer", [str(name) for name in result["layer"].values], "name"),
-        Column("kind", [_kind(kind) for kind in result["kind"].values]),
+        Column("kind", [kind_words(kind) for kind in result["kind"].values]),
     ]
     for group in result["group"].values.tolist():
         if not result["tokens"].sel(group=group).any():
@@ -81,7 +89,3 @@ def _print_layers(console: Console, result: xr.Dataset) -> None:
             texts = ["" if np.isnan(value) else form.format(value) for value in values]
             columns.append(Column(f"{name}, {group}", texts))
     print_table(console, title, columns)
-
-
-def _kind(kind: str) -> str:
-    return {"mlp": "MLP"}.get(kind, kind)

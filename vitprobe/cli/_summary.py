@@ -124,6 +124,11 @@ def pixels(image_size: str) -> str:
     return f"{' x '.join(dict.fromkeys(size))} px" if all(size) else ""
 
 
+def kind_words(kind: str) -> str:
+    """What the kind of a residual sum is called where it is read."""
+    return {"mlp": "MLP"}.get(kind, kind)
+
+
 def counted(reasons: Counter) -> str:
     """`3 (one reason); 1 (another)`."""
     return "; ".join(f"{count} ({reason})" for reason, count in reasons.most_common())

@@ -56,7 +56,8 @@ def data_line(inputs: Inputs) -> str:
         batches = loader.batches_per_pass * loader.passes
         count += f"{f', {loader.passes} passes' if loader.passes > 1 else ''} in {batches} batch"
         count += "" if batches == 1 else "es"
-        count += f" of {loader.batch_size}" if loader.batch_size else ""
+        size = loader.batch_size and min(filter(None, (loader.batch_size, loader.examples)))
+        count += f" of {size}" if size else ""
     elif loader.batch_size:
         count += f" in batches of {loader.batch_size}"
     name = " ".join(filter(None, (loader.name, inputs.split)))

@@ -48,7 +48,7 @@ def command(
 
     Example: vitprobe features --model resnet20@digits --index 3
     """
-    single.check_named(image, index)
+    single.check_named(model, image, index)
     from vitprobe.analyses.features import features_facts, features_of
     from vitprobe.analyses.pictures import prepare_pictures
     from vitprobe.cli._output import ResultFiles, Writers, netcdf

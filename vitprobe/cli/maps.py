@@ -39,7 +39,7 @@ def command(
 
     Example: vitprobe maps --model vit --index 0
     """
-    single.check_named(image, index)
+    single.check_named(model, image, index)
     from vitprobe.analyses.maps import maps_facts, maps_of
     from vitprobe.analyses.pictures import prepare_pictures
     from vitprobe.cli._output import ResultFiles, Writers, netcdf

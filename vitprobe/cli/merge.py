@@ -64,7 +64,7 @@ def command(
     for summary, own_name, part in zip(summaries, names, sums.parts, strict=True):
         files = ResultFiles(output, summary.WRITERS, name=own_name, overwrite=overwrite)
         facts = part.about["facts"]
-        files.settle(facts, run_words(told_options(facts[0])))
+        files.settle(facts, run_words(told_options(facts[0]), facts[0]["analysis"]))
         if sums.incomplete and not overwrite:
             _spare(files)
         places.append(files)

@@ -10,7 +10,7 @@ from vitprobe.input_options import InputOptions
 _WHAT = "What is looked at"
 
 
-@options.takes_inputs()
+@options.takes_inputs(usual={"examples": "32, as in the paper"})
 @options.takes_run
 def command(
     models: Annotated[

@@ -107,9 +107,9 @@ def _drawer(results: Sequence[xarray.Dataset], difference: bool) -> Callable[...
     drawers = _modules(kind)
     name = f"{analyses[0]}_{kind}"
     if name not in drawers:
-        able = " and ".join(sorted(each.removesuffix(f"_{kind}") for each in drawers))
+        able = ", ".join(sorted(each.removesuffix(f"_{kind}") for each in drawers))
         what = "figure of a difference" if difference else "figure of several results"
-        raise InputError(f"{analyses[0]} has no {what}, {able} have: plot them one by one")
+        raise InputError(f"{analyses[0]} has no {what} ({able} have): plot them one by one")
     return getattr(drawers[name], kind)
 
 

@@ -158,7 +158,7 @@ def _details(dataset: xarray.Dataset) -> list[str]:
     if "examples_left_out" in attrs and "examples" in attrs:
         count, examples = int(attrs["examples_left_out"]), int(attrs["examples"])
         share = math.floor(1000 * count / max(examples, 1) + 0.5) / 10
-        details.append(f"{count:,} examples left out ({share:g} %)")
+        details.append(f"{count:,} example{'' if count == 1 else 's'} left out ({share:g} %)")
     errors = [dataset[name] for name in ("cka_se", "cka_without_se") if name in dataset]
     if errors and (largest := max(float(each.fillna(0).max()) for each in errors)) > 0:
         details.append(f"standard errors of CKA up to {largest:.2g}")

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -83,13 +83,34 @@ def residual_sums(
                 seen(key, call.operands[skip].detach(), call.operands[1 - skip].detach())
         return call.add()
 
+    with _looked_at(model), sum_calls(model, look, modules.now):
+        run(model, _differentiable(images[:FEW]))
+    names = named(made, block_paths(model))
+    return [ResidualSum(*each, *name) for each, name in zip(found, names, strict=True)]
+
+
+def has_graph(model: nn.Module, images: Tensor | ModelInput) -> bool:
+    """Whether any layer's output has the gradient's graph, in which residual sums are found."""
+    found = []
+    model = unwrapped(model)
+
+    def look(module: nn.Module, given, output) -> None:
+        found.append(isinstance(output, Tensor) and output.requires_grad)
+
+    with ExitStack() as stack, _looked_at(model):
+        for module in model.modules():
+            stack.callback(module.register_forward_hook(look).remove)
+        run(model, _differentiable(images[:FEW]))
+    return any(found)
+
+
+@contextmanager
+def _looked_at(model: nn.Module) -> Iterator[None]:
+    """In here the model is in eval mode, and gradients lead to its images alone."""
     with as_found(model), torch.inference_mode(False), torch.enable_grad():
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        with sum_calls(model, look, modules.now):
-            run(model, _differentiable(images[:FEW]))
-    names = named(made, block_paths(model))
-    return [ResidualSum(*each, *name) for each, name in zip(found, names, strict=True)]
+        yield
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class Going:
         rate = self.rate
         if rate:
             said.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
-        if (left := self.left) is not None:
+        if (left := self.left) is not None and self.done != self.total:
             said.append(f"{spoken(left)} left")
         if not math.isnan(self.error):
             said.append(f"largest s.e. {self.error:.2g}")

@@ -4,10 +4,23 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from vitprobe.data import PairedLoader
 from vitprobe.data.layout import listed
-from vitprobe.errors import InputError, say
+from vitprobe.errors import InputError, option, say
 from vitprobe.passes.reader import Ran, Reader
 from vitprobe.passes.sums import Sums
+
+
+def check_batches(reader: Reader, loader: PairedLoader) -> None:
+    """Raise InputError where no batch will have as many examples as the reader needs."""
+    size, examples = loader.batch_size, loader.examples
+    most = min(filter(None, (size, examples)), default=reader.least)
+    if most < reader.least:
+        more = "batch_size" if most == size else "examples"
+        raise InputError(
+            f"{reader.analysis} needs {reader.least} examples or more in a batch, not {most}: "
+            f"give more ({option(more)})"
+        )
 
 
 def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[list[xr.Dataset]]:

@@ -23,7 +23,7 @@ from vitprobe.passes.processes import processes
 from vitprobe.passes.progress import Ahead, Progress
 from vitprobe.passes.provenance import device_name
 from vitprobe.passes.reader import Batch, Reader
-from vitprobe.passes.results import results_of
+from vitprobe.passes.results import check_batches, results_of
 from vitprobe.passes.room import check_room, metrics_on
 from vitprobe.passes.share import Share
 from vitprobe.passes.stops import Stops
@@ -133,6 +133,7 @@ class Pass:
             ]
             wants, parts = [], []
             for reader in self.readers:
+                check_batches(reader, self.inputs.loader)
                 notes: list[str] = []
                 wants += [(reader, want) for want in reader.begin(models, self.inputs, notes)]
                 reader.about |= {**known(reader, self.inputs), "notes": notes}

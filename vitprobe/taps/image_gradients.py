@@ -40,10 +40,14 @@ Take = Callable[[Target, Tensor], None]
 OVERWRITTEN = "modified by an inplace operation"  # torch's words for what a backward pass lacks
 
 
+_GRADIENTS = torch.inference_mode(False)  # a caller may be in one, where there are none
+
+
 class _Enough(Exception):
     """All targets have come."""
 
 
+@_GRADIENTS
 def forward(
     model: nn.Module,
     images: Tensor | ModelInput,
@@ -128,10 +132,16 @@ def gradients(values: Sequence[Tensor], leaf: Tensor, at_once: int = 1) -> Itera
             yield from found
             continue
         for value in some:
-            (found,) = torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True)
+            found = _gradient(value, leaf)
             yield torch.zeros_like(leaf) if found is None else found
 
 
+@_GRADIENTS
+def _gradient(value: Tensor, leaf: Tensor) -> Tensor | None:
+    return torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True)[0]
+
+
+@_GRADIENTS
 def _vectorised(values: Sequence[Tensor], leaf: Tensor) -> Tensor | None:
     """(values, ...); None where the graph has an operation that cannot."""
     try:
