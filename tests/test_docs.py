@@ -86,6 +86,15 @@ def test_scripts_are_understood(page):
 
 
 @each_page
+def test_fences_are_closed(page):
+    """Each begins a line of its own and ends one: what is not closed is no code to these tests."""
+    lines = page.read_text().splitlines()
+    fences = [line for line in lines if "```" in line]
+    assert all(line.strip() == "```" or line.strip()[3:].isalpha() for line in fences), fences
+    assert len(fences) % 2 == 0 and all(line.strip() == "```" for line in fences[1::2])
+
+
+@each_page
 def test_python_is_valid(page):
     for code in fenced(page, "python"):
         compile(code, page.name, "exec")

@@ -69,6 +69,22 @@ def test_the_function_gets_them_together():
     assert "seed: of random weights" in shown.__doc__ and "mean: R,G,B" in shown.__doc__
 
 
+def test_the_default_that_is_told_is_its_own():
+    @takes_inputs(only=("examples", "batch_size"), usual={"examples": "32"}, batch_size=64)
+    def shown(*, inputs: InputOptions):
+        """Words.
+
+        Args:
+            {inputs}
+        """
+        return inputs
+
+    assert "the first N of the order (default: 32)." in shown.__doc__
+    assert "images a batch." in shown.__doc__ and "eighth" not in shown.__doc__
+    assert shown() == InputOptions(batch_size=64)
+    assert "default: an eighth of the examples" in vitprobe.cka.__doc__, "others keep theirs"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -255,8 +255,10 @@ def test_few_examples_and_one_batch(model, planted):
     with pytest.warns(VitprobeWarning, match="one batch only"):
         result = go(model, planted[:9], top=16)
     assert result.sizes["rank"] == 9 and result["cka_se"].isnull().all()
-    with pytest.raises(InputError, match="8 examples or more"):
+    with pytest.raises(InputError, match="needs 8 examples or more in a batch, not 7: .*examples"):
         go(model, planted[:7])
+    with pytest.raises(InputError, match="8 examples or more in a batch, not 4: .*batch_size"):
+        go(model, planted, batch_size=4)
 
 
 @pytest.mark.parametrize("drop", [-0.1, 0.6, float("nan")])

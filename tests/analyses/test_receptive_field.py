@@ -230,3 +230,14 @@ def test_conventions_of_others():
     assert (result["point_row"].item(), result["point_col"].item()) == (4, 3)
     result = vitprobe.receptive_field(model, images, layers="2", convention="replknet")
     assert result["square"].sel(share=[0.2, 0.99]).values.tolist() == [[3, 5]]
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_caller_without_gradients(context):
+    torch.manual_seed(0)
+    model, images = nn.Sequential(Block()).requires_grad_(False), torch.rand(4, 2, 7, 7)
+    usual = vitprobe.receptive_field(model, images)["map"]
+    with context():
+        result = vitprobe.receptive_field(model, images)["map"]
+    np.testing.assert_array_equal(result.values, usual.values)
+    assert not any(each.requires_grad for each in model.parameters())

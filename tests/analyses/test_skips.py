@@ -215,6 +215,29 @@ def test_models_without_skips_are_refused_in_one_line():
         vitprobe.skips({"plain": nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())}, images())
 
 
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_model_without_gradients_is_told_so(context):
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = Sometimes()
+
+        def forward(self, x):
+            with context():
+                return self.body(x)
+
+    with pytest.raises(InputError, match="^skips of hidden cannot be found: it computes without"):
+        vitprobe.skips({"hidden": Hidden()}, images())
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_caller_without_gradients(context):
+    model = vitprobe.load_model("vit@digits").requires_grad_(False)
+    with context():
+        result = vitprobe.skips(model, torch.rand(8, 3, 32, 32), batch_size=4)
+    assert result.sizes["layer"] == 12 and result["ratio"].sel(group="patches").notnull().all()
+
+
 def test_beside_other_readers_in_one_forward():
     readers = [vitprobe.SkipsReader(), vitprobe.AttentionReader(), vitprobe.CKAReader("blocks")]
     (skips,), _, _ = vitprobe.run(readers, "vit@digits", examples=16, batch_size=8)

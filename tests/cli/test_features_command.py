@@ -77,6 +77,15 @@ def test_wrong_input_is_one_line(vitprobe_command, tmp_path, words, expected):
     assert not (tmp_path / "results").exists()
 
 
+def test_one_model(vitprobe_command, tmp_path):
+    ended = vitprobe_command("features", "--model", "vit(depth=2,dim=24),resnet20", "--index", 1)
+    line = "vitprobe: --model takes one model, not 2: vit(depth=2,dim=24),resnet20\n"
+    assert (ended.code, ended.err) == (2, line)
+    (tmp_path / "a,b.pt").write_text("no weights")  # a name may have a comma
+    ended = vitprobe_command("features", "--model", "vit@a,b.pt", "--index", 1)
+    assert ended.code == 2 and "a,b.pt" in ended.err and "one model" not in ended.err
+
+
 def test_a_size_that_the_model_cannot_take(vitprobe_command):
     ended = vitprobe_command("features", "--model", "vit", "--index", 1, "--image-size", 30)
     assert ended.code == 2 and len(ended.err.splitlines()) == 1 and "30" in ended.err

@@ -51,11 +51,17 @@ def test_files(vitprobe_command, series):
 def test_names_of_files(vitprobe_command, series):
     words = ("finetuning", "--layers", "output", *SMALL, "--models")
     ended = vitprobe_command(*words, "a=vit@digits,b=vit")
-    assert written(ended)[0] == "results/finetuning-a-b-examples48.nc"
+    assert written(ended)[0] == "results/finetuning-a-b-output-examples48.nc"
     assert "CKA of each layer with that of a" in ended.out and "random: vit" in ended.out
     many = [f"c{k}=vit(depth={6},dim=128,pool='cls',heads={2**k})" for k in range(6)]
     ended = vitprobe_command(*words, ",".join(many))
-    assert written(ended)[0] == "results/finetuning-c0-4_more-c5-examples48.nc", ended.err
+    assert written(ended)[0] == "results/finetuning-c0-4_more-c5-output-examples48.nc", ended.err
+
+
+def test_a_model_that_is_given_twice(vitprobe_command):
+    ended = vitprobe_command("finetuning", "--models", "vit@digits,vit@digits,vit", *SMALL)
+    assert ended.code == 0
+    assert "note: vit@digits was given more than once: it is there once\n" in ended.err
 
 
 def test_without_attention(vitprobe_command):

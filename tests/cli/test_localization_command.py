@@ -28,6 +28,7 @@ def test_files(vitprobe_command):
     assert [Path(path).suffix for path in files] == [".nc", ".png"] * 2
     assert "blocks.1: 8 x 8 tokens, patches of 4 x 4 px" in ended.out
     assert "48 examples in 6 batches of 8" in ended.out and "random weights (seed 0)" in ended.out
+    assert ended.out.count("at random  ") == 1 and "distance  at random\n" in ended.out
     table = [line.split() for line in ended.out.splitlines() if line.startswith("resnet20")]
     vit, resnet = (load(path) for path in files[::2])
     number = f"{100 * resnet['own_place'].item():.1f}"

@@ -59,6 +59,36 @@ def test_names_tell_what_is_not_as_by_default(more, words):
     assert stems([facts("vit", **more)]) == [f"cka-vit-vit{words}"]
 
 
+@pytest.mark.parametrize(
+    ("analysis", "more", "words"),
+    [
+        ("receptive_field", {"layers": "", "residual": "post", "convention": "raghu"}, ""),
+        (
+            "receptive_field",
+            {"layers": "blocks.*", "residual": "pre", "convention": "openerf"},
+            "-blocks._-pre-openerf",
+        ),
+        ("localization", {"layer_asked": "", "tokens_asked": ""}, ""),
+        ("localization", {"layer_asked": "blocks.2", "tokens_asked": "0,0;2,3"},
+         "-blocks.2-tokens0_0_2_3"),
+        ("finetuning", {"layers": "blocks"}, ""),
+        ("finetuning", {"layers": "all"}, "-all"),
+        ("dominant", {"layers": "blocks", "drop": 0.05}, ""),
+        ("dominant", {"layers": "all", "drop": 0.1}, "-all-drop0.1"),
+        ("maps", {"layers": "head"}, ""),
+    ],
+)  # fmt: skip
+def test_names_tell_what_was_asked_of_an_analysis(analysis, more, words):
+    assert stems([{"analysis": analysis, "model": "vit"} | more]) == [f"{analysis}-vit{words}"]
+
+
+def test_few_examples_are_usual_for_receptive_fields():
+    few = InputOptions(examples=32)
+    assert run_words(few) == ["examples32"] == run_words(few, "cka")
+    assert run_words(few, "receptive_field") == []
+    assert run_words(InputOptions(examples=64), "receptive_field") == ["examples64"]
+
+
 def test_words_of_options():
     assert run_words(InputOptions()) == []
     assert run_words(InputOptions(batch_size=64, workers=2)) == []

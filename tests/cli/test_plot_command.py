@@ -144,7 +144,7 @@ def test_a_figure_never_takes_the_place_of_its_result(vitprobe_command, tmp_path
         (["a.nc", "--difference"], "--difference takes two results, not 1"),
         (["a.nc", "a.nc"], "two results are of vit and resnet18.*--difference"),
         (["a.nc", "attention.nc"], "results of cka and attention have no figure in common"),
-        (["heads.nc", "heads.nc"], "head_subsets has no figure of several results"),
+        (["heads.nc", "heads.nc"], r"head_subsets has no figure of several .* \(attention, cka"),
         (["heads.nc", "heads.nc", "--difference"], "head_subsets has no figure of a difference"),
         (["attention.nc", "--normalize", "unifrom"], "did you mean 'uniform'"),
         ([], "Missing argument 'RESULT.nc"),

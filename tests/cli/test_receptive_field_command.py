@@ -127,3 +127,13 @@ def test_a_tolerance_ends_it(vitprobe_command, tmp_path):
     (result,) = loaded(tmp_path / "results").values()
     assert result.attrs["examples"] == 32 and result.attrs["tolerance"] == 3
     assert result["r50_se"].item() < 3
+
+
+def test_the_few_examples_of_the_default_are_not_in_the_name(vitprobe_command):
+    words = ("receptive-field", "--models", "resnet20@digits", "--layers", "layer1.0")
+    ended = vitprobe_command(*words, "--residual", "pre")
+    assert ended.code == 0, ended.err
+    assert "32 examples in 1 batch of 32" in ended.out
+    assert "results/receptive_field-resnet20@digits-layer1.0-pre.nc\n" in ended.out
+    help = " ".join(vitprobe_command("receptive-field", "--help").out.split())
+    assert "(default: │ │ 32, as in the paper)" in help or "default: 32" in help

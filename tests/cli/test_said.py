@@ -43,6 +43,11 @@ def test_in_the_help(vitprobe_command):
         assert "--quiet" in vitprobe_command(analysis, "--help").out
 
 
+def test_a_batch_is_no_larger_than_the_examples(vitprobe_command):
+    run = vitprobe_command("attention", "--models", "vit@digits", "--examples", "5")
+    assert "digits test: 5 examples in 1 batch of 5, seeded order\n" in run.out
+
+
 def test_the_estimate_is_of_the_batches_that_are_left(vitprobe_command):
     run = vitprobe_command(*COMMANDS["cka"], "--examples", "20", "--batch-size", "4")
     assert "more: 5 batches of about" in run.out

@@ -76,6 +76,11 @@ def test_thumbnails_are_in_the_order_of_their_scores():
     assert any("lowest value" in text for text in found)
 
 
+def test_one_example_is_one():
+    found = texts(plot(result().assign_attrs(examples_left_out=1)))
+    assert "1 example left out" in " ".join(found)
+
+
 def test_blanks_are_hatched_and_told():
     given = result()
     given["cka_without"][2] = np.nan

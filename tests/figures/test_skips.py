@@ -8,6 +8,7 @@ from matplotlib.text import Text
 
 from vitprobe.errors import InputError
 from vitprobe.figures import plot, save_png
+from vitprobe.figures.skips_panels import log_ticks
 
 GROUPS = ["patches", "cls", "registers"]
 
@@ -141,6 +142,19 @@ def test_maps_are_the_tokens():
         norm = axes.images[0].norm
         assert norm.vmin * norm.vmax == pytest.approx(1)  # 1 is white
     assert [text.get_text() for text in attention.get_xticklabels()][:3] == ["c", "r", "r"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.8, 1.25, [0.8, 1, 1.2]),
+        (0.53, 2.1, [0.7, 1, 1.5, 2]),
+        (0.09, 13, [0.1, 0.2, 0.5, 1, 2, 5, 10]),
+        (4e-5, 20, [1e-4, 1e-3, 0.01, 0.1, 1, 10]),
+    ],
+)
+def test_ticks_of_ratios_are_several_and_not_many(low, high, ticks):
+    assert log_ticks(low, high) == ticks
 
 
 def test_larger_maps_are_averaged_and_smaller_ones_repeated():

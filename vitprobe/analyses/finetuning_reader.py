@@ -66,6 +66,9 @@ class FinetuningReader(Reader):
 
     def begin(self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]) -> list[Want]:
         self.matched = matched(models, self.layers)
+        for k, subject in enumerate(inputs.subjects):
+            if inputs.places.count(k) > 1:
+                say(notes, f"{subject.label} was given more than once: it is there once")
         if self.matched.selection.note:
             say(notes, f"{models[0].subject.label}: {self.matched.selection.note}")
         self.heads = _heads(models, notes)

@@ -36,8 +36,8 @@ def check_named(model: str, image: str | None, index: int | None) -> None:
     """Raises InputError unless it is one model, and the images are given in one of the two ways."""
     from vitprobe.models.spec import split_specs
 
-    several = len(split_specs(model))
-    if several > 1 and not Path(model.partition("@")[2]).expanduser().exists():
+    several, weights = len(split_specs(model)), model.partition("@")[2]
+    if several > 1 and not (weights and Path(weights).expanduser().exists()):
         raise InputError(f"--model takes one model, not {several}: {model}")
     if (image is None) == (index is None):
         raise InputError("give the image: either --image FILE (or a folder) or --index N")

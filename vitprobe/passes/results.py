@@ -43,7 +43,8 @@ def results_of(sums: Sums, readers: Sequence[type[Reader] | Reader]) -> list[lis
                 else "there are no images"
             )
         if tally["dropped"]:
-            less = f"{tally['dropped']} examples were dropped, in batches of fewer than"
+            were = "example was" if tally["dropped"] == 1 else "examples were"
+            less = f"{tally['dropped']} {were} dropped, in batches of fewer than"
             say(notes, f"{less} {reader.least}")
         ran = Ran(
             tally["examples"],
