@@ -51,7 +51,7 @@ TRAINED = {  # file -> the command that makes it, or the page that says how
     EPOCHS: SCRATCH,
     TUNED: f"vitprobe train finetune --model vit@digits --dataset npz:{MNIST} --epochs 5 "
     "--keep_every 1 --model_name vit-mnist",
-    CUT: "vitprobe train scratch --model vit --dataset digits --epochs 30 --remove-skip 3",
+    CUT: "vitprobe train scratch --model vit --dataset digits --epochs 30 --remove_skip 3",
     RESNET: "vitprobe train scratch --model resnet18 --dataset digits",
     SEEDS: SEEDS_PAGE,
     **{
