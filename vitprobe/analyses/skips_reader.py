@@ -13,7 +13,7 @@ from vitprobe.analyses.skips_sites import Skip, skips_of
 from vitprobe.metrics.branch_ratio import BranchRatios, branch_products
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.provenance import data_facts, model_facts
+from vitprobe.passes.provenance import facts_of_each
 from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import Residuals
@@ -32,10 +32,7 @@ class SkipsReader(Reader):
     distinct = 1
 
     def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
-        return [
-            {"analysis": "skips", **model_facts("model", subject)} | data_facts(inputs)
-            for subject in inputs.subjects
-        ]
+        return facts_of_each(self.analysis, inputs)
 
     def begin(
         self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]
