@@ -22,13 +22,13 @@ READERS = {
 }
 
 
-def seen(names=tuple(READERS), keeper=None, told=None, tolerance=None, count=COUNT):
-    """The Datasets of these readers, in order; of a share none."""
+def seen(names=tuple(READERS), keeper=None, told=None, tolerance=None, count=COUNT, readers=None):
+    """The Datasets of these readers, in order; of a share none. readers: instead of new ones."""
     warnings.simplefilter("ignore")
     tuned = copy.deepcopy(vit())
     with torch.no_grad():
         tuned.blocks[1].mlp.fc2.weight += 0.3
     models = [{"before": vit()}, {"after": tuned}]
     inputs = prepare(models, images(count), InputOptions(batch_size=BATCH))
-    readers = [READERS[name]() for name in names]
+    readers = readers or [READERS[name]() for name in names]
     return sum(run(inputs, readers, told, keeper or Keeper(), tolerance), [])

@@ -56,6 +56,21 @@ def test_all_are_there(whole):
                 assert each[name].notnull().any(), (each.attrs["analysis"], name)
 
 
+def test_sums_do_not_grow_with_the_examples():
+    def shapes(count):
+        readers = [make() for make in READERS.values()]
+        seen(count=count, readers=readers)
+        return {
+            (type(reader).__name__, key, name): getattr(metric, name).shape
+            for reader in readers
+            for key, metric in reader.metrics.items()
+            for name in metric._defaults
+        }
+
+    few, many = shapes(24), shapes(72)
+    assert few == many and len(few) > 50
+
+
 def test_two_processes_give_the_same(whole):
     for code, found in gang(2, seen):
         assert code == 0
