@@ -101,11 +101,11 @@ class BranchRatios(Metric):
         if products.shape[2] != self.totals[site]:
             raise ValueError(f"{self.totals[site]} tokens were declared, not {products.shape[2]}")
         zz, ff, zf = products.to(self.device)
-        z, f = zz.sqrt(), ff.sqrt()
-        both = z * f
-        known = ff > 0, both > 0
-        values = z / f, zf / both
-        values = [torch.where(*each, 0.0) for each in zip(known, values, strict=True)]
+        norms = torch.stack([zz.sqrt(), ff.sqrt()])  # (2, n, tokens)
+        both = norms[0] * norms[1]
+        known = torch.stack([ff > 0, both > 0])  # of ratio and cosine
+        values = torch.stack([norms[0] / norms[1], zf / both])
+        values = torch.where(known, values, 0.0).double()
         # one that is not finite makes this sum so; what it spoils here is blank from now on
         bad = ~(zz.sum() + ff.sum()).isfinite()
         now = self.first_bad[site].clamp(max=batch)
@@ -113,23 +113,22 @@ class BranchRatios(Metric):
         self.examples[site] += products.shape[1]
         first = sum(self.totals[:site])
         mine = slice(first, first + self.totals[site])
-        for row in range(2):  # ratio, cosine
-            self.token_sums[row, mine] += values[row].sum(0, dtype=torch.float64)
-            self.token_images[row, mine] += known[row].sum(0)
-            norm, start = (z, f)[row], 0
-            for group, size in zip((1, 2, 0), self.tokens[site], strict=True):
-                if not size:
-                    continue
-                here = slice(start, start + size)
-                start += size
-                count = known[row][:, here].sum(1)  # (n,)
-                total = values[row][:, here].sum(1, dtype=torch.float64)
-                mean = torch.where(count > 0, total / count, 0.0)
-                self.sums[row, site, group] += mean.sum()
-                self.squares[row, site, group] += mean.square().sum()
-                self.images[row, site, group] += (count > 0).sum()
-                self.left_out[row, site, group] += size * len(count) - count.sum()
-                self.norms[row, site, group] += norm[:, here].sum(dtype=torch.float64) / size
+        self.token_sums[:, mine] += values.sum(1)
+        self.token_images[:, mine] += known.sum(1)
+        groups = self._groups(site, zz.device)  # (tokens, groups)
+        sizes = groups.sum(0)
+        count = known.double() @ groups  # (2, n, groups)
+        means = torch.where(count > 0, values @ groups / count, 0.0)
+        self.sums[:, site] += means.sum(1)
+        self.squares[:, site] += means.square().sum(1)
+        self.images[:, site] += (count > 0).sum(1)
+        self.left_out[:, site] += (sizes - count).sum(1).long()
+        self.norms[:, site] += norms.sum(1, dtype=torch.float64) @ groups / sizes.clamp(min=1)
+
+    def _groups(self, site: int, device: torch.device) -> Tensor:
+        """(tokens, groups) float64: 1 where a token of a site is of a group."""
+        which = torch.tensor((1, 2, 0)).repeat_interleave(torch.tensor(self.tokens[site]))
+        return (which[:, None] == torch.arange(len(GROUPS))).double().to(device)
 
     def compute(self) -> BranchResult:
         """Means and standard errors over all images so far."""
