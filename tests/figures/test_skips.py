@@ -8,6 +8,7 @@ from matplotlib.text import Text
 
 from vitprobe.errors import InputError
 from vitprobe.figures import plot, save_png
+from vitprobe.figures.skips_panels import log_ticks
 
 GROUPS = ["patches", "cls", "registers"]
 
@@ -186,3 +187,16 @@ def test_what_is_no_result_is_refused():
         plot(made(2).drop_vars("cosine"))
     with pytest.raises(InputError, match="holds no layers"):
         plot(made(2).isel(layer=slice(0)))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.5, 2.2, [0.5, 1, 2]),
+        (0.55, 2.2, [0.6, 0.8, 1, 1.5, 2]),
+        (0.1, 15, [0.1, 0.2, 0.5, 1, 2, 5, 10]),
+        (1e-4, 200, [1e-4, 1e-3, 0.01, 0.1, 1, 10, 100]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis(low, high, ticks):
+    assert log_ticks(low, high) == ticks
