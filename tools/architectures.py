@@ -199,7 +199,7 @@ def main(words: list[str] | None = None) -> dict[tuple[str, str], Cell]:
     )
     parser.add_argument("--only", help="architectures, with commas (all)")
     parser.add_argument("--analyses", help="analyses, with commas (all)")
-    parser.add_argument("--limit", type=float, default=20, help="seconds for one cell")
+    parser.add_argument("--limit", type=float, default=60, help="seconds for one cell")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "architectures.md")
     parser.add_argument("--list", action="store_true", help="print names, and go")
     asked = parser.parse_args(words)

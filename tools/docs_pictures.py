@@ -43,6 +43,7 @@ CIFAR = ("cifar10-train4000.npz", "cifar10-test1000.npz", "resnet20-12fca82f.th"
 POOLS = ("checkpoints/cifar-cls.pt", "checkpoints/cifar-mean.pt")
 SCRATCH = "vitprobe train scratch --model vit --dataset digits --keep_every 2"
 EPOCHS = "checkpoints/vit-digits-scratch.epoch-016.safetensors"  # the last that it keeps
+CUT = "checkpoints/vit-digits-scratch-noskip3-e30.pt"
 MNIST, TUNED = "mnist-test3000.npz", "checkpoints/vit-mnist.pt"
 
 TRAINED = {  # file -> the command that makes it, or the page that says how
@@ -50,6 +51,7 @@ TRAINED = {  # file -> the command that makes it, or the page that says how
     EPOCHS: SCRATCH,
     TUNED: f"vitprobe train finetune --model vit@digits --dataset npz:{MNIST} --epochs 5 "
     "--keep_every 1 --model_name vit-mnist",
+    CUT: "vitprobe train scratch --model vit --dataset digits --epochs 30 --remove_skip 3",
     RESNET: "vitprobe train scratch --model resnet18 --dataset digits",
     SEEDS: SEEDS_PAGE,
     **{
@@ -121,6 +123,12 @@ PICTURES = {
     "skips-vit-resnet20-digits": Picture(
         "vitprobe skips --models vit@digits,resnet20@digits",
         "results/skips-vit@digits-resnet20@digits.png",
+    ),
+    "skip-removal-vit": Picture(
+        f'vitprobe cka --models "whole=vit@digits,without=vit@{CUT}" --layers blocks '
+        "--name trained-vit",
+        "results/trained-vit-whole-without-blocks-pairs.png",
+        (CUT,),
     ),
     "head-subsets-vit-resnet18": Picture(
         f"vitprobe head-subsets --models vit@{VIT},resnet18@{RESNET}",

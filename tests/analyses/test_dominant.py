@@ -156,6 +156,13 @@ def test_values_are_those_computed_directly(model, noise, drop):
     np.testing.assert_allclose(result["first_share_se"], shares.std(0, ddof=1) / 2, rtol=1e-5)
 
 
+def test_a_share_is_rounded_up_and_not_beyond(model, noise):
+    with pytest.warns(VitprobeWarning, match="one batch only"):
+        for drop, count in ((0.07, 7), (0.071, 8)):  # 0.07 * 100 > 7 in floating point
+            result = go(model, noise, batch_size=N, drop=drop)
+            assert result.attrs["examples_left_out"] == count
+
+
 def test_the_whole_map_is_that_of_cka(model, planted):
     result = go(model, planted)
     known = vitprobe.cka(model, data=planted, layers=LAYERS, batch_size=BATCH)

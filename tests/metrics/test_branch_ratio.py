@@ -28,7 +28,7 @@ def test_means_and_errors_over_images(dtype, error):
     z, f = branches(dtype=dtype)
     metric = BranchRatios([(1, 2, 3)])
     for batch, part in enumerate((slice(0, 4), slice(4, 7))):
-        metric.update(0, branch_products(z[part], f[part], 2), batch)
+        metric.update({0: branch_products(z[part], f[part], 2)}, batch)
     found = metric.compute()
     for name, each in zip(("ratio", "cosine"), reference(z, f), strict=True):
         parts = each.split([1, 2, 3], 1)
@@ -61,7 +61,7 @@ def test_zero_branches_are_left_out_and_counted():
     f[0, 0] = 0  # no ratio, no cosine
     z[1, 1] = 0  # a ratio of 0, no cosine
     metric = BranchRatios([(0, 0, 3)])
-    metric.update(0, branch_products(z, f, 2), 0)
+    metric.update({0: branch_products(z, f, 2)}, 0)
     found = metric.compute()
     assert found.ratio[0, 0].item() == pytest.approx((2 + 4 / 3) / 2, rel=1e-12)
     assert found.cosine[0, 0].item() == pytest.approx(1)
@@ -74,7 +74,7 @@ def test_an_image_without_a_ratio_is_not_in_the_mean():
     z, f = torch.ones(3, 2, 4), torch.full((3, 2, 4), 0.25)
     f[1] = 0
     metric = BranchRatios([(0, 0, 2)])
-    metric.update(0, branch_products(z, f, 2), 0)
+    metric.update({0: branch_products(z, f, 2)}, 0)
     assert metric.compute().ratio[0, 0].item() == 4
     assert metric.compute().ratio_se[0, 0].item() == 0
 
@@ -82,11 +82,11 @@ def test_an_image_without_a_ratio_is_not_in_the_mean():
 def test_blanks():
     z, f = torch.ones(2, 2, 4), torch.ones(2, 2, 4)
     metric = BranchRatios([(0, 0, 2)] * 3 + [(0, 0, 2)])
-    metric.update(0, branch_products(z, 0 * f, 2), 0)
+    metric.update({0: branch_products(z, 0 * f, 2)}, 0)
     f[1, 1, 0] = torch.nan
-    metric.update(1, branch_products(z, f, 2), 5)
-    metric.update(1, branch_products(f, z, 2), 3)
-    metric.update(2, branch_products(z, z, 2), 0)
+    metric.update({1: branch_products(z, f, 2)}, 5)
+    metric.update({1: branch_products(f, z, 2)}, 3)
+    metric.update({2: branch_products(z, z, 2)}, 0)
     assert metric.blanks() == [
         "its long branch is zero everywhere",
         "non-finite values (first in batch 3)",
@@ -100,7 +100,7 @@ def test_blanks():
 
 def test_one_image_has_no_error():
     metric = BranchRatios([(0, 0, 2)])
-    metric.update(0, branch_products(torch.ones(1, 2, 4), torch.ones(1, 2, 4), 2), 0)
+    metric.update({0: branch_products(torch.ones(1, 2, 4), torch.ones(1, 2, 4), 2)}, 0)
     assert metric.compute().ratio[0, 0].item() == 1
     assert metric.compute().ratio_se[0].isnan().all()
 
@@ -110,8 +110,8 @@ def test_sums_add():
     whole, parts = BranchRatios([(1, 0, 5)]), [BranchRatios([(1, 0, 5)]) for _ in range(2)]
     for batch in range(4):
         products = branch_products(z[3 * batch :][:3], f[3 * batch :][:3], 2)
-        whole.update(0, products, batch)
-        parts[batch % 2].update(0, products, batch)
+        whole.update({0: products}, batch)
+        parts[batch % 2].update({0: products}, batch)
     merged = BranchRatios([(1, 0, 5)])
     for name in whole._defaults:
         a, b = (getattr(part, name) for part in parts)
@@ -123,4 +123,4 @@ def test_sums_add():
 
 def test_other_tokens_are_refused():
     with pytest.raises(ValueError, match="2 tokens were declared, not 3"):
-        BranchRatios([(0, 0, 2)]).update(0, torch.ones(3, 1, 3), 0)
+        BranchRatios([(0, 0, 2)]).update({0: torch.ones(3, 1, 3)}, 0)

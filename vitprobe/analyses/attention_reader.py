@@ -14,7 +14,7 @@ from vitprobe.errors import say
 from vitprobe.metrics import AttentionMeans
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
+from vitprobe.passes.provenance import as_attribute, facts_of_each
 from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import AttentionOf
@@ -47,10 +47,7 @@ class AttentionReader(Reader):
 
     def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
         asked = {f"{name}_asked": as_attribute(value) for name, value in self.options.items()}
-        return [
-            {"analysis": "attention", **model_facts("model", subject)} | data_facts(inputs) | asked
-            for subject in inputs.subjects
-        ]
+        return facts_of_each(self.analysis, inputs, asked)
 
     def begin(
         self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]

@@ -102,7 +102,8 @@ class BatchOfGrams:
         places = torch.empty_like(order)
         places[order] = torch.arange(self.n, device=order.device)
         outlying = self.scores > OUTLYING * self.scores.median()
-        return 1 - ((places < math.ceil(self.drop * self.n)) | outlying).double()
+        count = math.ceil(round(self.drop * self.n, 9))  # 0.07 of 100 are 7, not 8
+        return 1 - ((places < count) | outlying).double()
 
     def without(self, vectors: Tensor, kept: Tensor) -> Tensor:
         """Fill vectors with HSIC vectors of the kept alone; (sites,): what of their squares is

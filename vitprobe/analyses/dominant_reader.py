@@ -24,7 +24,7 @@ from vitprobe.metrics.silence import Silence
 from vitprobe.metrics.top import Top, best
 from vitprobe.ops.wide import wide, wide_home
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
+from vitprobe.passes.provenance import as_attribute, facts_of_each
 from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.schedule import stream_and_limit
 from vitprobe.passes.surveyed import Surveyed
@@ -67,12 +67,7 @@ class DominantReader(Reader):
             "estimator": "unbiased",
             "kernel": "linear",
         }
-        return [
-            {"analysis": self.analysis, **model_facts("model", subject)}
-            | data_facts(inputs)
-            | asked
-            for subject in inputs.subjects
-        ]
+        return facts_of_each(self.analysis, inputs, asked)
 
     def begin(self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]) -> list[Want]:
         self.selected = [select(model.sites, self.layers) for model in models]

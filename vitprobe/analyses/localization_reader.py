@@ -24,7 +24,7 @@ from vitprobe.metrics.kernels import noise_scale
 from vitprobe.metrics.silence import Silence
 from vitprobe.ops.wide import wide_home
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
+from vitprobe.passes.provenance import as_attribute, facts_of_each
 from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.schedule import queued
 from vitprobe.passes.surveyed import Surveyed
@@ -62,12 +62,7 @@ class LocalizationReader(Reader):
         tokens = ";".join(f"{row},{col}" for row, col in self.tokens or ())
         asked = {"layer": self.layer, "tokens": tokens or None, **self.options}
         asked = {f"{name}_asked": as_attribute(value) for name, value in asked.items()}
-        return [
-            {"analysis": self.analysis, **model_facts("model", subject)}
-            | data_facts(inputs)
-            | asked
-            for subject in inputs.subjects
-        ]
+        return facts_of_each(self.analysis, inputs, asked)
 
     def begin(self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]) -> list[Want]:
         self.places = [places_of(model, self.layer, self.options) for model in models]

@@ -16,7 +16,7 @@ from vitprobe.errors import say
 from vitprobe.metrics.receptive_field import FieldSums
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
+from vitprobe.passes.provenance import as_attribute, facts_of_each
 from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import OwnForward
@@ -50,12 +50,7 @@ class ReceptiveFieldReader(Reader):
             "residual": self.residual,
             "convention": self.convention,
         }
-        return [
-            {"analysis": self.analysis, **model_facts("model", subject)}
-            | data_facts(inputs)
-            | asked
-            for subject in inputs.subjects
-        ]
+        return facts_of_each(self.analysis, inputs, asked)
 
     def begin(
         self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]

@@ -13,7 +13,7 @@ from vitprobe.analyses.skips_sites import Skip, skips_of
 from vitprobe.metrics.branch_ratio import BranchRatios, branch_products
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.provenance import data_facts, model_facts
+from vitprobe.passes.provenance import facts_of_each
 from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import Residuals
@@ -32,10 +32,7 @@ class SkipsReader(Reader):
     distinct = 1
 
     def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
-        return [
-            {"analysis": "skips", **model_facts("model", subject)} | data_facts(inputs)
-            for subject in inputs.subjects
-        ]
+        return facts_of_each(self.analysis, inputs)
 
     def begin(
         self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]
@@ -69,19 +66,20 @@ class SkipsReader(Reader):
 
     def start(self, batch: Batch) -> None:
         self._batch = batch
-        self._came = [set() for _ in self._read]
+        self._products: list[dict[int, Tensor]] = [{} for _ in self._read]
 
     def finish(self) -> None:
-        for k, (read, came) in enumerate(zip(self._read, self._came, strict=True)):
-            silent = [place for place in range(len(read)) if place not in came]
+        for k, (read, products) in enumerate(zip(self._read, self._products, strict=True)):
+            silent = [place for place in range(len(read)) if place not in products]
             self.metrics[f"silence{k}"].update(silent, self._batch.number)
+            self.metrics[f"ratios{k}"].update(products, self._batch.number)
 
     def bytes_of_batch(self, n: int) -> int:
         read = [skip for skips in self._read for skip in skips]
-        most = max(skip.cls + skip.registers + skip.patches for skip in read)
+        tokens = sum(skip.cls + skip.registers + skip.patches for skip in read)
         largest = max(math.prod(skip.site.shape) for skip in read)
         # a product and both branches in a wider type: of a piece on a CPU, else of all images
-        return n * (most * _BYTES_OF_TOKEN + 3 * 8 * largest)
+        return n * (tokens * _BYTES_OF_TOKEN + 3 * 8 * largest)
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
@@ -104,8 +102,6 @@ class SkipsReader(Reader):
 
         def take(site: ResidualSite, z: Tensor, f: Tensor) -> None:
             place, axis = places[site.name]
-            products = branch_products(z, f, axis)
-            self.metrics[f"ratios{k}"].update(place, products, self._batch.number)
-            self._came[k].add(place)
+            self._products[k][place] = branch_products(z, f, axis)
 
         return take

@@ -134,5 +134,5 @@ def texts_of(dataset: xarray.Dataset) -> tuple[list[str], list[str]]:
         details.append(f"{count:,} example{'' if count == 1 else 's'}")
     details += [residual, f"convention {attrs.get('convention', 'raghu')}"]
     details += weights_facts(attrs, ["model"])
-    details.append("circles: 50 and 90 % of the gradient")
+    details.append("circles: 50 and 90 % of the gradient, below each map their radii (px)")
     return title, [part for part in details if part]

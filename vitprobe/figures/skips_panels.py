@@ -23,12 +23,6 @@ GROUPS = {  # line and marker of each
     "registers": ("registers", (0, (1, 1.5)), "^"),
 }
 QUANTITIES = {"ratio": "|skip| / |branch|", "cosine": "cosine of skip and branch"}
-LOG_STEPS = (  # of ticks, and how many there may be
-    ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), 5),
-    ((1, 1.5, 2, 3, 5, 7), 5),
-    ((1, 2, 5), 9),
-    ((1,), 9),
-)
 COLOURS = "RdBu_r"  # of ratios: blue where the long branch is larger, red where the skip is
 TEXT, TICK = 8.0, 7.0  # pt
 LONGEST = 72.0  # pt, of a name at an axis
@@ -141,14 +135,19 @@ def scale(axes: Axes, datasets: Sequence[xarray.Dataset], name: str, groups: Seq
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from low to high on a logarithmic axis: 1, 2, 5, ..., more of them where there
-    would be one or two, powers of ten alone where these are many."""
+    """Round numbers from low to high on a logarithmic axis: 1, 2, 5, ..., more between them where
+    these are fewer than three, powers of ten alone where they are many."""
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    for steps, most in LOG_STEPS:
-        found = [step * 10.0**decade for decade in decades for step in steps]
-        found = [float(f"{tick:g}") for tick in found if low <= tick <= high]
-        if len(found) <= most:
-            return found
+
+    def of(*steps: float) -> list[float]:
+        found = (step * 10.0**decade for decade in decades for step in steps)
+        return [float(f"{tick:g}") for tick in found if low <= tick <= high]
+
+    found = of(1, 2, 5)
+    if len(found) < 3:
+        return of(1, 1.5, 2, 3, 4, 6, 8)
+    if len(found) > 9:
+        found = of(1)
     return found[:: -(-len(found) // 9)]
 
 

@@ -1,6 +1,7 @@
 """Norm ratio and cosine of the two branches of residual sums, streamed over images, with errors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -66,7 +67,7 @@ class BranchRatios(Metric):
     Example:
         >>> metric = BranchRatios([(1, 0, 2)])
         >>> z, f = torch.ones(5, 3, 4), torch.full((5, 3, 4), -0.5)
-        >>> metric.update(0, branch_products(z, f, 2), batch=0)
+        >>> metric.update({0: branch_products(z, f, 2)}, batch=0)
         >>> metric.compute().ratio[0].tolist(), metric.compute().cosine[0, 0].item()
         ([2.0, 2.0, nan], -1.0)
     """
@@ -80,6 +81,7 @@ class BranchRatios(Metric):
         self.tokens = [tuple(each) for each in tokens]
         sites = len(self.tokens)
         self.totals = [sum(each) for each in self.tokens]
+        self._first = [0, *accumulate(self.totals)]  # among the tokens of all sites
         of_groups = torch.zeros(2, sites, len(GROUPS))
         self.add_state("sums", of_groups.double(), "sum")
         self.add_state("squares", of_groups.double(), "sum")
@@ -92,44 +94,58 @@ class BranchRatios(Metric):
         self.add_state("token_images", torch.zeros(2, total, dtype=torch.int64), "sum")
         self.add_state("first_bad", torch.full((sites,), NEVER), "min")
 
-    def update(self, site: int, products: Tensor, batch: int) -> None:
-        """Add a batch of images at one site: `branch_products`, and the batch's number.
+    def update(self, products: Mapping[int, Tensor], batch: int) -> None:
+        """Add a batch of images: `branch_products` of each site that there is in it, and the
+        batch's number.
 
         Raises:
             ValueError: other tokens than declared.
         """
-        if products.shape[2] != self.totals[site]:
-            raise ValueError(f"{self.totals[site]} tokens were declared, not {products.shape[2]}")
-        zz, ff, zf = products.to(self.device)
-        z, f = zz.sqrt(), ff.sqrt()
-        both = z * f
-        known = ff > 0, both > 0
-        values = z / f, zf / both
-        values = [torch.where(*each, 0.0) for each in zip(known, values, strict=True)]
+        alike: dict[tuple, list[int]] = {}  # sites whose tokens lie alike are added together
+        for site, found in products.items():
+            if found.shape[2] != self.totals[site]:
+                raise ValueError(f"{self.totals[site]} tokens were declared, not {found.shape[2]}")
+            key = (self.tokens[site], found.shape, found.dtype, found.device)
+            alike.setdefault(key, []).append(site)
+        for (sizes, *_), sites in alike.items():
+            stacked = torch.stack([products[site] for site in sites], 1).to(self.device)
+            self._add(sites, sizes, stacked, batch)
+
+    def _add(
+        self, sites: list[int], sizes: tuple[int, int, int], products: Tensor, batch: int
+    ) -> None:
+        """products: (3, sites, n, tokens), of class token, registers and patches so many."""
+        zz, ff, _ = products
+        norms = products[:2].sqrt()  # |z|, |f|
+        both = norms[0] * norms[1]
+        known = torch.stack([ff > 0, both > 0])
+        values = torch.stack([norms[0] / norms[1], products[2] / both])  # ratio, cosine
+        values = torch.where(known, values, 0.0)
         # one that is not finite makes this sum so; what it spoils here is blank from now on
-        bad = ~(zz.sum() + ff.sum()).isfinite()
-        now = self.first_bad[site].clamp(max=batch)
-        self.first_bad[site] = torch.where(bad, now, self.first_bad[site])
-        self.examples[site] += products.shape[1]
-        first = sum(self.totals[:site])
-        mine = slice(first, first + self.totals[site])
-        for row in range(2):  # ratio, cosine
-            self.token_sums[row, mine] += values[row].sum(0, dtype=torch.float64)
-            self.token_images[row, mine] += known[row].sum(0)
-            norm, start = (z, f)[row], 0
-            for group, size in zip((1, 2, 0), self.tokens[site], strict=True):
-                if not size:
-                    continue
-                here = slice(start, start + size)
-                start += size
-                count = known[row][:, here].sum(1)  # (n,)
-                total = values[row][:, here].sum(1, dtype=torch.float64)
-                mean = torch.where(count > 0, total / count, 0.0)
-                self.sums[row, site, group] += mean.sum()
-                self.squares[row, site, group] += mean.square().sum()
-                self.images[row, site, group] += (count > 0).sum()
-                self.left_out[row, site, group] += size * len(count) - count.sum()
-                self.norms[row, site, group] += norm[:, here].sum(dtype=torch.float64) / size
+        bad = ~(zz.sum((1, 2)) + ff.sum((1, 2))).isfinite()
+        now = self.first_bad[sites].clamp(max=batch)
+        self.first_bad[sites] = torch.where(bad, now, self.first_bad[sites])
+        self.examples[sites] += products.shape[2]
+        for row, site in enumerate(sites):
+            mine = slice(self._first[site], self._first[site] + self.totals[site])
+            self.token_sums[:, mine] += values[:, row].sum(1, dtype=torch.float64)
+            self.token_images[:, mine] += known[:, row].sum(1)
+        start = 0
+        for group, size in zip((1, 2, 0), sizes, strict=True):
+            if not size:
+                continue
+            here = slice(start, start + size)
+            start += size
+            count = known[..., here].sum(-1)  # (2, sites, n)
+            total = values[..., here].sum(-1, dtype=torch.float64)
+            mean = torch.where(count > 0, total / count, 0.0)
+            self.sums[:, sites, group] += mean.sum(-1)
+            self.squares[:, sites, group] += mean.square().sum(-1)
+            self.images[:, sites, group] += (count > 0).sum(-1)
+            self.left_out[:, sites, group] += size * count.shape[-1] - count.sum(-1)
+            self.norms[:, sites, group] += (
+                norms[..., here].sum((-1, -2), dtype=torch.float64) / size
+            )
 
     def compute(self) -> BranchResult:
         """Means and standard errors over all images so far."""

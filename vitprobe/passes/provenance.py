@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,20 @@ def data_facts(inputs: Inputs) -> dict:
         "examples_asked": options.examples or 0,
         "image_size_asked": options.image_size or 0,
     }
+
+
+def facts_of_each(
+    analysis: str, inputs: Inputs, asked: Mapping[str, Any] = MappingProxyType({})
+) -> list[dict]:
+    """For each model by itself what decides the numbers: `Reader.facts` of most analyses.
+
+    asked: what is asked of them, beside models and images, as attributes.
+    """
+    shared = {**data_facts(inputs), **asked}
+    return [
+        {"analysis": analysis, **model_facts("model", subject), **shared}
+        for subject in inputs.subjects
+    ]
 
 
 def run_attributes(facts: Mapping[str, Any]) -> dict:
