@@ -50,8 +50,8 @@ def refused(run, tmp_path, *words):
         (("--models", "vit", "--device", "gpu"), "auto, cpu, cuda"),
         (("--models", "vit", "--passes", 0), "--passes"),
         (("--models", "vit", "--workers", "x"), "--workers"),
-        (("--models", "vit", "--epochs", 3), "No such option: --epochs: see vitprobe cka --help"),
-        (("--dataset", "digits"), "Missing option '--models': see vitprobe cka --help"),
+        (("--models", "vit", "--epochs", 3), "No such option: --epochs. See vitprobe cka --help"),
+        (("--dataset", "digits"), "Missing option '--models'. See vitprobe cka --help"),
     ],
 )
 def test_one_line(vitprobe_command, tmp_path, words, expected):

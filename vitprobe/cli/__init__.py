@@ -94,7 +94,7 @@ def _run(words: list[str]) -> int:
             return ending.refused(str(error), 1 if isinstance(error, SaveFailed) else 2)
         if hasattr(error, "format_message"):  # one of typer's own
             line = " ".join(error.format_message().split())
-            return ending.refused(f"{line.rstrip('.')}: see vitprobe {words[0]} --help")
+            return ending.refused(f"{line.rstrip('.')}. See vitprobe {words[0]} --help")
         # its own files' errors are told by their makers; another line shows if this one is stdout's
         nameless = isinstance(error, OSError) and error.filename is None
         lost = ending.stdout_error("\n") if nameless else None
