@@ -1,13 +1,15 @@
 """Where the tokens, the class token and the channels are at each skip of a model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from vitprobe.errors import InputError
 from vitprobe.models.residual import has_graph
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.taps import ResidualSite
-from vitprobe.taps.token_grid import token_grid
+from vitprobe.taps.token_grid import TokenGrid, token_grid
 from vitprobe.taps.tokens import TokenView, has_class_token
 
 AMBIGUOUS = "two of its axes could be the tokens"
@@ -63,13 +65,15 @@ def skips_of(model: Surveyed) -> list[Skip]:
         raise InputError(
             f"{label} has no skips: nothing in it adds what enters a part to what the part computes"
         )
-    found = [_skip(site, model) for site in sites]
+    # of all skips a few numbers of tokens: each is looked for once
+    grid_of = cache(partial(token_grid, model.subject.model, image_size=model.image_size))
+    found = [_skip(site, model, grid_of) for site in sites]
     if all(skip.blank for skip in found):
         raise InputError(f"no skip of {label} can be read: {found[0].site.name}: {found[0].blank}")
     return found
 
 
-def _skip(site: ResidualSite, model: Surveyed) -> Skip:
+def _skip(site: ResidualSite, model: Surveyed, grid_of: Callable[..., TokenGrid]) -> Skip:
     if site.reason:
         return Skip(site, blank=site.reason)
     if site.tokens == AMBIGUOUS:
@@ -80,7 +84,7 @@ def _skip(site: ResidualSite, model: Surveyed) -> Skip:
         sizes = [shape[axis] for axis in view.axes]
         if len(sizes) == 2:
             return Skip(site, channels + 1, 0, 0, sizes[0] * sizes[1], *sizes)
-        return _sequence(site, channels + 1, sizes[0], view, model)
+        return _sequence(site, channels + 1, sizes[0], view, grid_of)
     positions = 1
     for size in shape[:-1]:
         positions *= size
@@ -90,11 +94,13 @@ def _skip(site: ResidualSite, model: Surveyed) -> Skip:
     return Skip(site, len(shape), patches=positions, no_map=reason)
 
 
-def _sequence(site: ResidualSite, axis: int, tokens: int, view: TokenView, model: Surveyed) -> Skip:
+def _sequence(
+    site: ResidualSite, axis: int, tokens: int, view: TokenView, grid_of: Callable[..., TokenGrid]
+) -> Skip:
     cls = int(view.has_class)
     groups = (cls, view.prefix - cls, tokens - view.prefix)
     try:
-        grid = token_grid(model.subject.model, tokens, model.image_size, prefix=view.prefix)
+        grid = grid_of(tokens, prefix=view.prefix)
     except InputError as error:
         return Skip(site, axis, *groups, no_map=str(error))
     return Skip(site, axis, *groups, grid.rows, grid.columns)
