@@ -60,6 +60,37 @@ Overwrite = Annotated[
     ),
 ]
 
+# where the tokens are, of every model given
+_GRID = "Tokens (where a model does not say)"
+Grid = Annotated[
+    str | None,
+    typer.Option(
+        help="Rows and columns of patches (of the first stage of a hierarchy).",
+        rich_help_panel=_GRID,
+        metavar="RxC",
+        show_default=False,
+    ),
+]
+Prefix = Annotated[
+    int | None,
+    typer.Option(
+        help="Leading tokens that are no patches: class, registers.",
+        rich_help_panel=_GRID,
+        metavar="N",
+        min=0,
+        show_default=False,
+    ),
+]
+PatchSize = Annotated[
+    str | None,
+    typer.Option(
+        help="Pixels of a patch, one side or both (of the first stage of a hierarchy).",
+        rich_help_panel=_GRID,
+        metavar="N|HxW",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:

@@ -7,8 +7,6 @@ import typer
 from vitprobe.cli import _options as options
 from vitprobe.input_options import InputOptions
 
-_GRID = "Tokens (where a model does not say)"
-
 
 @options.takes_inputs(batch_size=64)
 @options.takes_run
@@ -20,34 +18,9 @@ def command(
     *,
     dataset: options.Dataset = "digits",
     inputs: InputOptions,
-    grid: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows and columns of patches (of the first stage of a hierarchy).",
-            rich_help_panel=_GRID,
-            metavar="RxC",
-            show_default=False,
-        ),
-    ] = None,
-    prefix: Annotated[
-        int | None,
-        typer.Option(
-            help="Leading tokens that are no patches: class, registers.",
-            rich_help_panel=_GRID,
-            metavar="N",
-            min=0,
-            show_default=False,
-        ),
-    ] = None,
-    patch_size: Annotated[
-        str | None,
-        typer.Option(
-            help="Pixels of a patch, one side or both (of the first stage of a hierarchy).",
-            rich_help_panel=_GRID,
-            metavar="N|HxW",
-            show_default=False,
-        ),
-    ] = None,
+    grid: options.Grid = None,
+    prefix: options.Prefix = None,
+    patch_size: options.PatchSize = None,
     normalize: Annotated[
         str | None,
         typer.Option(
