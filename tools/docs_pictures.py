@@ -152,18 +152,18 @@ PICTURES = {
     "dominant-resnet20-cifar": Picture(
         "vitprobe dominant --model cifar=resnet20@resnet20-12fca82f.th "
         "--dataset npz:cifar10-test1000.npz --layers all",
-        "results/dominant-cifar-npz_cifar10-test1000.png",
+        "results/dominant-cifar-npz_cifar10-test1000-all.png",
         ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
     ),
     "dominant-planted": Picture("dominant.md", "planted.png"),
     "receptive-field-vit-resnet20-digits": Picture(
         "vitprobe receptive-field --models vit@digits,resnet20@digits",
-        "results/receptive_field-vit@digits-resnet20@digits-examples32.png",
+        "results/receptive_field-vit@digits-resnet20@digits.png",
     ),
     "receptive-field-resnet20-cifar": Picture(
         "vitprobe receptive-field --models cifar=resnet20@resnet20-12fca82f.th "
         "--dataset npz:cifar10-test1000.npz",
-        "results/receptive_field-cifar-npz_cifar10-test1000-examples32.png",
+        "results/receptive_field-cifar-npz_cifar10-test1000.png",
         ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
     ),
     "seeds": Picture(SEEDS_PAGE, "seeds.png", (SEEDS,)),

@@ -31,7 +31,7 @@ from vitprobe.figures.weights import weights_facts
 TILES, SIDE = 6, 0.85  # maps of each model, and inches of one
 ACROSS, ABOVE, BELOW, NAME = 0.07, 0.15, 0.16, 0.2  # inches
 PANEL = (2.45, 1.5)  # inches
-LINES = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f")
+LINES = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 
 
 def compare(datasets: Sequence[xarray.Dataset], *, title: str | None = None) -> Figure:
