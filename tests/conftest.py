@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 import workers
+from hypothesis import HealthCheck, settings
 from ptxas import TABLE
+
+# How long an example takes says something of the machine only: no test is timed.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
