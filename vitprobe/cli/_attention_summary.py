@@ -11,7 +11,7 @@ from rich.console import Console
 from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.cli import _told
 from vitprobe.cli._output import Writers, netcdf
-from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
+from vitprobe.cli._summary import counted, new_console, say, say_blanks, say_model, say_models
 from vitprobe.cli._table import Column, print_table
 from vitprobe.figures import plot, png_bytes
 from vitprobe.figures.attention_compare import compare
@@ -97,13 +97,8 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     """What has no value, each layer's heads, where the seconds went, what was written."""
     console = new_console()
     for result in results:
-        if blanks := Counter(filter(None, result["blank"].values.tolist())):
-            say(console, "blank", f"{result.attrs['model']}: {counted(blanks)}")
-    for result in results:
-        console.print()
-        _print_layers(console, result)
-    say_end(console, results[0].attrs, paths)
-    say_random(console, [(result.attrs, "model") for result in results])
+        say_blanks(console, result, "blank", "blank")
+    say_models(console, results, paths, _print_layers)
 
 
 def _print_layers(console: Console, result: xr.Dataset) -> None:

@@ -16,9 +16,9 @@ from vitprobe.cli._summary import (
     kind_words,
     new_console,
     say,
-    say_end,
+    say_blanks,
     say_model,
-    say_random,
+    say_models,
 )
 from vitprobe.cli._table import Column, print_table
 from vitprobe.figures import plot, png_bytes
@@ -66,13 +66,8 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     """What has no value, the ratio and cosine of each layer, what was written."""
     console = new_console()
     for result in results:
-        if blanks := Counter(filter(None, result["blank"].values.tolist())):
-            say(console, "blank", f"{result.attrs['model']}: {counted(blanks)}")
-    for result in results:
-        console.print()
-        _print_layers(console, result)
-    say_end(console, results[0].attrs, paths)
-    say_random(console, [(result.attrs, "model") for result in results])
+        say_blanks(console, result, "blank", "blank")
+    say_models(console, results, paths, _print_layers)
 
 
 def _print_layers(console: Console, result: xr.Dataset) -> None:

@@ -1,10 +1,13 @@
 """What the summaries of all commands have in common."""
 
+from __future__ import annotations
+
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -12,6 +15,9 @@ from rich.text import Text
 
 from vitprobe.errors import InputError
 from vitprobe.text import printable, wrapped
+
+if TYPE_CHECKING:  # commands without results need not load it
+    import xarray as xr
 
 _LABEL = 9  # characters, with the space that follows
 _FILE_WIDTH = 200  # characters of a table in a file or a pipe: lines need not fit a screen
@@ -116,6 +122,26 @@ def say_end(console: Console, attrs: dict, paths: list[Path]) -> None:
     say(console, "seconds", f"{sum(seconds.values()):.1f}: {split}")
     for path in paths:
         say(console, "wrote", str(path))
+
+
+def say_blanks(console: Console, result: xr.Dataset, label: str, reasons: str) -> None:
+    """Why a model's layers have no value, if any have none. reasons: a variable of the result."""
+    if found := Counter(filter(None, result[reasons].values.tolist())):
+        say(console, label, f"{result.attrs['model']}: {counted(found)}")
+
+
+def say_models(
+    console: Console,
+    results: list[xr.Dataset],
+    paths: list[Path],
+    print_layers: Callable[[Console, xr.Dataset], None],
+) -> None:
+    """Of results of a model each: its layers; then the end, and whose weights are random."""
+    for result in results:
+        console.print()
+        print_layers(console, result)
+    say_end(console, results[0].attrs, paths)
+    say_random(console, [(result.attrs, "model") for result in results])
 
 
 def pixels(image_size: str) -> str:
