@@ -8,7 +8,8 @@ import sys
 def start(code, *words, **how):
     """The running program; `stdout`, `stderr` as text unless said otherwise."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    env = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    # safe path: the vitprobe that was installed, not a folder of that name where the tests run
+    env = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONSAFEPATH": "1"}
     words = [sys.executable, "-c", code, *map(str, words)]
     return subprocess.Popen(words, **(pipes | {"env": env} | how))
 

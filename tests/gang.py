@@ -5,9 +5,13 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import tempfile
 from contextlib import suppress
+from multiprocessing import forkserver
 from pathlib import Path
+
+import pytest
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["vitprobe.passes.run", "pass_work"])
@@ -18,6 +22,7 @@ def gang(count, work, *args, timeout=90):
 
     When one was killed, the others have ten seconds to end by themselves.
     """
+    _serve()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -41,6 +46,15 @@ def gang(count, work, *args, timeout=90):
             (member.exitcode, pickle.loads(place.read_bytes()) if place.exists() else None)
             for member, place in zip(members, places, strict=True)
         ]
+
+
+def _serve():
+    """Start the process that is forked, once, with what this one imports: in a checkout it would
+    take the vitprobe that lies there, perhaps without its kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        patch.chdir(Path(__file__).parent)
+        forkserver.ensure_running()
 
 
 def _member(rank, count, port, place, work, args):
