@@ -15,6 +15,7 @@ _MOST = 4  # models of one run that a name lists
 _USUAL = {"dataset": "digits", "split": "test", "estimator": "unbiased", "kernel": "linear"}
 _SIDES = {"layers": "all", "tokens": "all"}  # of facts that there is one of for each model
 _ASKED = {  # what some analyses are asked beside: by default, and the word for anything else
+    "cka": {"null_replicates": (None, "null{}")},
     "receptive_field": {
         "layers": ("", "{}"),
         "residual": ("post", "{}"),
@@ -138,7 +139,7 @@ def _of_facts(run: Mapping[str, Any]) -> list[str]:
         if None not in both and both != [usual, usual]:
             words.append("+".join(dict.fromkeys(both)))
     for key, (usual, form) in _ASKED.get(run["analysis"], {}).items():
-        if run[key] != usual:
+        if run.get(key, usual) != usual:
             words.append(form.format(run[key]))
     if run.get("passes", 1) > 1:
         words.append(f"passes{run['passes']}")
