@@ -9,7 +9,7 @@ from torch import Tensor
 from vitprobe.ops.wide import wide
 
 RIDGE_POWERS = range(-6, 3)
-LOGISTIC_POWERS = range(-5, 2)  # far below, weights grow without end where classes are separable
+LOGISTIC_POWERS = range(-4, 2)  # far below, weights grow without end where classes are separable
 
 
 def l2_candidates(energy: float, powers: Iterable[int]) -> list[float]:

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -110,16 +112,16 @@ def probe_features(
     tried: dict[float, float] = {}
     if solver == "knn":
         chosen = None
-    elif isinstance(l2, (int, float)):
+    elif isinstance(l2, Real):
         chosen = float(l2)
     else:
         l2s = sorted(set(l2)) if l2 is not None else _candidates(x[fits[0]], solver, standardise)
         pairs = _parts(x, y, fits, shots, fraction, seed)
-        found = torch.zeros(len(l2s), dtype=torch.float64)
+        found = np.zeros(len(l2s))
         for learnt, asked in pairs:
             weights, bias, _ = fit(learnt, l2s)
             scores = [x[asked] @ w + b for w, b in zip(weights, bias, strict=True)]
-            found += torch.tensor([accuracy(score, y[asked]) for score in scores]) / len(pairs)
+            found += [accuracy(score, y[asked]) / len(pairs) for score in scores]
         tried = dict(zip(l2s, found.tolist(), strict=True))
         chosen = best(tried)
 

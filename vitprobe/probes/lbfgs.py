@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-_MEMORY = 20  # steps remembered
+_MEMORY = 10  # steps remembered
 _STEEPNESS = 0.4  # of the slope at a step's start, what may be left at its end
 
 

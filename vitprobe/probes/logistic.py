@@ -16,7 +16,7 @@ from vitprobe.probes.spectrum import principal
 
 
 def logistic(
-    x: Tensor, labels: Tensor, classes: int, l2s: Sequence[float], tolerance: float = 1e-6
+    x: Tensor, labels: Tensor, classes: int, l2s: Sequence[float], tolerance: float = 1e-7
 ) -> tuple[Tensor, Tensor]:
     """Weights and bias that minimise the sum of the log-losses + l2 / 2 |W|^2.
 
