@@ -94,7 +94,8 @@ def ridge(x: Tensor, y: Tensor, l2s: Sequence[float]) -> tuple[Tensor, Tensor]:
 
     Returns: weights (len(l2s), p, C) and bias (len(l2s), C), float64, on the device of x.
     """
-    x, y = wide(x), wide(y)
+    x = wide(x)
+    y = wide(y).to(x.device)
     mean_x, mean_y = x.mean(0), y.mean(0)
     weights = without_bias(centred(x, mean_x), y - mean_y, l2s)
     return weights, mean_y - mean_x @ weights
