@@ -203,6 +203,7 @@ WRONG = {
     "shots=2 takes all training examples, so that none is left to choose l2: give it": {"shots": 2},
     "k=20: neighbours are 1 to 6 training examples": {"solver": "knn"},
     "l2 is 0 or more, not -1": {"l2": -1},
+    "l2 is a number, several, or None to have it chosen": {"l2": []},
     "l2 of logistic regression is above 0, not 0": {"l2": 0, "solver": "logistic"},
     "no class has two training examples, .* to choose l2: give it": {"y_train": list(range(6))},
     "fraction is between 0 and 1, draws are 1 or more, seed is 0 or more": {"seed": -1},

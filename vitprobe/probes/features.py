@@ -97,6 +97,8 @@ def probe_features(
         )
     if not 0 < fraction < 1 or draws < 1 or not 0 <= seed < 2**63:
         raise InputError("fraction is between 0 and 1, draws are 1 or more, seed is 0 or more")
+    if l2 is not None and not isinstance(l2, Real) and not len(l2):
+        raise InputError(f"{option('l2')} is a number, several, or None to have it chosen")
     if convention and l2 is None:
         l2 = BIG_VISION_L2
     standardise = solver == "logistic" if standardise is None else standardise

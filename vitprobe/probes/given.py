@@ -38,11 +38,11 @@ def given(x_train, y_train, x_test, y_test) -> Given:
     new = np.setdiff1d(test_labels, classes)
     if len(new):
         raise InputError(f"y_test has class {new[0]}, of which there is no training example")
-    there = test.device
+    there = train.device
     return Given(
         train,
         torch.from_numpy(numbers.reshape(-1)).to(there),
-        test.to(train.device),
+        test.to(there),
         torch.from_numpy(np.searchsorted(classes, test_labels)).to(there),
         classes,
     )

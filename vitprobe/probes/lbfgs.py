@@ -16,7 +16,7 @@ def minimise(
     penalty: Tensor,
     start: Tensor,
     tolerance: float,
-    limit: int = 2000,
+    limit: int,
 ) -> tuple[Tensor, Tensor, bool]:
     """Parameters T (m, C) that minimise loss(A T) + sum of penalty T^2 / 2 (Nocedal 1980).
 

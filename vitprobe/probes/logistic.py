@@ -14,6 +14,8 @@ from vitprobe.probes.lbfgs import minimise
 from vitprobe.probes.ridge import centred
 from vitprobe.probes.spectrum import principal
 
+_STEPS = (20, 20, 2000)  # after which the scales are made anew, of the curvature found
+
 
 def logistic(
     x: Tensor, labels: Tensor, classes: int, l2s: Sequence[float], tolerance: float = 1e-7
@@ -30,11 +32,11 @@ def logistic(
         classes: their number.
         l2s: penalties above 0: 1 / C.
         tolerance: largest entry of the gradient at the end, with respect to parameters in which
-            the loss's curvature at equal probabilities is 1.
+            the loss's curvature is about 1.
 
     Found by L-BFGS in the features' principal axes, where the Gram matrix and the penalty are
     diagonal and both are scaled away; from the largest penalty on, each begins where the one
-    before ended.
+    before ended. A warning says where the tolerance was not met.
 
     Returns: weights (len(l2s), p, classes) and bias (len(l2s), classes), float64, on the device of
     x.
@@ -51,7 +53,7 @@ def logistic(
     there, labels = labels.unique(return_inverse=True)
     mean = x.mean(0)
     axes = principal(centred(x, mean))
-    z, energy = axes.scores, axes.values  # (r, n), (r,)
+    energy = axes.values  # (r,)
     n, c = len(x), len(there)
     rows = torch.arange(n, device=x.device)
 
@@ -70,28 +72,33 @@ def logistic(
 
     weights = x.new_zeros(len(l2s), x.shape[1], classes)
     bias = x.new_full((len(l2s), classes), -math.inf)
-    inner, offset = z.new_zeros(len(energy), c), z.new_zeros(c)
-    mean_curvature = 1 / c  # of equal probabilities: p (1 - p) C / (C - 1)
+    inner, offset = x.new_zeros(len(energy), c), x.new_zeros(c)
+    steepness = 1 / c  # mean curvature of the loss: at first that of equal probabilities
     for at in sorted(range(len(l2s)), key=lambda i: -l2s[i]):
         l2 = l2s[at] * (2 if c == 2 else 1)
-        scale = (mean_curvature * energy + l2).rsqrt()[:, None]
-        level = (mean_curvature * n) ** -0.5
+        for limit in _STEPS:
+            scale = (steepness * energy + l2).rsqrt()[:, None]
+            level = (steepness * n) ** -0.5
 
-        def logits_of(t, scale=scale, level=level):
-            return ((scale * t[:-1]).mT.contiguous() @ z).mT + level * t[-1]
+            def logits_of(t, scale=scale, level=level):
+                return axes.forth(scale * t[:-1]) + level * t[-1]
 
-        def back(g, scale=scale, level=level):
-            return torch.cat([scale * (z @ g), level * g.sum(0, keepdim=True)])
+            def back(g, scale=scale, level=level):
+                return torch.cat([scale * axes.back(g), level * g.sum(0, keepdim=True)])
 
-        penalty = torch.cat([l2 * scale.square(), scale.new_zeros(1, 1)])
-        start = torch.cat([inner / scale, offset[None] / level])
-        point, logits, met = minimise(logits_of, loss, curvature, back, penalty, start, tolerance)
-        if not met:
+            penalty = torch.cat([l2 * scale.square(), scale.new_zeros(1, 1)])
+            start = torch.cat([inner / scale, offset[None] / level])
+            point, logits, met = minimise(
+                logits_of, loss, curvature, back, penalty, start, tolerance, limit
+            )
+            inner, offset = scale * point[:-1], level * point[-1]
+            chances = logits.softmax(1)
+            steepness = max((chances - chances.square()).mean().item() * c / (c - 1), 1e-6)
+            if met:
+                break
+        else:
             text = f"logistic regression at l2 = {l2s[at]:g} ended before its tolerance was met"
             warnings.warn(VitprobeWarning(text), stacklevel=2)
-        inner, offset = scale * point[:-1], level * point[-1]
-        chances = logits.softmax(1)
-        mean_curvature = max((chances - chances.square()).mean().item() * c / (c - 1), 1e-6)
         found = axes.axes @ inner
         weights[at][:, there] = found
         bias[at][there] = offset - mean @ found

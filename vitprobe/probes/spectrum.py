@@ -1,4 +1,4 @@
-"""Examples in the principal axes of their features."""
+"""Principal axes of features, and products of examples with few columns in them."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,27 @@ from vitprobe.probes.ridge import noise_of
 
 
 class Principal(NamedTuple):
-    """scores: (r, n) in rows, axes^T x^T. values: (r,), sums of their squares. axes: (p, r).
+    """The scores of examples x (n, p) on r axes are x @ axes: (n, r).
 
-    In rows, since MKL takes three times as long for the transposed product of (n, r) scores.
+    Examples are kept as x itself or, where r is far below p, as their scores; and twice, by rows
+    and by columns, since MKL takes three times as long for the transposed product with a narrow
+    matrix.
     """
 
-    scores: Tensor
-    values: Tensor
-    axes: Tensor
+    axes: Tensor  # (p, r)
+    values: Tensor  # (r,), sums of the squares of the scores
+    examples: Tensor  # (n, m)
+    columns: Tensor  # (m, n)
+    inner: Tensor | None  # (m, r), scores = examples @ inner; None: they are the scores
+
+    def forth(self, weights: Tensor) -> Tensor:
+        """scores @ weights: (n, C), of weights (r, C)."""
+        return self.examples @ (weights if self.inner is None else self.inner @ weights)
+
+    def back(self, slopes: Tensor) -> Tensor:
+        """scores^T @ slopes: (r, C), of slopes (n, C)."""
+        found = self.columns @ slopes
+        return found if self.inner is None else self.inner.mT @ found
 
 
 def principal(x: Tensor) -> Principal:
@@ -25,7 +38,8 @@ def principal(x: Tensor) -> Principal:
     values, vectors = torch.linalg.eigh(x @ x.mT if dual else x.mT @ x)
     kept = values > noise_of(values)
     values, vectors = values[kept], vectors[:, kept]
-    if dual:
-        root = values.sqrt()
-        return Principal((vectors * root).mT.contiguous(), values, x.mT @ (vectors / root))
-    return Principal(vectors.mT @ x.mT, values, vectors)
+    if not dual:
+        return Principal(vectors, values, x, x.mT.contiguous(), vectors)
+    root = values.sqrt()
+    scores = vectors * root
+    return Principal(x.mT @ (vectors / root), values, scores, scores.mT.contiguous(), None)
