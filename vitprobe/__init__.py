@@ -33,6 +33,7 @@ _HOMES = {
     "maps": "vitprobe.analyses",
     "merge": "vitprobe.analyses",
     "plot": "vitprobe.figures",
+    "probe_features": "vitprobe.probes",
     "receptive_field": "vitprobe.analyses",
     "run": "vitprobe.analyses",
     "skips": "vitprobe.analyses",
