@@ -47,9 +47,7 @@ def probe_data(data: DataLike, train: DataLike | None, options: InputOptions) ->
     if same_images(train, test) or (test.name, test.split) == (train.name, train.split):
         if given or options.split == "train":
             raise _the_same(train.name)
-        kept, tested = split_rows(
-            train.labels[rows[0]], validation=HELD_OUT, fraction=1.0, seed=0
-        )
+        kept, tested = split_rows(train.labels[rows[0]], validation=HELD_OUT, fraction=1.0, seed=0)
         rows = [rows[0][kept.numpy()], rows[0][tested.numpy()]]
         notes.append(
             f"{train.name} has no test part: {len(tested)} of its images are kept for the test "

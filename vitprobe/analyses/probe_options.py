@@ -42,16 +42,19 @@ class ProbeOptions:
         _one_of("solver", self.solver, SOLVERS)
         if self.convention is not None:
             _one_of("convention", self.convention, CONVENTIONS)
-        l2s = self.l2s or ()
-        least = 0 if self.solver == "ridge" else math.ulp(0.0)
-        if any(not (math.isfinite(l2) and l2 >= least) for l2 in l2s):
-            raise InputError(f"{option('l2')} takes penalties {'of 0 or more' if least == 0 else 'above 0'}, not {_shown(l2s)}")  # fmt: skip
-        for name, least in (("shots", 1), ("draws", 1), ("k", 1), ("width", 1)):
+        above = self.solver != "ridge"
+        for l2 in self.l2s or ():
+            if not math.isfinite(l2) or l2 < 0 or (above and l2 == 0):
+                least = "above 0" if above else "of 0 or more"
+                raise InputError(f"{option('l2')} takes penalties {least}, not {l2:g}")
+        for name in ("shots", "draws", "k", "width"):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{option(name)} takes a number from {least} on, not {value}")
+            if value is not None and value < 1:
+                raise InputError(f"{option(name)} takes a number from 1 on, not {value}")
         if self.temperature is not None and not self.temperature > 0:
-            raise InputError(f"{option('temperature')} takes a number above 0, not {self.temperature:g}")  # fmt: skip
+            raise InputError(
+                f"{option('temperature')} takes a number above 0, not {self.temperature:g}"
+            )
         self._check_together()
 
     def _check_together(self) -> None:
@@ -118,7 +121,3 @@ def _one_of(name: str, value: object, known: Sequence[str]) -> None:
     if value not in known:
         near = did_you_mean(str(value), known) or f": use {' or '.join(known)}"
         raise InputError(f"unknown {name} {value!r}{near}")
-
-
-def _shown(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from vitprobe.analyses.probe_options import ProbeOptions
 from vitprobe.analyses.probe_result import model_dataset
-from vitprobe.analyses.probe_roles import Roles, roles_of
+from vitprobe.analyses.probe_roles import roles_of
 from vitprobe.analyses.probe_sites import ProbeSite, Sketch, probe_sites
 from vitprobe.errors import InputError, option, say
 from vitprobe.metrics.probe_sums import ProbeSums, Told
@@ -62,9 +62,12 @@ class ProbeReader(Reader):
         for note in roles.notes:
             say(notes, note)
         if not roles.own:
-            counts = [f"{len(each):,}" for each in (roles.fit, roles.held, roles.test)]
-            say(notes, f"training and test images are drawn from {inputs.loader.name}: {counts[0]} "
-                f"to fit on, {counts[1]} to choose a penalty by, {counts[2]} to test on")  # fmt: skip
+            fit, held, test = (f"{len(each):,}" for each in (roles.fit, roles.held, roles.test))
+            say(
+                notes,
+                f"training and test images are drawn from {inputs.loader.name}: {fit} to fit on, "
+                f"{held} to choose a penalty by, {test} to test on",
+            )
         self.read = [probe_sites(each, self.layers, options, roles, notes) for each in models]
         self._device = wide_home(inputs.device)
         self._row = torch.full((int(roles.order.max()) + 1,), -1)
@@ -214,4 +217,6 @@ def _block_outputs(model: Surveyed, read: Sequence[ProbeSite]) -> list[str]:
 
 def _as_json(options: ProbeOptions) -> dict[str, Any]:
     found = {name: getattr(options, name) for name in ProbeOptions.__dataclass_fields__}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in found.items()
+    }

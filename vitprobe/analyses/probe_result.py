@@ -1,6 +1,7 @@
 """What was kept -> the labelled Dataset of one model's probes."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,6 +97,7 @@ def model_dataset(
     Raises:
         InputError: the images have too few labels or classes, where only they tell.
     """
+    began = time.monotonic()
     options = ProbeOptions(**_options(about["options"]))
     labels, own = told.compute()
     rows, notes, sites = Rows(about, labels, options), list(ran.notes), model["sites"]
@@ -160,6 +162,7 @@ def model_dataset(
     dataset.attrs = {
         **run_attributes(facts),
         **ran.attributes,
+        "seconds_solving": round(time.monotonic() - began, 4),
         **attributes,
         "model_image_size": ", ".join(map(str, model["image_size"])),
         "notes": "\n".join(notes),

@@ -90,8 +90,10 @@ def roles_of(
         train, test = rows[rows < trained], rows[rows >= trained]
     fit, held = _split(train, labels, HELD, seed) if hold else (train, train[:0])
     drawn = None
+    classes = 0
     if labels is not None:
-        check_classes(name, labels[train], labels[test])
+        classes = max(data.num_classes, int(labels.max()) + 1)
+        check_classes(name, labels[train], labels[test], classes)
         if hold and not len(held):
             raise InputError(
                 f"{name}: no class has two training images, so none is left to choose a penalty "
@@ -104,7 +106,7 @@ def roles_of(
     return Roles(
         *(torch.from_numpy(each) for each in (fit, held, test)),
         None if labels is None else torch.from_numpy(labels),
-        0 if labels is None else max(data.num_classes, int(labels.max()) + 1),
+        classes,
         trained is not None,
         drawn,
         notes,
@@ -127,10 +129,12 @@ def draw(name: str, labels: Tensor, shots: int, draws: int, seed: int) -> list[n
     return [shots_of(labels, shots, seed + k).numpy() for k in range(draws)]
 
 
-def check_classes(name: str, train: np.ndarray, test: np.ndarray) -> None:
-    """Raise InputError unless a probe can learn the classes of these labels."""
-    classes = len(np.unique(np.concatenate([train, test])))
-    if classes < 2:
+def check_classes(name: str, train: np.ndarray, test: np.ndarray, classes: int = 0) -> None:
+    """Raise InputError unless a probe can learn the classes of these labels; classes: how many the
+    data name."""
+    found = len(np.unique(np.concatenate([train, test])))
+    classes = max(classes, found)
+    if found < 2:
         raise InputError(f"{name} has images of one class only: a probe needs two or more")
     if len(train) < classes:
         raise InputError(
