@@ -1,5 +1,7 @@
 """Probes: numbers of others to the digit, scikit-learn's on features taken apart, roles, blanks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import vitprobe
 from vitprobe.analyses.probe_data import probe_data
+from vitprobe.analyses.probe_roles import roles_of
 from vitprobe.data import load_data
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions
@@ -181,13 +184,10 @@ def test_sums_and_features_give_the_same(small):
 
     reader = vitprobe.ProbeReader()
     inputs = prepare([small], Unknown(), InputOptions())
-    roles = vitprobe.analyses.probe_reader.roles_of
     with pytest.MonkeyPatch.context() as patch:  # the same images to fit on and to choose by
 
         def same(loader, **options):
-            from dataclasses import replace
-
-            return replace(roles(loader, **options), **rows)
+            return replace(roles_of(loader, **options), **rows)
 
         patch.setattr("vitprobe.analyses.probe_reader.roles_of", same)
         ((kept,),) = run(inputs, [reader])
@@ -204,9 +204,7 @@ def test_no_image_is_on_both_sides():
     for index, data, row in ends:
         assert named[index][1] == data.labels[row]
         np.testing.assert_array_equal(np.array(named[index][0])[..., 0], data.images[row])
-    reader = vitprobe.ProbeReader()
-    ((_,),) = run(prepare([nn.Flatten()], named, InputOptions(examples=1797)), [reader])
-    roles = reader.roles
+    roles = roles_of(prepare([nn.Flatten()], named, InputOptions()).loader, hold=True)
     assert sorted(roles.order.tolist()) == list(range(1797)) and (roles.test >= 1437).all()
     shares = np.bincount(named.labels[roles.held]) / np.bincount(named.labels[:1437])
     assert (abs(shares - 0.2) < 0.005).all()
