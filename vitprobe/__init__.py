@@ -35,6 +35,7 @@ _HOMES = {
     "merge": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "probe": "vitprobe.analyses",
+    "probe_features": "vitprobe.probes",
     "receptive_field": "vitprobe.analyses",
     "run": "vitprobe.analyses",
     "skips": "vitprobe.analyses",

@@ -108,7 +108,8 @@ def test_a_projection_keeps_products_in_the_mean():
     torch.manual_seed(3)
     x, y = torch.randn(2, 1, 1, 1000, dtype=torch.float64)
     y = 0.5 * x + y
-    products = torch.stack([(Sketch(1000, 64, k)(x) * Sketch(1000, 64, k)(y)).sum() for k in range(800)])  # fmt: skip
+    sketches = [Sketch(1000, 64, seed) for seed in range(800)]
+    products = torch.stack([(each(x) * each(y)).sum() for each in sketches])
     exact, spread = (x * y).sum(), (x.norm() * y.norm()) / 64**0.5
     assert abs(products.mean() - exact) < 4 * products.std() / 800**0.5
     assert 0.5 * spread < products.std() < 2 * spread

@@ -5,16 +5,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vitprobe.errors import InputError
 from vitprobe.ops.wide import wide
+from vitprobe.probes.labels import check_labels
 
 
 def plus_minus_one(labels: Tensor, classes: int) -> Tensor:
     """Targets of a linear probe: (n, classes) float64, 1 at an example's class, -1 elsewhere.
 
-    labels: (n,) integers from 0 to classes - 1.
+    labels: (n,) integers from 0 to classes - 1; others raise `InputError`.
     """
+    check_labels(labels, classes)
     targets = wide(torch.full((len(labels), classes), -1.0, device=labels.device))
     return targets.scatter_(1, labels.long()[:, None].to(targets.device), 1.0)
+
+
+def noise_of(values: Tensor) -> float:
+    """Eigenvalues (m,) of a Gram matrix below this may be rounding alone."""
+    eps = torch.finfo(values.dtype).eps
+    return max(len(values), 100) * eps * values.max().item() if len(values) else 0.0
 
 
 def solve(gram: Tensor, cross: Tensor, l2s: Sequence[float]) -> Tensor:
@@ -25,18 +34,30 @@ def solve(gram: Tensor, cross: Tensor, l2s: Sequence[float]) -> Tensor:
         cross: (m, C) float64.
         l2s: penalties, 0 or more.
 
-    What rounding alone could give (an eigenvalue + l2 below m eps times the largest) counts as 0
-    and its direction is left out: at l2 = 0 the solution of least norm.
+    Directions in which eigenvalue + l2 is rounding alone are left out: at l2 = 0 this is the
+    solution of least norm, and features that are constant or copies of others do no harm.
 
     Returns: (len(l2s), m, C) float64.
     """
+    if any(not l2 >= 0 for l2 in l2s):
+        raise InputError(f"l2 is 0 or more, not {min(l2s)}")
     values, vectors = torch.linalg.eigh(gram)
     values = values.clamp(min=0)
     penalties = torch.tensor(list(l2s), dtype=values.dtype, device=values.device)
     shifted = values + penalties[:, None]  # (len(l2s), m)
-    noise = len(values) * torch.finfo(values.dtype).eps * values.max()
-    inverse = torch.where(shifted > noise, 1 / shifted, 0.0)
+    inverse = torch.where(shifted > noise_of(values), 1 / shifted, 0.0)
     return vectors @ (inverse[:, :, None] * (vectors.mT @ cross))
+
+
+def without_bias(x: Tensor, y: Tensor, l2s: Sequence[float]) -> Tensor:
+    """W that minimises |x W - y|^2 + l2 |W|^2: (len(l2s), p, C), of x (n, p), y (n, C) float64.
+
+    W = (x^T x + l2 I)^-1 x^T y or, where examples are fewer, the same W = x^T (x x^T + l2 I)^-1 y:
+    the eigendecomposition is of min(n, p)^2 numbers.
+    """
+    if len(x) >= x.shape[1]:
+        return solve(x.mT @ x, x.mT @ y, l2s)
+    return x.mT @ solve(x @ x.mT, y, l2s)
 
 
 def ridge_from_sums(
@@ -47,34 +68,38 @@ def ridge_from_sums(
     The bias is not penalised, as in scikit-learn's `Ridge(alpha=l2)` (Hoerl and Kennard 1970).
 
     Args:
-        gram: (p, p) float64, sum over examples of (x - mean_x)(x - mean_x)^T.
+        gram: (p, p) float64, sum over examples of (x - mean_x)(x - mean_x)^T. Sums of raw x x^T
+            lose digits where means are large: sum what is left of a value near the mean.
         cross: (p, C) float64, sum of (x - mean_x)(y - mean_y)^T.
         mean_x: (p,) float64.
         mean_y: (C,) float64.
-        l2s: penalties, 0 or more.
+        l2s: penalties, 0 or more (the sum over examples is not divided by their number).
 
     Returns: weights (len(l2s), p, C) and bias (len(l2s), C), float64, on the device of `gram`.
+
+    Raises:
+        InputError: a negative penalty.
     """
     weights = solve(gram, cross, l2s)
     return weights, mean_y - mean_x @ weights
 
 
 def ridge(x: Tensor, y: Tensor, l2s: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """`ridge_from_sums` of examples: dual where there are fewer examples than features.
+    """`ridge_from_sums` of examples: of features by features or, fewer, examples by examples.
 
     Args:
-        x: (n, p) features of any floating type.
+        x: (n, p) features of any real type.
         y: (n, C) targets.
         l2s: penalties, 0 or more.
 
-    The dual form has W = X^T (X X^T + l2 I)^-1 Y: the same W, of an n x n matrix.
-
-    Returns: weights (len(l2s), p, C) and bias (len(l2s), C), float64.
+    Returns: weights (len(l2s), p, C) and bias (len(l2s), C), float64, on the device of x.
     """
     x, y = wide(x), wide(y)
     mean_x, mean_y = x.mean(0), y.mean(0)
-    x, y = x - mean_x, y - mean_y
-    if len(x) >= x.shape[1]:
-        return ridge_from_sums(x.mT @ x, x.mT @ y, mean_x, mean_y, l2s)
-    weights = x.mT @ solve(x @ x.mT, y, l2s)
+    weights = without_bias(centred(x, mean_x), y - mean_y, l2s)
     return weights, mean_y - mean_x @ weights
+
+
+def centred(x: Tensor, mean: Tensor) -> Tensor:
+    """x - mean; exactly 0 in a column that is constant, whose mean is rounded."""
+    return (x - mean).masked_fill_(x.amin(0) == x.amax(0), 0.0)
