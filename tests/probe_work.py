@@ -14,7 +14,7 @@ from vitprobe.passes.inputs import prepare
 from vitprobe.passes.keeper import Keeper
 from vitprobe.passes.run import run
 
-COUNT, BATCH = 72, 8
+COUNT, TRAINED, BATCH = 240, 180, 24
 READERS = {  # some sum, some keep features, some draw
     "ridge": {},
     "each": {"tokens": "each"},
@@ -29,7 +29,7 @@ def named():
     x = images(COUNT) + 0.7 * labels[:, None, None, None]
     x = (x.permute(0, 2, 3, 1) * 40 + 100).clamp(0, 255).byte().numpy()
     whole = ArrayImages("made", "train", x, labels.numpy(), list("abc"))
-    return JoinedImages(whole, whole, range(50), range(50, COUNT))
+    return JoinedImages(whole, whole, range(TRAINED), range(TRAINED, COUNT))
 
 
 def unnamed():

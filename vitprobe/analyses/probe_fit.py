@@ -8,24 +8,25 @@ import torch
 from torch import Tensor
 
 from vitprobe.analyses.probe_options import (
-    BIG_VISION_L2,
     NEIGHBOURS,
     TEMPERATURE,
     ProbeOptions,
 )
 from vitprobe.ops.wide import wide
 from vitprobe.probes import (
-    big_vision,
+    accuracy,
+    big_vision_weights,
     knn_scores,
     logistic,
     plus_minus_one,
     ridge,
     ridge_from_sums,
+    standard,
 )
+from vitprobe.probes.choose import LOGISTIC_POWERS, RIDGE_POWERS, best, l2_candidates
+from vitprobe.probes.few_shot import BIG_VISION_L2
 
-RIDGE_L2S = tuple(10.0**k for k in range(-6, 3))  # times the mean variance of a feature, times n
-LOGISTIC_L2S = (0.01, 0.1, 1.0, 10.0, 100.0)  # of standardised features
-ROUGH = 1e-4  # tolerance of the fits among which one is chosen
+ROUGH, EXACT = 1e-4, 1e-7  # tolerance of logistic regressions to choose among, and of the chosen
 CONSTANT = "constant: the same for every training image"
 
 
@@ -76,7 +77,7 @@ class Examples:
 
     def accuracy(self, scores: Tensor) -> float:
         """Share of examples whose class has the highest score, (n, C)."""
-        return (scores.argmax(1).cpu() == self.labels.cpu()).double().mean().item()
+        return accuracy(scores, self.labels)
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,14 @@ def fit_sums(
 ) -> Fitted:
     """A ridge probe of summed training examples; held: to choose the penalty by, then added."""
     gram, *rest = sums.centred()
-    scale = gram.trace().item() / len(gram)
-    if not scale > len(gram) * 1e-15 * sums.gram.trace().item() / len(gram):
+    energy = gram.trace().item() / len(gram)
+    if not gram.trace() > 1e-12 * sums.gram.trace():  # what is left is rounding
         return Fitted([], blank=CONSTANT)
-    l2s = options.l2s or [scale * l2 for l2 in RIDGE_L2S]
+    l2s = options.l2s or l2_candidates(energy, RIDGE_POWERS)
     l2 = l2s[0]
     if options.chooses:
-        l2 = _best(*ridge_from_sums(gram, *rest, l2s), held, l2s)
+        tried = _accuracies(*ridge_from_sums(gram, *rest, l2s), held)
+        l2 = best(dict(zip(l2s, tried, strict=True)))
         sums = sums + Sums.of(held.x, held.labels, classes)
         gram, *rest = sums.centred()
     weights, bias = ridge_from_sums(gram, *rest, [l2])
@@ -122,7 +124,6 @@ def fit_examples(
     test: Examples,
     classes: int,
     options: ProbeOptions,
-    seed: int = 0,
 ) -> Fitted:
     """A probe of each draw of training examples (one: all of them), with one penalty for all.
 
@@ -135,24 +136,19 @@ def fit_examples(
         return Fitted([], blank=CONSTANT)
     if options.convention:
         l2 = options.l2s[0] if options.l2s else BIG_VISION_L2
-        found = []
-        for k, each in enumerate(draws):
-            shots = int(each.labels.bincount().max())
-            scores = big_vision(each.x, each.labels, test.x, shots, seed + k, l2, classes)
-            found.append(test.accuracy(scores))
-        return Fitted(found, l2, "dual" if len(draws[0]) <= first.shape[1] else "features")
+        found = [big_vision_weights(each.x, each.labels, classes, [l2])[:2] for each in draws]
+        accuracies = [_accuracies(*weights, test)[0] for weights in found]
+        return Fitted(accuracies, l2, "dual" if len(draws[0]) <= first.shape[1] else "features")
     solves = [_solver(each, classes, options) for each in draws]
     l2s = options.l2s or _l2s(draws[0], options)
     l2 = l2s[0]
     if options.chooses:
-        tried = torch.tensor([_accuracies(*solve(l2s, ROUGH), held) for solve in solves])
-        l2 = l2s[_last_best(tried.double().mean(0))]
+        tried = [_accuracies(*solve(l2s, ROUGH), held) for solve in solves]
+        means = [sum(of_draws) / len(of_draws) for of_draws in zip(*tried, strict=True)]
+        l2 = best(dict(zip(l2s, means, strict=True)))
         if options.shots is None:
             solves = [_solver(draws[0] + held, classes, options)]
-    found = []
-    for solve in solves:
-        weights, bias = solve([l2], 1e-8)
-        found.append(test.accuracy(wide(test.x) @ weights[0] + bias[0]))
+    found = [_accuracies(*solve([l2], EXACT), test)[0] for solve in solves]
     dual = "dual" if len(draws[0]) < first.shape[1] else "features"
     return Fitted(found, l2, "L-BFGS" if options.solver == "logistic" else dual)
 
@@ -171,41 +167,28 @@ def _neighbours(
 
 
 def _l2s(examples: Examples, options: ProbeOptions) -> list[float]:
-    if options.solver == "logistic":
-        return list(LOGISTIC_L2S)
+    if options.solver == "logistic":  # of standardised features
+        return l2_candidates(len(examples), LOGISTIC_POWERS)
     x = wide(examples.x)
-    scale = (x - x.mean(0)).square().sum().item() / x.shape[1]
-    return [scale * l2 for l2 in RIDGE_L2S]
+    energy = (x - x.mean(0)).square().sum().item() / x.shape[1]
+    return l2_candidates(energy, RIDGE_POWERS)
 
 
 def _solver(examples: Examples, classes: int, options: ProbeOptions) -> Solve:
     """Weights and biases, of features as they are."""
     if options.solver == "ridge":
         targets = plus_minus_one(examples.labels, classes)
-        return lambda l2s, tolerance: ridge(examples.x, targets, l2s)
+        return lambda l2s, tolerance: ridge(examples.x, targets.to(examples.x.device), l2s)
     x = wide(examples.x)
-    mean, scale = x.mean(0), x.std(0, correction=0)
-    scale = torch.where(scale > 0, scale, 1.0)
-    x = (x - mean) / scale
+    scaled = standard(x)
 
     def solve(l2s: Sequence[float], tolerance: float) -> tuple[Tensor, Tensor]:
-        weights, bias = logistic(x, examples.labels, classes, l2s, tolerance)
-        weights = weights / scale[:, None].to(weights)
-        return weights, bias - mean.to(weights) @ weights
+        return scaled.for_raw(*logistic(scaled.of(x), examples.labels, classes, l2s, tolerance))
 
     return solve
 
 
 def _accuracies(weights: Tensor, bias: Tensor, examples: Examples) -> list[float]:
     """Of each penalty."""
-    x = wide(examples.x).to(weights.device)
+    x = wide(examples.x)
     return [examples.accuracy(x @ w + b) for w, b in zip(weights, bias, strict=True)]
-
-
-def _best(weights: Tensor, bias: Tensor, held: Examples, l2s: Sequence[float]) -> float:
-    return l2s[_last_best(torch.tensor(_accuracies(weights, bias, held)))]
-
-
-def _last_best(accuracies: Tensor) -> int:
-    """Of several that are best the one with the largest penalty."""
-    return int((accuracies == accuracies.max()).nonzero()[-1])

@@ -14,7 +14,6 @@ CONVENTIONS = ("big_vision",)
 WIDTH = 2048  # features; what has more is projected
 DRAWS = 5
 NEIGHBOURS, TEMPERATURE = 20, 0.07
-BIG_VISION_L2 = 1024.0
 
 
 @dataclass(frozen=True, kw_only=True)

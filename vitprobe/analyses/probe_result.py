@@ -78,7 +78,7 @@ class Rows:
             sums = Sums(metric.gram[token], metric.of_classes[token], counts)
             return fit_sums(sums, held, test, self.classes, self.options)
         draws = [examples(one) for one in self.draws]
-        return fit_examples(draws, held, test, self.classes, self.options, self.seed)
+        return fit_examples(draws, held, test, self.classes, self.options)
 
 
 def model_dataset(
