@@ -24,11 +24,11 @@ def table(path):
 
 def test_two_models(vitprobe_command, tmp_path):
     models = f"small={VIT},resnet20@digits"
-    ended = vitprobe_command("probe", "--models", models, "--examples", 300, "--output", "out")
+    ended = vitprobe_command("probe", "--models", models, "--examples", 150, "--output", "out")
     assert ended.code == 0, ended.err
-    stems = ["probe-small-examples300", "probe-resnet20@digits-examples300"]
+    stems = ["probe-small-examples150", "probe-resnet20@digits-examples150"]
     files = {stem + end for stem in stems for end in (".nc", ".png", ".csv")}
-    both = "probe-small-resnet20@digits-examples300.png"
+    both = "probe-small-resnet20@digits-examples150.png"
     assert {path.name for path in (tmp_path / "out").iterdir()} == files | {both}
     for stem in stems:
         result = loaded(tmp_path / "out" / f"{stem}.nc")
@@ -40,7 +40,7 @@ def test_two_models(vitprobe_command, tmp_path):
                 assert float(row[name]) == pytest.approx(here[name].item(), rel=1e-12)
             assert row["solved_by"] == here["solved_by"].item() and row["blank"] == ""
         attrs = result.attrs
-        assert attrs["examples_train"] + attrs["examples_test"] == attrs["examples"] == 300
+        assert attrs["examples_train"] + attrs["examples_test"] == attrs["examples"] == 150
         assert (attrs["dataset"], attrs["split"], attrs["train"]) == ("digits", "test", "digits")
     for path in (tmp_path / "out").glob("*.png"):
         with Image.open(path) as picture:
