@@ -92,6 +92,11 @@ class Told(_told.Told):
         held = f", {len(roles.held):,} to choose a penalty by" if len(roles.held) else ""
         say(console, "images", f"{fitted}{held}, {len(roles.test):,} to test on")
 
+    def data(self, inputs: Inputs) -> str:
+        name, _, rest = _told.data_line(inputs).rpartition(": ")
+        train = getattr(inputs.loader.data, "train_name", None)
+        return f"{train} train and {name}: {rest}" if train else f"{name}: {rest}"
+
 
 def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     """What has no value, the accuracy of each layer, the model's own, what was written."""
