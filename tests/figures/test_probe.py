@@ -158,6 +158,16 @@ def test_one_model_probed_in_two_ways_is_told_apart():
     assert {"vit, all images, digits", "vit, 10 shots, cifar10"} <= set(words(figure))
 
 
+def test_weights_are_told_once_where_they_are_alike():
+    written = "\n".join(words(plot(made(), made(model="other"))))
+    assert written.count("weights that ship with vitprobe") == 1
+    written = "\n".join(words(plot(made(), made(model="other", model_weights="random"))))
+    assert "other: random weights" in written and "vit: weights that ship" in written
+    assert "from the lowest token to the highest" in "\n".join(
+        words(plot(of_tokens(), of_tokens()))
+    )
+
+
 def test_titles_say_how():
     written = "\n".join(words(plot(made(shots=10, draws=5, accuracy_se_of="draws"))))
     for fact in ("Probes of vit", "digits", "ridge probes", "10 images a class, 5 draws",

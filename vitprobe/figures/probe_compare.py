@@ -11,6 +11,7 @@ from vitprobe.errors import InputError
 from vitprobe.figures.attention import legend_height, write_title
 from vitprobe.figures.attention_panels import LEGEND
 from vitprobe.figures.labels import shorten_names
+from vitprobe.figures.names import short_names
 from vitprobe.figures.probe_panels import (
     TEXT,
     check,
@@ -26,6 +27,7 @@ from vitprobe.figures.weights import weights_facts
 
 WIDTH, HEIGHT = 5.2, 3.0  # inches
 TWO = 6  # models: of more the legend has two columns
+LABEL = 32  # characters of a model's label before what its weights are
 KEYS = ("tokens_asked", "pool", "solver", "shots", "dataset", "train")
 
 
@@ -75,7 +77,11 @@ def compare(datasets: Sequence[xarray.Dataset], *, title: str | None = None) -> 
         text.set(**PLAIN)
     sets = dict.fromkeys(str(each.attrs.get("dataset", "")) for each in datasets)
     said = ["Probes of the layers", *(sets if len(sets) == 1 else [])]
-    details = [*method(datasets), *dict.fromkeys(f for d in datasets for f in _weights(d))]
+    details = method(datasets)
+    if any(map(each_token, datasets)):
+        details = [fact for fact in details if not fact.startswith("bands")]
+        details.append("bands: from the lowest token to the highest")
+    details += _weights(datasets)
     write_title(
         axes,
         said if title is None else [title],
@@ -105,6 +111,11 @@ def _labels(datasets: Sequence[xarray.Dataset]) -> list[str]:
     return found
 
 
-def _weights(dataset: xarray.Dataset) -> list[str]:
-    label = str(dataset.attrs.get("model", "model"))
-    return [f"{label}: {fact}" for fact in weights_facts(dataset.attrs, ["model"])]
+def _weights(datasets: Sequence[xarray.Dataset]) -> list[str]:
+    """Once where all models have weights of one kind, else behind their labels."""
+    facts = [weights_facts(each.attrs, ["model"]) for each in datasets]
+    if all(each == facts[0] for each in facts):
+        return facts[0]
+    labels = short_names([str(d.attrs.get("model", "model")) for d in datasets], LABEL, len)
+    texts = [f"{label}: {fact}" for label, own in zip(labels, facts, strict=True) for fact in own]
+    return list(dict.fromkeys(texts))
