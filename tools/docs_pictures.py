@@ -67,6 +67,12 @@ LOCALIZATION = (
     "resnet20=resnet20@resnet20-12fca82f.th --dataset npz:cifar10-test1000.npz"
 )
 
+PROBE = (
+    f"vitprobe probe --models cls=vit@{POOLS[0]},mean=vit@{POOLS[1]},"
+    "resnet20=resnet20@resnet20-12fca82f.th --dataset npz:cifar10-test1000.npz "
+    "--train npz:cifar10-train4000.npz"
+)
+
 PICTURES = {
     "cka-vit-resnet20-digits": Picture(
         "vitprobe cka --models vit@digits,resnet20@digits",
@@ -123,6 +129,22 @@ PICTURES = {
     "skips-vit-resnet20-digits": Picture(
         "vitprobe skips --models vit@digits,resnet20@digits",
         "results/skips-vit@digits-resnet20@digits.png",
+    ),
+    "probe-vit-resnet20-digits": Picture(
+        "vitprobe probe --models vit@digits,resnet20@digits",
+        "results/probe-vit@digits-resnet20@digits.png",
+    ),
+    "probe-each-vit-digits": Picture(
+        "vitprobe probe --models vit@digits --tokens each",
+        "results/probe-vit@digits-blocks-each.png",
+    ),
+    "probe-cifar": Picture(
+        PROBE, "results/probe-cls-mean-resnet20-npz_cifar10-test1000.png", (*CIFAR, *POOLS)
+    ),
+    "probe-each-cifar": Picture(
+        f"{PROBE} --tokens each",
+        "results/probe-cls-mean-resnet20-npz_cifar10-test1000-blocks-each.png",
+        (*CIFAR, *POOLS),
     ),
     "skip-removal-vit": Picture(
         f'vitprobe cka --models "whole=vit@digits,without=vit@{CUT}" --layers blocks '

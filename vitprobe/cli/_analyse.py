@@ -17,7 +17,7 @@ from vitprobe.cli._warned import plain_warnings, require_kernels
 from vitprobe.errors import InputError, Stopped, unheard
 from vitprobe.input_options import InputOptions
 from vitprobe.lock import Lock
-from vitprobe.passes.inputs import Inputs, prepare
+from vitprobe.passes.inputs import DataLike, Inputs, prepare
 from vitprobe.passes.keeper import Keeper
 from vitprobe.passes.processes import processes
 from vitprobe.passes.reader import Reader
@@ -30,7 +30,7 @@ from vitprobe.writing import WRITTEN
 def analyse(
     reader: Reader,
     models: Sequence[str],
-    dataset: str,
+    dataset: DataLike,
     inputs: InputOptions,
     run: RunOptions,
     writers: Writers,

@@ -24,6 +24,15 @@ _ASKED = {  # what some analyses are asked beside: by default, and the word for 
     "localization": {"layer_asked": ("", "{}"), "tokens_asked": ("", "tokens{}")},
     "finetuning": {"layers": ("blocks", "{}")},
     "dominant": {"layers": ("blocks", "{}"), "drop": (0.05, "drop{}")},
+    "probe": {
+        "layers": ("all", "{}"),
+        "tokens_asked": ("mean", "{}"),
+        "pool": ("", "pool{}"),
+        "solver": ("ridge", "{}"),
+        "l2_asked": ("", "l2_{}"),
+        "shots": (0, "shots{}"),
+        "convention": ("", "{}"),
+    },
 }
 
 

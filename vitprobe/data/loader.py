@@ -120,6 +120,19 @@ class PairedLoader:
         self.order = getattr(self._source, "order", AS_GIVEN)
 
     @property
+    def data(self):
+        """What is read: of a name, the data set."""
+        return self._data
+
+    @property
+    def shown(self) -> torch.Tensor | None:
+        """int64 (examples,): which examples of the data the first pass shows, as `Batch.index` has
+        them; None: that is not known in advance."""
+        if self.examples is None:
+            return None
+        return getattr(self._source, "shown", torch.arange(self.examples))
+
+    @property
     def contents(self) -> dict[str, Any]:
         """What tells these data from others of their name: `data_images` (how many there are to
         choose from; None: not known), of named ones `data_sha256` (see `ImageData.sha256`), of a

@@ -44,6 +44,7 @@ class MapSource:
             example_order(n, order=order, seed=seed, pass_index=k, examples=examples)
             for k in range(passes)
         ]
+        self.shown = orders[0]
         self.examples = len(orders[0])
         self.batch_size = batch_size or default_batch_size(self.examples)
         self.batches_per_pass = math.ceil(self.examples / self.batch_size)

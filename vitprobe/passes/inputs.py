@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from vitprobe.data import ImageData, PairedLoader, load_data
 from vitprobe.data.arrays import from_array
+from vitprobe.data.joined import JoinedImages
 from vitprobe.data.model_input import ModelInput
 from vitprobe.errors import InputError, option
 from vitprobe.input_options import InputOptions, data_options
@@ -133,6 +134,8 @@ def opened(data: DataLike, options: InputOptions) -> DataLike:
     """
     if isinstance(data, str):
         return load_data(data, **data_options(options))
+    if isinstance(data, JoinedImages):  # opened with these options
+        return data
     idle = options.changed(*data_options(options))
     if is_as_given(data):
         idle += options.changed("mean", "std")

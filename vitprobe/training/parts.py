@@ -71,7 +71,7 @@ def open_parts(settings: Settings) -> Parts:
     test, unlike = with_classes_of(train, test)
     rows, note = np.arange(len(train)), ""
     test_rows = torch.arange(len(test))
-    same = _same_images(train, test)
+    same = same_images(train, test)
     if same and settings.test_dataset is not None:
         raise InputError(
             f"{option('test_dataset')} {settings.test_dataset} holds the very images of "
@@ -120,7 +120,7 @@ def _check_labels(train: ImageData, test: ImageData, settings: Settings) -> None
         raise InputError(f"{test.name} has images without a label: accuracy needs labels")
 
 
-def _same_images(train: ImageData, test: ImageData) -> bool:
+def same_images(train: ImageData, test: ImageData) -> bool:
     """Whether both parts are one whole set, which knows no parts."""
     if train.name.startswith("npz:") and test.name.startswith("npz:"):
         return Path(train.name[4:]).resolve() == Path(test.name[4:]).resolve()
