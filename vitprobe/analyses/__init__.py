@@ -15,6 +15,7 @@ from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
+from vitprobe.analyses.measures import MeasuresReader
 from vitprobe.analyses.merged import merge
 from vitprobe.analyses.receptive_field import receptive_field
 from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
@@ -29,6 +30,7 @@ __all__ = [
     "FinetuningReader",
     "HeadSubsetsReader",
     "LocalizationReader",
+    "MeasuresReader",
     "ReceptiveFieldReader",
     "SkipsReader",
     "attention",
