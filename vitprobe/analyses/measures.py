@@ -135,8 +135,7 @@ class MeasuresReader(CKAReader):
         number = self._batch.number
         grams, bad, constant = self._grams.finish()
         flaws = self.metrics["flaws"]
-        silent = self._grams.silent
-        flaws.update(silent, bad & ~_marked(silent, bad), constant, number)
+        flaws.update(self._grams.silent, bad, constant, number)
         for each in self.measures:
             if each.key in self._kernels:
                 self._kernels[each.key].finish(number)
@@ -225,12 +224,6 @@ class MeasuresReader(CKAReader):
                 self.metrics[ROWS].update(self._places, columns[rows[site.name]][0], x)
 
         return take
-
-
-def _marked(rows: set[int], like: Tensor) -> Tensor:
-    marked = torch.zeros_like(like, dtype=torch.bool)
-    marked[list(rows)] = True
-    return marked
 
 
 READER = MeasuresReader

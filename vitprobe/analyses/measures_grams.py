@@ -35,7 +35,8 @@ class SiteGrams:
         for kind in self.kinds:
             if kind not in self._grams or self._grams[kind].shape != shape:
                 self._grams[kind] = torch.empty(shape, dtype=torch.float64, device=device)
-        self._constant = torch.zeros(self._count, dtype=torch.bool, device=device)
+        self._spread = torch.zeros(self._count, dtype=torch.float64, device=device)
+        self._floor = torch.zeros_like(self._spread)  # what rounding alone would make of it
         self._twins: dict[int, int] = {}
         self.silent = set(range(self._count))
 
@@ -51,33 +52,34 @@ class SiteGrams:
                 return
             x = x.flatten(1)
             for kind in self.kinds:
-                gram, constant = _gram(x, kind)
+                gram, spread, floor = _gram(x, kind)
                 self._grams[kind][row] = gram.to(self._grams[kind])
-                self._constant[row] = constant.to(self._constant.device)
+                self._spread[row] = spread.to(self._spread)
+                self._floor[row] = floor.to(self._floor)
 
         return take
 
     def finish(self) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """The Gram matrices by kind, (count, n, n) float64, NaN of sites that did not fire; which
-        of them are not finite by any kind, and which constant: (count,) bool."""
+        sites are not finite, and which constant: (count,) bool."""
         for row, same in self._twins.items():
-            self._constant[row] = self._constant[same]
+            self._spread[row], self._floor[row] = self._spread[same], self._floor[same]
             for grams in self._grams.values():
                 grams[row] = grams[same]
         for grams in self._grams.values():
             grams[list(self.silent)] = torch.nan
-        bad = torch.zeros_like(self._constant)
-        if CENTRED in self._grams:  # others are not finite where an example has no direction, too
-            bad = ~self._grams[CENTRED].flatten(1).isfinite().all(1)
-        return self._grams, bad, self._constant
+        self._spread[list(self.silent)] = torch.nan
+        bad = ~self._spread.isfinite()
+        return self._grams, bad, ~(self._spread > self._floor) & ~bad
 
     def bytes_of(self, n: int) -> int:
         """Of a batch of n examples, with some copies of a piece of an activation in float64."""
         return 8 * (len(self.kinds) * self._count * n * n + 4 * _PIECE)
 
 
-def _gram(x: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-    """(n, n) float64 of x (n, p), a piece of the features at a time; and whether x is constant."""
+def _gram(x: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor]:
+    """(n, n) float64 of x (n, p), a piece of the features at a time; the squares of x less the mean
+    of each feature, summed; what rounding alone would make of them."""
     n, features = x.shape
     home, step = wide_home(x.device), rounding(x.dtype)
     gram = torch.zeros(n, n, dtype=torch.float64, device=home)
@@ -97,7 +99,7 @@ def _gram(x: Tensor, kind: str) -> tuple[Tensor, Tensor]:
         own = gram.diagonal()
         length = torch.where(is_constant(own, squares, step), torch.nan, own).sqrt()
         gram = gram / torch.outer(length, length)
-    return gram, is_constant(spread, squares.sum(), step) & spread.isfinite()
+    return gram, spread, step**2 * squares.sum()
 
 
 def _parts(x: Tensor) -> list[slice]:

@@ -13,7 +13,7 @@ from vitprobe.analyses.measures_grams import CENTRED
 from vitprobe.measures import Chosen
 from vitprobe.measures.gulp import smoothers
 from vitprobe.measures.procrustes import bures, factors_of, form_of
-from vitprobe.measures.rsa import distances_of, standing
+from vitprobe.measures.rsa import distances_of, settled, standing
 from vitprobe.metrics import CKA
 from vitprobe.metrics.batch_means import BatchMeans
 from vitprobe.metrics.cka import products
@@ -143,7 +143,7 @@ def _values(measure: Chosen, grams: Tensor) -> Tensor:
         return form_of(_all_bures(factors_of(grams)), measure.name, options["form"])
     vectors = distances_of(grams, options["distance"])
     if options["correlation"] == "kendall":
-        return _kendall(vectors)
+        return _kendall(settled(vectors))
     return products(standing(vectors, "spearman"))
 
 

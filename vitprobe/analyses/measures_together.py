@@ -88,7 +88,7 @@ def values_of(
 
 def _compared(measure: Chosen, prepared: Mapping[int, Any], count: int, cells: Cells) -> Tensor:
     value = torch.full((count, count), torch.nan, dtype=torch.float64)
-    symmetric = measure.name != "pwcca"
+    symmetric = measure.name not in ("pwcca", "cknna")
     for a, b in cells:
         if a in prepared and b in prepared:
             known = symmetric and not math.isnan(value[b, a])

@@ -24,7 +24,8 @@ def factor(x: Given) -> Tensor:
 def factors_of(grams: Tensor) -> Tensor:
     """The same of centred Gram matrices (..., n, n), of any rank: (..., n, n)."""
     values, vectors = torch.linalg.eigh(grams)
-    values = values.clamp(min=0)
+    rounding = values.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
+    values = torch.where(values > rounding, values, 0)  # whose roots would count
     values = values / values.sum(-1, keepdim=True)
     return vectors * values.sqrt()[..., None, :]
 

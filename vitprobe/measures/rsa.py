@@ -31,6 +31,12 @@ def distances_of(grams: Tensor, distance: str) -> Tensor:
     return squares if distance == "squared_euclidean" else squares.sqrt()
 
 
+def settled(vectors: Tensor) -> Tensor:
+    """Distances (..., m) in steps of 2^-36 of the largest: those that rounding alone tells apart
+    are equal, for ranks."""
+    return (vectors / vectors.amax(-1, keepdim=True) * 2**36).round_()
+
+
 def ranks(vectors: Tensor) -> Tensor:
     """Ranks along the last axis, from 1; equal values share the mean of theirs."""
     ordered = vectors.sort(dim=-1).values
@@ -42,7 +48,7 @@ def ranks(vectors: Tensor) -> Tensor:
 def standing(vectors: Tensor, correlation: str) -> Tensor:
     """Distances (..., m) -> vectors of which the product is the correlation (not of `kendall`)."""
     if correlation == "spearman":
-        vectors = ranks(vectors)
+        vectors = ranks(settled(vectors))
     if correlation != "cosine":
         vectors = vectors - vectors.mean(-1, keepdim=True)
     return unit(vectors)
@@ -66,7 +72,7 @@ def prepare(x: Given, *, distance: str, correlation: str) -> Tensor:
     spread = found.max() - found.min()
     if correlation != "cosine" and not spread > 1e-12 * found.abs().max():
         raise NoValue("all distances are the same")
-    return found if correlation == "kendall" else standing(found, correlation)
+    return settled(found) if correlation == "kendall" else standing(found, correlation)
 
 
 def correlated(a: Tensor, b: Tensor, *, distance: str, correlation: str) -> float:
