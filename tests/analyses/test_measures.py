@@ -110,8 +110,8 @@ def test_rsa_is_that_of_all_pairs_within_batches(batches, two, images, distance)
             )
             for side in (0, 1)
         ]
-        found = batches[key(spec)].sel(layer_a=row, layer_b=row).item()
-        assert found == pytest.approx(np.corrcoef(*lists)[0, 1], abs=1e-9)
+        value = batches[key(spec)].sel(layer_a=row, layer_b=row).item()
+        assert value == pytest.approx(np.corrcoef(*lists)[0, 1], abs=1e-9)
 
 
 @pytest.mark.parametrize("spec", ["nbs:angle", "procrustes", "gulp", "rsa:euclidean:spearman"])
