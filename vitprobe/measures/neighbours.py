@@ -60,8 +60,8 @@ def cknna(a: Near, b: Near, *, k: int, by: str, epsilon: float) -> float:
     """HSIC_1 of the products at mutual neighbours / (sqrt(HSIC_aa HSIC_bb) + epsilon).
 
     Whom an example has as a neighbour need not have it: the matrices are not symmetric, and of
-    (b, a) the estimator gives something else in the third digit. As in the authors' code, which
-    adds an epsilon of 1e-6.
+    (b, a) the estimator gives something else. As in the authors' code, which adds an epsilon of
+    1e-6.
     """
     in_a, in_b = _pattern(a), _pattern(b)
     found = _hsic(a.gram.multiply(in_b).tocsr(), b.gram.multiply(in_a).tocsr())
