@@ -81,6 +81,11 @@ PICTURES = {
     "cka-vit-resnet18": Picture(
         "vitprobe cka --models vit,resnet18", "results/cka-vit-resnet18.png"
     ),
+    "measures-vit-resnet20-digits": Picture(
+        "vitprobe cka --models vit@digits,resnet20@digits --layers blocks "
+        "--measure cka,rsa,procrustes,gulp:1:unit,svcca,mutual_knn",
+        "results/cka-vit@digits-resnet20@digits-blocks-measures.png",
+    ),
     "figures-pairs": Picture(
         "vitprobe cka --models vit@digits,resnet20@digits,vit",
         "results/cka-vit@digits-resnet20@digits-vit-pairs.png",

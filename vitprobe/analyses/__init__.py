@@ -15,6 +15,7 @@ from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
+from vitprobe.analyses.measures import MeasuresReader
 from vitprobe.analyses.merged import merge
 from vitprobe.analyses.probe import probe
 from vitprobe.analyses.probe_reader import ProbeReader
@@ -32,6 +33,7 @@ __all__ = [
     "HeadSubsetsReader",
     "LocalizationReader",
     "ProbeReader",
+    "MeasuresReader",
     "ReceptiveFieldReader",
     "SkipsReader",
     "attention",

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from vitprobe.analyses.cka_reader import CKAReader
+from vitprobe.analyses.cka_measures import CKAMeasuresReader, reader_of_measures
 from vitprobe.analyses.cka_views import LayerSpec
+from vitprobe.analyses.measures_result import compared
 from vitprobe.errors import InputError
 from vitprobe.input_options import InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
@@ -14,7 +15,7 @@ from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
 from vitprobe.passes.subjects import ModelLike, named_models
 
-READER = CKAReader
+READER = CKAMeasuresReader  # without other measures it is CKAReader
 
 
 @takes_inputs()
@@ -31,6 +32,7 @@ def cka(
     estimator: str = "unbiased",
     kernel: str = "linear",
     null: int | None = None,
+    measure: str | Sequence[str] = "cka",
     defer_bytes: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -56,6 +58,9 @@ def cka(
         kernel: `linear`, `rbf` or `rbf:FRACTION` (sigma = FRACTION sqrt(median squared distance)).
         null: permutations of each batch's examples that say what similarity is by chance, at least
             19; None: none.
+        measure: other measures of the same forward beside `cka`, or instead of it: `cka,rsa` or a
+            list, as for `vitprobe.similarity`; the result has a variable for each, `NAME_se`, and
+            `NAME_blank_a`, `NAME_blank_b` (docs/measures.md).
         defer_bytes: activations that may be held inside a forward, to be reduced many at once or
             beside it, where VITPROBE_SCHEDULE says so (`vitprobe info`); None: 1/32 of a GPU's
             memory, on a CPU 0.
@@ -79,7 +84,8 @@ def cka(
         raise InputError(f"two models are compared, not {len(named)}: call it for each pair")
     models = [{one.label: one.model} for one in named] * (1 if len(named) == 2 else 2)
     images = prepare(models, data, inputs, passes=passes)
-    reader = CKAReader(
+    reader = reader_of_measures(
+        measure,
         layers_of_each=[layers, layers if layers_b is None else layers_b],
         tokens=tokens,
         estimator=estimator,
@@ -93,7 +99,7 @@ def cka(
     result, *own = results
     for side, within in zip("ab", own, strict=True):
         dims = (f"layer_{side}", f"layer_{side}2")
-        for name in ("cka", "cka_se"):
+        for name in compared(within):
             result[f"{name}_{side * 2}"] = (dims, within[name].values)
         result = result.assign_coords({dims[1]: within["layer_b"].values})
     return result

@@ -61,15 +61,7 @@ def pair_dataset(
         name: (dims, _block(getattr(result, field), a, b))
         for name, field in (("cka", "cka"), ("cka_se", "se"), ("hsic", "hsic"))
     }
-    dataset = xr.Dataset(values, coords=_layer_coords("a", a) | _layer_coords("b", b))
-    for side, layers in (("a", a), ("b", b)):
-        for kind, column, table in (
-            ("left_out", "left_out_reason", layers.left_out),
-            ("folded", "folded_into", layers.folded),
-        ):
-            dim = f"{kind}_{side}"
-            dataset = dataset.assign_coords({dim: (dim, strings(list(table)))})
-            dataset[f"{column}_{side}"] = (dim, strings(list(table.values())))
+    dataset = layers_dataset(a, b, values)
     dataset["cka"].attrs["long_name"] = "centred kernel alignment"
     dataset["cka_se"].attrs["long_name"] = "standard error of cka"
     dataset["hsic"].attrs["long_name"] = "Hilbert-Schmidt independence criterion"
@@ -79,6 +71,20 @@ def pair_dataset(
         "se_df": result.df,
         **versions(),
     }
+    return dataset
+
+
+def layers_dataset(a: PairLayers, b: PairLayers, values: Mapping[str, Any]) -> xr.Dataset:
+    """Values over `layer_a` and `layer_b`, with what is known of the layers."""
+    dataset = xr.Dataset(values, coords=_layer_coords("a", a) | _layer_coords("b", b))
+    for side, layers in (("a", a), ("b", b)):
+        for kind, column, table in (
+            ("left_out", "left_out_reason", layers.left_out),
+            ("folded", "folded_into", layers.folded),
+        ):
+            dim = f"{kind}_{side}"
+            dataset = dataset.assign_coords({dim: (dim, strings(list(table)))})
+            dataset[f"{column}_{side}"] = (dim, strings(list(table.values())))
     return dataset
 
 

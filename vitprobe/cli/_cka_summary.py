@@ -11,6 +11,7 @@ from rich.console import Console
 
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.cli import _told
+from vitprobe.cli._measures_shown import measure_columns, measures_png, print_measures
 from vitprobe.cli._null_summary import null_columns, say_chance
 from vitprobe.cli._output import Writers, netcdf
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
@@ -33,6 +34,7 @@ def csv_bytes(result: xr.Dataset) -> bytes:
             "layer_b": np.tile(result["layer_b"].values, count_a),
             **{name: result[name].values.ravel() for name in ("cka", "cka_se", "hsic")},
             **null_columns(result),
+            **measure_columns(result),
             "blank": reasons,
         }
     )
@@ -45,7 +47,12 @@ def pairs_png(results: Sequence[xr.Dataset]) -> bytes | None:
 
 
 WRITERS = Writers(
-    {".nc": netcdf, ".png": lambda result: png_bytes(plot(result)), ".csv": csv_bytes},
+    {
+        ".nc": netcdf,
+        ".png": lambda result: png_bytes(plot(result)),
+        "-measures.png": measures_png,
+        ".csv": csv_bytes,
+    },
     {"-pairs.png": pairs_png},
 )
 
@@ -88,6 +95,7 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     for result in crossed or results:
         console.print()
         _print_best_matches(console, result)
+        print_measures(console, result)
     if any("null_line" in result for result in results):
         console.print()
         say_chance(console, results)

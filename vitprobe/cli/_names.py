@@ -12,7 +12,13 @@ from vitprobe.input_options import InputOptions
 
 _LONGEST = 24  # characters of a word; what is longer tells nobody anything
 _MOST = 4  # models of one run that a name lists
-_USUAL = {"dataset": "digits", "split": "test", "estimator": "unbiased", "kernel": "linear"}
+_USUAL = {
+    "dataset": "digits",
+    "split": "test",
+    "estimator": "unbiased",
+    "kernel": "linear",
+    "measures": "",
+}
 _SIDES = {"layers": "all", "tokens": "all"}  # of facts that there is one of for each model
 _ASKED = {  # what some analyses are asked beside: by default, and the word for anything else
     "cka": {"null_replicates": (None, "null{}")},

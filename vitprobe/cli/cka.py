@@ -56,6 +56,15 @@ def command(
             rich_help_panel="Similarity",
         ),
     ] = None,
+    measure: Annotated[
+        str,
+        typer.Option(
+            help="cka and others of the same forward, with commas: cka_biased, cka_rbf, rsa, nbs, "
+            "procrustes, gulp (of batches), cca, svcca, pwcca, mutual_knn, cknna (of all examples "
+            "together); options follow (rsa:euclidean:spearman, mutual_knn:5).",
+            rich_help_panel="Similarity",
+        ),
+    ] = "cka",
     passes: Annotated[
         int,
         typer.Option(
@@ -70,13 +79,14 @@ def command(
     """Compare every layer of every model with every other layer (CKA), with error bars.
 
     For each pair of models, and each with itself: a result (.nc), a heatmap (.png), a table (.csv);
-    where there are several, also one figure of all pairs (-pairs.png).
+    where there are several, also one figure of all pairs (-pairs.png); of several measures their
+    maps beside each other (-measures.png).
 
     Example: vitprobe cka --models vit@digits,resnet20@digits
     """
-    from vitprobe.analyses.cka_reader import CKAReader
+    from vitprobe.analyses.cka_measures import reader_of_measures
     from vitprobe.cli._analyse import analyse
-    from vitprobe.cli._cka_summary import WRITERS, Told, print_summary
+    from vitprobe.cli._measures_summary import shown_of
 
     specs = options.specs("--models", models)
     if len(layers) not in (1, len(specs)):
@@ -86,7 +96,8 @@ def command(
     chosen = [options.names("--layers", text) for text in layers]
     chosen = chosen if len(chosen) > 1 else chosen * len(specs)
     words = options.names("--tokens", tokens)
-    reader = CKAReader(
+    reader = reader_of_measures(
+        options.names("--measure", measure),
         layers_of_each=chosen,
         tokens=words,
         estimator=estimator,
@@ -94,5 +105,4 @@ def command(
         null=null,
         defer_bytes=defer_bytes,
     )
-    shown = (WRITERS, Told(), print_summary)
-    analyse(reader, specs, dataset, inputs, run, *shown, passes=passes)
+    analyse(reader, specs, dataset, inputs, run, *shown_of(reader), passes=passes)

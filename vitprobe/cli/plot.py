@@ -66,6 +66,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a result of cka --measure, those to draw beside each other, with commas.",
+            rich_help_panel=_SHOWN,
+            metavar="NAME,...",
+            show_default=False,
+        ),
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -99,8 +108,10 @@ def command(
         "labels": None if labels is None else options.names("--labels", labels),
         "layers": [options.names("--layers", text) for text in layers] if layers else None,
         "normalize": normalize,
+        "measure": None if measure is None else options.names("--measure", measure),
     }
     stem = _stem([Path(path).stem for path in results], difference)
+    stem += "" if measure is None else "-measures"
     place = expanded(results[0], "result").parent if output is None else output
     folder, kinds = _targets(place, stem, format, output is not None)
     with plain_warnings():

@@ -23,6 +23,7 @@ def plot(
     labels: Sequence[str] | None = None,
     layers: Layers | None = None,
     normalize: str | None = None,
+    measure: Sequence[str] | None = None,
 ) -> Figure:
     """Draw results of vitprobe: the figure of `result.attrs["analysis"]`.
 
@@ -41,6 +42,7 @@ def plot(
         layers: `all`, `blocks`, a name, a glob, a type (where the result has types), or a list of
             them; of `cka` also two such lists, for rows and columns.
         normalize: of `attention`, what distances are divided by.
+        measure: of `cka` with several measures, those whose maps are drawn beside each other.
 
     Returns:
         A figure with an Agg canvas, unknown to pyplot: it opens no window, needs no closing, shows
@@ -52,7 +54,9 @@ def plot(
     """
     results = [result, *others]
     draw = _drawer(results, difference)
-    options = {"title": title, "normalize": normalize}
+    if measure is not None and draw is _modules()["cka"].figure:
+        draw = _modules()["measures"].figure
+    options = {"title": title, "normalize": normalize, "measure": measure}
     options = {name: value for name, value in options.items() if value is not None}
     for name in options:
         if name not in inspect.signature(draw).parameters:
