@@ -272,9 +272,14 @@ def products(vectors: Tensor) -> Tensor:
     The products of features of 1e10 overflow in float32: rows are first brought, in place, to a
     largest value of about 1 by powers of two, which changes no digit.
     """
-    peaks = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=1)
-    exponents = torch.frexp(peaks).exponent.clamp(-120, 120)
+    exponents = exponents_of(vectors)
     vectors.ldexp_(-exponents[:, None])
     products = vectors.new_zeros((len(vectors),) * 2, dtype=torch.float64)
     ops.hsic_accumulate_(products, vectors, vectors)
     return torch.ldexp(products, (exponents[:, None] + exponents).double())
+
+
+def exponents_of(vectors: Tensor) -> Tensor:
+    """(L,) int32: 2 to the power of minus these brings each row's largest value to about 1."""
+    peaks = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=1)
+    return torch.frexp(peaks).exponent.clamp(-120, 120)
