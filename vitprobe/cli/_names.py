@@ -23,6 +23,7 @@ _ASKED = {  # what some analyses are asked beside: by default, and the word for 
     "localization": {"layer_asked": ("", "{}"), "tokens_asked": ("", "tokens{}")},
     "finetuning": {"layers": ("blocks", "{}")},
     "dominant": {"layers": ("blocks", "{}"), "drop": (0.05, "drop{}")},
+    "compare": {"layers": ("blocks", "{}"), "tokens": ("all", "{}"), "null": (100, "null{}")},
 }
 
 
@@ -138,7 +139,7 @@ def _of_facts(run: Mapping[str, Any]) -> list[str]:
         if None not in both and both != [usual, usual]:
             words.append("+".join(dict.fromkeys(both)))
     for key, (usual, form) in _ASKED.get(run["analysis"], {}).items():
-        if run[key] != usual:
+        if run.get(key, usual) != usual:
             words.append(form.format(run[key]))
     if run.get("passes", 1) > 1:
         words.append(f"passes{run['passes']}")
