@@ -33,8 +33,8 @@ def compare(
     """How alike some models are: a matrix, a dendrogram and a map, from one pass over the images.
 
     The similarity of two models is the mean over the layers of one of the CKA with their best match
-    in the other, and the mean of that in both directions; a model with itself has 1. Unbiased linear
-    CKA, as `vitprobe.cka` gives it, of the layers of all models in one stack.
+    in the other, and the mean of that in both directions; a model with itself has 1. Unbiased
+    linear CKA, as `vitprobe.cka` gives it, of the layers of all models in one stack.
 
     Args:
         models: two or more: a list of what `vitprobe.cka` takes, or a dict of them under their
@@ -55,8 +55,8 @@ def compare(
         with `null` also `calibrated`, `p_value`, `null_mean`, `null_line`. Standard errors are the
         jackknife's over groups of batches, the choice of matches included. `linkage` (merge,
         merge_column), `order` (model) and `position` (model, axis) of average linkage and classical
-        scaling. Of the layers of all models (`site`): `best`, `best_se`, `match` (site, model2), and
-        `alike` (site, site2) bool, which layers cannot be told from the best match. NaN where
+        scaling. Of the layers of all models (`site`): `best`, `best_se`, `match` (site, model2),
+        and `alike` (site, site2) bool, which layers cannot be told from the best match. NaN where
         `blank` or `site_blank` says why. Provenance, seconds and `se_df` are attributes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""More models than fit at once: which of them go through the images together, and what comes of it."""
+"""More models than fit at once: which of them share a pass, and what comes of all passes."""
 
 from collections.abc import Sequence
 from itertools import combinations

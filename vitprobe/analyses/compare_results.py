@@ -1,4 +1,4 @@
-"""Models against models, out of results that are there: of CKA of pairs, or of some of the models."""
+"""Models against models, of results that are there: CKA of pairs, or some of the models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,9 @@ SAME = (  # of all results; what the numbers are of
     *("dataset", "split", "examples", "batch_size", "batches", "passes", "order", "seed"),
     *("ignore_orientation", "skip_bad_images", "dtype", "estimator", "kernel", "tokens", "null"),
 )
-BOUND = "at most: the mean of the standard errors of the best matches, whose correlations are unknown"
+BOUND = (
+    "at most: the mean of the standard errors of the best matches, whose correlations are unknown"
+)
 _DROPPED = ("run", "notes", "incomplete", "tolerance")
 
 
@@ -61,7 +63,9 @@ def compare_results(
 
 def _is_compare(result: xr.Dataset) -> bool:
     found = isinstance(result, xr.Dataset) and result.attrs.get("analysis") == "compare"
-    return found and "similarity" in result and {"model", "model2"} == set(result["similarity"].dims)
+    return (
+        found and "similarity" in result and {"model", "model2"} == set(result["similarity"].dims)
+    )
 
 
 def _of_pair(result: xr.Dataset, name: str) -> xr.Dataset:
@@ -83,7 +87,9 @@ def _of_pair(result: xr.Dataset, name: str) -> xr.Dataset:
         "matched": means,
         "matched_se": errors,
     }
-    blank = [_reason(result, side) if not some else "" for side, some in zip("ab", there, strict=True)]
+    blank = [
+        _reason(result, side) if not some else "" for side, some in zip("ab", there, strict=True)
+    ]
     coordinates = {
         "model": strings([str(attrs[f"model_{side}"]) for side in sides]),
         "layers_compared": ("model", np.array(there[:count], dtype=np.int64)),
@@ -100,7 +106,9 @@ def _of_pair(result: xr.Dataset, name: str) -> xr.Dataset:
             for key, value in attrs.items()
             if key == f"model_{side}" or key.startswith(f"model_{side}_")
         }
-    words = {side: (str(attrs.get(f"layers_{side}")), str(attrs.get(f"tokens_{side}"))) for side in sides}
+    words = {
+        side: (str(attrs.get(f"layers_{side}")), str(attrs.get(f"tokens_{side}"))) for side in sides
+    }
     said = list(dict.fromkeys(f"{layers}" for layers, _ in words.values()))
     tokens = list(dict.fromkeys(token for _, token in words.values()))
     kept |= {"layers": " and ".join(said), "tokens": " and ".join(tokens), "se_method": BOUND}
@@ -123,8 +131,8 @@ def _check_same(first: xr.Dataset, other: xr.Dataset, one: str, two: str) -> Non
         if values[0] != values[1]:
             word = {"dtype": "precision", "null": "number of permutations"}.get(key, key)
             raise InputError(
-                f"{one} and {two} are not comparable: their {word.replace('_', ' ')} is {values[0]} "
-                f"and {values[1]}; give results of the same images and options"
+                f"{one} and {two} are not comparable: their {word.replace('_', ' ')} is "
+                f"{values[0]} and {values[1]}; give results of the same images and options"
             )
 
 

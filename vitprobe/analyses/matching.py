@@ -16,11 +16,12 @@ _OTHER = {"a": "b", "b": "a"}
 def match_layers(result: xr.Dataset, *, level: float = 0.95) -> xr.Dataset:
     """Each layer's best match in the other model, in both directions, and the models' similarity.
 
-    An interval is cka +- t cka_se with Student's t of `se_df` degrees of freedom. A layer is `alike`
-    where its interval overlaps that of the best match: it cannot be told from it. The errors of two
-    cells of a row are correlated, by how much a result does not say; whatever it is, the error of
-    their difference is at most the sum of theirs. So a layer that is not alike does differ, and one
-    that is alike may differ all the same (`vitprobe.compare` keeps what it takes to say so).
+    An interval is cka +- t cka_se with Student's t of `se_df` degrees of freedom. A layer is
+    `alike` where its interval overlaps that of the best match: it cannot be told from it. The
+    errors of two cells of a row are correlated, by how much a result does not say; whatever it is,
+    the error of their difference is at most the sum of theirs. So a layer that is not alike does
+    differ, and one that is alike may differ all the same (`vitprobe.compare` keeps what it takes to
+    say so).
 
     The best of many estimates is estimated too high, the more of them there are and the larger
     their errors: an interval is of that cell, not of the maximum.

@@ -14,10 +14,10 @@ def with_map(result: xr.Dataset) -> xr.Dataset:
     """The result with what its `similarity` (model, model2) says of all models together.
 
     `distance` = 1 - similarity; `linkage` (merge, merge_column), scipy's table of average linkage
-    (UPGMA), of the models that have values, by their places among all; `order` (model): their places
-    along the dendrogram, neighbours next to each other (optimal leaf ordering), the others behind;
-    `position` (model, axis): classical multidimensional scaling. Attributes: `map_share`, of the
-    positive eigenvalues that of the map's axes; `map_stress`, Kruskal's stress of the map.
+    (UPGMA), of the models that have values, by their places among all; `order` (model): their
+    places along the dendrogram, neighbours next to each other (optimal leaf ordering), the others
+    behind; `position` (model, axis): classical multidimensional scaling. Attributes: `map_share`,
+    of the positive eigenvalues that of the map's axes; `map_stress`, Kruskal's stress of the map.
     """
     distance = 1 - result["similarity"].values
     np.fill_diagonal(distance, np.where(np.isnan(distance.diagonal()), np.nan, 0.0))
@@ -28,7 +28,9 @@ def with_map(result: xr.Dataset) -> xr.Dataset:
     position, share, stress = np.full((count, 2), np.nan), np.nan, np.nan
     if len(known) > 1:
         # below 0 by rounding only: models that are the same
-        merges = linkage(squareform(between.clip(min=0), checks=False), METHOD, optimal_ordering=True)
+        merges = linkage(
+            squareform(between.clip(min=0), checks=False), METHOD, optimal_ordering=True
+        )
         leaves = known[leaves_list(merges)]
         order = np.concatenate([leaves, np.setdiff1d(order, known)])
         merges = _numbered(merges, known, count)
@@ -82,11 +84,9 @@ def _stress(distance: np.ndarray, places: np.ndarray) -> float:
 
 
 def _numbered(merges: np.ndarray, known: np.ndarray, count: int) -> np.ndarray:
-    """The same merges among all `count` models: models by their own numbers, clusters from `count`."""
+    """The same merges among all models: models by their own numbers, clusters from `count`."""
     merges = merges.copy()
     ends = merges[:, :2].astype(int)
     models = ends < len(known)
-    merges[:, :2] = np.where(
-        models, known[np.where(models, ends, 0)], ends - len(known) + count
-    )
+    merges[:, :2] = np.where(models, known[np.where(models, ends, 0)], ends - len(known) + count)
     return merges

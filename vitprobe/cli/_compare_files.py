@@ -19,8 +19,8 @@ def compare_files(paths: Sequence[str], run: RunOptions) -> None:
     """Read results, write that of all together.
 
     Raises:
-        InputError: a file that is no result of CKA, results of different data, a missing pair, or an
-            option that is for passes over images.
+        InputError: a file that is no result of CKA, results of different data, a missing pair, or
+            an option that is for passes over images.
     """
     for name in ("resume", "shard", "tolerance"):
         if getattr(run, name):

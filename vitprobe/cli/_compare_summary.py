@@ -152,9 +152,13 @@ def _print_chance(console: Console, result: xr.Dataset) -> None:
     pairs = [(i, j) for i, j in combinations(range(len(names)), 2) if p[i, j] > 0.05]
     console.print()
     if not pairs:
-        text = f"every pair is more alike than 95 % of what permuted examples give (up to {line:.3f})"
+        text = (
+            f"every pair is more alike than 95 % of what permuted examples give (up to {line:.3f})"
+        )
     else:
         i, j = pairs[0]
-        text = f"{len(pairs)} pair{'s'[: len(pairs) != 1]} no more alike than by chance (p > 0.05): "
+        text = (
+            f"{len(pairs)} pair{'s'[: len(pairs) != 1]} no more alike than by chance (p > 0.05): "
+        )
         text += f"{names[i]} and {names[j]}{', ...' if len(pairs) > 1 else ''}"
     say(console, "chance", text)

@@ -63,9 +63,9 @@ def command(
 ) -> None:
     """Compare several models with each other: a matrix, a dendrogram and a map.
 
-    The similarity of two models is the mean, over the layers of both, of the CKA with the best match
-    in the other one. Writes the numbers (.nc), a figure (.png), a table of pairs (.csv) and of layers
-    (-matches.csv).
+    The similarity of two models is the mean, over the layers of both, of the CKA with the best
+    match in the other one. Writes the numbers (.nc), a figure (.png), a table of pairs (.csv) and
+    of layers (-matches.csv).
 
     Example: vitprobe compare --models vit@digits,resnet20@digits,vit,resnet20
     """

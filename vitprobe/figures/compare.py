@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from vitprobe.errors import InputError
 from vitprobe.figures.heatmap import BLANK, add_bar, add_legend
 from vitprobe.figures.labels import shorten_names
-from vitprobe.figures.model_map import draw_map
+from vitprobe.figures.model_map import draw_map, map_height
 from vitprobe.figures.style import (
     PLAIN,
     POINTS,
@@ -61,10 +61,13 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     bar = add_axes(drawn, side + TREE_GAP + TREE + BAR_GAP, side - tall, BAR, tall)
     left = side + TREE_GAP + TREE + BAR_GAP + BAR + MAP_GAP
     width = min(max(side, MAP[0]), MAP[1])
-    numbered = draw_map(drawn, (left, side - width, width, width), points, short, hollow, place)
+    height = map_height(points, width)
+    numbered = draw_map(drawn, (left, side - height, width, height), points, short, hollow, place)
+    rows = columns = [short[k] for k in order]
     if numbered:
-        short = [f"{name}  {1 + place[k]}" for k, name in enumerate(short)]
-    _matrix(matrix, values, [short[k] for k in order], side, measure)
+        rows = [f"{name}  {k}" for k, name in enumerate(rows, 1)]
+        columns = [str(k) for k in range(1, count + 1)]
+    _matrix(matrix, values, rows, columns, side, measure)
     _tree(tree, dataset["linkage"].values, place)
     add_bar(bar, matrix.images[0], values, "similarity")
     above = 0.12
@@ -73,13 +76,18 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
         above += add_legend(matrix, "no value (see blank)") / POINTS
     said, details = _texts(dataset, numbered)
     said = said if title is None else [title]
-    heading(drawn, max(side, side) + above, left + width, said, details, measure)
+    heading(drawn, side + above, left + width, said, details, measure)
     fit_canvas(drawn)
     return drawn
 
 
 def _matrix(
-    axes: Axes, values: np.ndarray, names: list[str], side: float, measure: Measure
+    axes: Axes,
+    values: np.ndarray,
+    rows: list[str],
+    columns: list[str],
+    side: float,
+    measure: Measure,
 ) -> None:
     """The first model at the top and on the left."""
     count = len(values)
@@ -92,11 +100,13 @@ def _matrix(
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)
     room = side * POINTS / count
-    fitting = [size for size in SIZES if max(measure(each, size)[1] for each in names) <= room]
+    fitting = [size for size in SIZES if max(measure(each, size)[1] for each in rows) <= room]
     size = fitting[0] if fitting else SIZES[-1]
     step = 1 if fitting else int(np.ceil(measure("Ag", size)[1] / room))
-    axes.set_yticks(range(0, count, step), names[::step], fontsize=size, **PLAIN)
-    axes.set_xticks(range(0, count, step), names[::step], fontsize=size, rotation=90, **PLAIN)
+    axes.set_yticks(range(0, count, step), rows[::step], fontsize=size, **PLAIN)
+    flat = max(measure(each, size)[0] for each in columns) <= room - 4
+    turn = 0 if flat else 90
+    axes.set_xticks(range(0, count, step), columns[::step], fontsize=size, rotation=turn, **PLAIN)
     axes.tick_params(length=2, width=0.5)
     if room < VALUES:
         return
@@ -148,7 +158,9 @@ def _texts(dataset: xarray.Dataset, numbered: bool) -> tuple[list[str], list[str
         details.append(f"hollow: {weights_words('random')}")
     if np.isfinite(share := float(attrs.get("map_share", np.nan))):
         stress = float(attrs["map_stress"])
-        details.append(f"map: classical scaling of 1 − similarity ({share:.0%}, stress {stress:.2g})")
+        details.append(
+            f"map: classical scaling of 1 − similarity ({share:.0%}, stress {stress:.2f})"
+        )
     if numbered:
         details.append("numbers on the map: as in the matrix")
     return [f"How alike {count} models are"], [part for part in details if part]

@@ -1,6 +1,6 @@
 """Points with names on a map: none on top of another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import cos, floor, log10, pi, sin
 
 import numpy as np
@@ -12,12 +12,21 @@ from vitprobe.figures.style import PLAIN, POINTS, Measure, add_axes, text_measur
 SIZE = 7.0  # pt
 DOT = 3.0  # pt, half a point's box
 MARGIN = 10.0  # pt from the frame to the outermost point
-RADII = (5.0, 9.0, 14.0, 20.0, 28.0, 38.0, 50.0)  # pt from a point to its name
+NEAR = (5.0, 9.0, 14.0)  # pt from a point to its name
+FAR = (*NEAR, 20.0, 28.0, 38.0, 50.0)  # and to its number
 WAYS = 16  # directions
 LEADER = 9.0  # pt beyond which a line leads to the name
 GAP = 1.5  # pt between names
+FLATTEST = 0.45  # height of the points against their width
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pt
+
+
+def map_height(points: np.ndarray, width: float) -> float:
+    """Inches of a map so wide: as flat as the points lie, within bounds."""
+    known = points[np.isfinite(points).all(1)]
+    across, up = np.ptp(known, axis=0) if len(known) else (1.0, 1.0)
+    return width * min(max(up / across if across else 1.0, FLATTEST) + 0.15, 1.0)
 
 
 def draw_map(
@@ -56,11 +65,11 @@ def draw_map(
     frame = (1.0, 1.0, width - 1.0, height - 1.0)
     numbered = False
     texts = [names[k] for k in known]
-    found = _placed(dots, texts, frame, taken, measure)
+    found = _placed(dots, texts, frame, taken, NEAR, measure)
     if found is None:
         numbered = True
         texts = [str(1 + numbers[k]) for k in known]
-        found = _placed(dots, texts, frame, taken, measure) or [None] * len(texts)
+        found = _placed(dots, texts, frame, taken, FAR, measure) or [None] * len(texts)
     for (x, y), text, box in zip(dots, texts, found, strict=True):
         if box is None:
             continue
@@ -73,9 +82,14 @@ def draw_map(
 
 
 def _placed(
-    dots: np.ndarray, texts: Sequence[str], frame: Box, taken: Box, measure: Measure
+    dots: np.ndarray,
+    texts: Sequence[str],
+    frame: Box,
+    taken: Box,
+    radii: Sequence[float],
+    measure: Measure,
 ) -> list[Box] | None:
-    """A box for each text, near its point; the most crowded points first. None: there is no room."""
+    """A box for each text near its point, the most crowded points first; None: no room."""
     points = [(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in dots]
     apart = np.linalg.norm(dots[:, None] - dots[None], axis=2)
     crowd = np.argsort(np.sort(apart, 1)[:, 1 : min(4, len(dots))].sum(1), kind="stable")
@@ -83,7 +97,7 @@ def _placed(
     for k in crowd:
         width, height = (side + GAP for side in measure(texts[k], SIZE))
         others = [taken, *points, *found.values()]
-        for box in _around(dots[k], width, height):
+        for box in _around(dots[k], width, height, radii):
             inside = frame[0] <= box[0] and frame[1] <= box[1]
             inside = inside and box[2] <= frame[2] and box[3] <= frame[3]
             if inside and not any(_meet(box, other) for other in others):
@@ -94,9 +108,9 @@ def _placed(
     return [found[k] for k in range(len(dots))]
 
 
-def _around(dot: np.ndarray, width: float, height: float):
+def _around(dot: np.ndarray, width: float, height: float, radii: Sequence[float]) -> Iterator[Box]:
     """Boxes of a text around a point: nearest first, and of these on its right first."""
-    for radius in RADII:
+    for radius in radii:
         for way in sorted(range(WAYS), key=lambda w: min(w, WAYS - w)):
             angle = 2 * pi * way / WAYS
             x = dot[0] + (radius + width / 2) * cos(angle)

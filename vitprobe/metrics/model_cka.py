@@ -44,10 +44,10 @@ class ModelCKA(CKA):
     """CKA of all layers of several models in one stack, with the similarity of every two models.
 
     A mean of maxima needs the joint errors of all cells, which the sums of `CKA` do not have. So
-    batch t is also added to group t mod 16, and the standard errors of what is made of several cells
-    are those of the delete-a-group jackknife (Kott 2001; with up to 16 batches each is a group of
-    its own, the delete-one jackknife of Quenouille and Tukey): everything, the choice of the best
-    match included, is done again without each group in turn.
+    batch t is also added to group t mod 16, and the standard errors of what is made of several
+    cells are those of the delete-a-group jackknife (Kott 2001; with up to 16 batches each is a
+    group of its own, the delete-one jackknife of Quenouille and Tukey): everything, the choice of
+    the best match included, is done again without each group in turn.
 
     Args:
         counts: layers of each of M models; their rows follow one another.
