@@ -30,6 +30,7 @@ def cka(
     passes: int = 1,
     estimator: str = "unbiased",
     kernel: str = "linear",
+    null: int | None = None,
     defer_bytes: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -53,6 +54,8 @@ def cka(
         passes: times through the examples, each in a new order.
         estimator: `unbiased`, or `biased`, whose result depends on the batch size.
         kernel: `linear`, `rbf` or `rbf:FRACTION` (sigma = FRACTION sqrt(median squared distance)).
+        null: permutations of each batch's examples that say what similarity is by chance, at least
+            19; None: none.
         defer_bytes: activations that may be held inside a forward, to be reduced many at once or
             beside it, where VITPROBE_SCHEDULE says so (`vitprobe info`); None: 1/32 of a GPU's
             memory, on a CPU 0.
@@ -64,6 +67,8 @@ def cka(
         Dataset with `cka`, `cka_se`, `hsic`: (layer_a, layer_b) float64, NaN where blank_a or
         blank_b says why; the layers that were left out or folded into another, with the reason;
         with two models also `cka_aa`, `cka_se_aa`, `cka_bb`, `cka_se_bb`, each against itself;
+        with `null` also `null_mean`, `null_line`, `p_value`, `calibrated`, (layer_a, layer_b), and
+        `null_line_best_a`, `p_value_best_a`, ..., of best matches (docs/null.md);
         provenance, seconds and `se_df` (degrees of freedom of Student's t) as attributes.
 
     Raises:
@@ -79,6 +84,7 @@ def cka(
         tokens=tokens,
         estimator=estimator,
         kernel=kernel,
+        null=null,
         defer_bytes=defer_bytes,
     )
     results = run(images, [reader], Bar() if progress else Progress())[0]

@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 from torchmetrics import Metric
 
+from vitprobe.analyses.cka_null import WithNull, check_replicates, null_facts, null_variables
 from vitprobe.analyses.cka_result import PairLayers, described, pair_dataset
 from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.cka_views import LayerSpec, View, pair_facts, pairs, views_of
@@ -15,6 +16,7 @@ from vitprobe.errors import InputError, option, say
 from vitprobe.metrics import CKA
 from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.metrics.kernels import vectoriser
+from vitprobe.metrics.null import PermutedSums
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
@@ -37,9 +39,10 @@ class CKAReader(Reader):
         layers_of_each: instead one selection for each model given.
         tokens, estimator, kernel, defer_bytes: as for `vitprobe.cka`; tokens also one word for each
             model.
+        null: as for `vitprobe.cka`.
 
     Raises:
-        InputError: an unknown estimator or kernel, or negative `defer_bytes`.
+        InputError: an unknown estimator or kernel, too few permutations, or negative `defer_bytes`.
     """
 
     analysis = "cka"
@@ -53,16 +56,22 @@ class CKAReader(Reader):
         tokens: str | Sequence[str] = "all",
         estimator: str = "unbiased",
         kernel: str = "linear",
+        null: int | None = None,
         defer_bytes: int | None = None,
     ):
         if defer_bytes is not None and defer_bytes < 0:
             raise InputError(f"defer_bytes must not be negative: {defer_bytes}")
         vectoriser(kernel, estimator)  # wrong words are refused before any work
+        if null is not None:
+            check_replicates(null)
+        self.null = null
         self.layers, self.layers_of_each, self.tokens = layers, layers_of_each, tokens
         self.estimator, self.kernel, self.defer_bytes = estimator, kernel, defer_bytes
 
     def facts(self, inputs: Inputs) -> list[dict[str, Any]]:
-        return pair_facts(inputs, self._views(inputs), self.estimator, self.kernel)
+        asked = null_facts(self.null)
+        of_pairs = pair_facts(inputs, self._views(inputs), self.estimator, self.kernel)
+        return [of_pair | asked for of_pair in of_pairs]
 
     def begin(
         self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]
@@ -92,6 +101,8 @@ class CKAReader(Reader):
             "estimator": self.estimator,
             "passes": inputs.loader.passes,
         }
+        if self.null is not None:
+            self.about["null"] = {"replicates": self.null, "seed": inputs.options.seed}
         stream, limit = stream_and_limit(inputs.device, self.defer_bytes)
         self._vectors = SiteVectors(sites, rows, limit, stream)
         return [
@@ -103,11 +114,18 @@ class CKAReader(Reader):
     def metrics_of(cls, about: Mapping[str, Any]) -> dict[str, Metric]:
         count = sum(map(len, about["rows"]))
         options = {key: about[key] for key in ("kernel", "estimator", "passes")}
-        return {"cka": CKA(count, **options), "silence": Silence(count)}
+        metrics = {"cka": CKA(count, **options), "silence": Silence(count)}
+        if "null" in about:
+            estimator = about["estimator"]
+            metrics["null"] = PermutedSums(count, None, **about["null"], estimator=estimator)
+        return metrics
 
     def start(self, batch: Batch) -> None:
         self._batch = batch
-        self._vectors.begin(self.metrics["cka"], batch.n)
+        metric = self.metrics["cka"]
+        if "null" in self.metrics:
+            metric = WithNull(metric, self.metrics["null"])
+        self._vectors.begin(metric, batch.n)
 
     @contextmanager
     def during_forward(self, subject: int) -> Iterator[None]:
@@ -120,12 +138,14 @@ class CKAReader(Reader):
 
     def bytes_of_batch(self, n: int) -> int:
         metric = self.metrics["cka"]
-        return self._vectors.bytes_of(metric, n) + metric.bytes_beside(n)
+        null = self.metrics["null"].bytes_beside(n) if "null" in self.metrics else 0
+        return self._vectors.bytes_of(metric, n) + metric.bytes_beside(n) + null
 
     def less(self) -> str:
         asked = self.layers_of_each or [self.layers]
         few = all(layers in ("blocks", ["blocks"]) for layers in asked)
-        return f"fewer layers ({option('layers', None if few else 'blocks')})"
+        layers = f"fewer layers ({option('layers', None if few else 'blocks')})"
+        return layers if self.null is None else f"{layers}, fewer permutations ({option('null')})"
 
     @classmethod
     def largest_error(cls, metrics: Mapping[str, Metric]) -> float:
@@ -145,10 +165,14 @@ class CKAReader(Reader):
         layers = [PairLayers.of(each, reasons) for each in about["layers"]]
         attributes = ran.attributes | {"notes": "\n".join(ran.notes)}
         result = metric.compute()
-        return [
-            pair_dataset(layers[i], layers[j], result, of_pair, attributes)
-            for (i, j), of_pair in zip(pairs(len(layers)), about["facts"], strict=True)
-        ]
+        found = []
+        for (i, j), of_pair in zip(pairs(len(layers)), about["facts"], strict=True):
+            both = layers[i], layers[j]
+            dataset = pair_dataset(*both, result, of_pair, attributes)
+            if "null" in metrics:
+                dataset = null_variables(dataset, *both, metric.norms(), metrics["null"])
+            found.append(dataset)
+        return found
 
     def _views(self, inputs: Inputs) -> list[View]:
         layers = self.layers_of_each or [self.layers] * len(inputs.places)

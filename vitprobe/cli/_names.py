@@ -15,6 +15,7 @@ _MOST = 4  # models of one run that a name lists
 _USUAL = {"dataset": "digits", "split": "test", "estimator": "unbiased", "kernel": "linear"}
 _SIDES = {"layers": "all", "tokens": "all"}  # of facts that there is one of for each model
 _ASKED = {  # what some analyses are asked beside: by default, and the word for anything else
+    "cka": {"null_replicates": (None, "null{}")},
     "receptive_field": {
         "layers": ("", "{}"),
         "residual": ("post", "{}"),

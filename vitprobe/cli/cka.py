@@ -48,6 +48,14 @@ def command(
             rich_help_panel="Similarity",
         ),
     ] = "linear",
+    null: Annotated[
+        int | None,
+        typer.Option(
+            help="Permutations of the examples (200) that say which pairs are more alike than "
+            "chance: p-values, a line, calibrated values.",
+            rich_help_panel="Similarity",
+        ),
+    ] = None,
     passes: Annotated[
         int,
         typer.Option(
@@ -83,6 +91,7 @@ def command(
         tokens=words,
         estimator=estimator,
         kernel=kernel,
+        null=null,
         defer_bytes=defer_bytes,
     )
     shown = (WRITERS, Told(), print_summary)

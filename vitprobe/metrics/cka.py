@@ -215,6 +215,10 @@ class CKA(Metric):
         a, b = self._blocks()
         return CKAResult(cka[a, b], se[a, b], hsic[a, b], df)
 
+    def norms(self) -> Tensor:
+        """(La + Lb,) float64: sqrt(S_aa) of each layer, NaN where it is blank."""
+        return torch.where(self._blank(), torch.nan, self.sums.diagonal()).sqrt()
+
     def effective_batches(self) -> Tensor:
         """(La + Lb,) float64: how many batches of equal weight each layer's result rests on.
 

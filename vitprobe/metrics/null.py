@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from vitprobe import ops
 from vitprobe.metrics.cka import exponents_of
-from vitprobe.metrics.permutations import permutations, permuted_pairs
+from vitprobe.metrics.permutations import pairs_of, permutations, permuted_pairs
 
+_SLICE = 1024  # products of float32 that are summed in float32; float64 between
 _ROWS = 32  # of layers that are permuted together where a list is compared with itself
 _IN_CACHE = 1 << 20  # bytes of permuted vectors at once on a CPU
 _ON_GPU = 1 << 28
@@ -77,25 +77,39 @@ class PermutedSums(Metric):
             small, large, drawn = large, small, drawn.argsort(dim=1)
         small, small_scale = _scaled(small)
         large, large_scale = (small, small_scale) if vectors_b is None else _scaled(large)
-        index = permuted_pairs(drawn, self.estimator == "biased")
-        for (start, end), block in zip(self._blocks, self._views(), strict=True):
-            first = start if self.layers_b is None else 0
-            scale = torch.outer(small_scale[start:end], large_scale[first:])
-            self._add(block, scale, small[start:end], large[first:], index)
+        small = small.T.contiguous()  # a gather then moves rows of memory
+        pairs = pairs_of(n, self.estimator == "biased", small.device)
+        for begin in range(0, len(small), _SLICE):
+            piece = slice(begin, begin + _SLICE)
+            index = permuted_pairs(drawn, pairs[:, piece], self.estimator == "biased")
+            for (start, end), block in zip(self._blocks, self._views(), strict=True):
+                first = start if self.layers_b is None else 0
+                scale = torch.outer(large_scale[first:], small_scale[start:end])
+                rows = small[:, start:end].contiguous()
+                self._add(block, scale, large[first:, piece].contiguous(), rows, index)
 
     def _add(
-        self, block: Tensor, scale: Tensor, small: Tensor, large: Tensor, index: Tensor
+        self, block: Tensor, scale: Tensor, large: Tensor, small: Tensor, index: Tensor
     ) -> None:
-        """block (K, rows, columns) += scale * (permuted small) large^T."""
-        rows, m = small.shape
-        limit = _ON_GPU if small.is_cuda else _IN_CACHE
-        step = max(1, limit // (rows * m * small.element_size()))
-        for first in range(0, self.replicates, step):
-            some = index[first : first + step]
-            permuted = small[:, some].transpose(0, 1).reshape(-1, m)
-            found = block.new_zeros(len(permuted), len(large))
-            ops.hsic_accumulate_(found, permuted, large)
-            block[first : first + step].addcmul_(found.view(len(some), rows, -1), scale)
+        """block (K, columns, rows) += scale * large (columns, w) times what index (K, w) takes of
+        small (m, rows)."""
+        columns, rows = len(large), small.shape[1]
+        step = max(1, self._limit(small) // (rows * index.shape[1] * small.element_size()))
+        for some, sums in zip(index.split(step), block.split(step), strict=True):
+            permuted = small.index_select(0, some.reshape(-1)).view(*some.shape, rows)
+            found = torch.bmm(large.expand(len(some), *large.shape), permuted)
+            sums.addcmul_(found.double(), scale.expand(len(some), columns, rows))
+
+    def bytes_beside(self, n: int) -> int:
+        """What a batch of n examples, and `pair` of 32 layers with all, need beside the states."""
+        rows = self.layers_a + (self.layers_b or 0)
+        vectors = 3 * 8 * rows * n * (n + 1) // 2
+        drawn = 8 * self.replicates * (6 * min(_SLICE, n * (n + 1) // 2) + 5 * n)
+        chunk = max(self._limit(self.sums), 8 * _SLICE * _ROWS)
+        return vectors + drawn + chunk + 3 * 8 * self.replicates * rows * _ROWS
+
+    def _limit(self, x: Tensor) -> int:
+        return _ON_GPU if x.is_cuda else _IN_CACHE
 
     def compute(self) -> Tensor:
         """(K, La, Lb) float64: the sums S_ab of each replicate; symmetric with itself."""
@@ -111,12 +125,12 @@ class PermutedSums(Metric):
         j = torch.tensor(rows_b, device=self.device)[None, :]
         if self.layers_b is not None:
             (block,) = self._views()
-            return block[:, i, j] if self.layers_a <= self.layers_b else block[:, j, i]
+            return block[:, j, i] if self.layers_a <= self.layers_b else block[:, i, j]
         i, j = torch.minimum(i, j), torch.maximum(i, j)
         found = self.sums.new_empty(self.replicates, *i.shape)
         for (start, end), block in zip(self._blocks, self._views(), strict=True):
             here = (start <= i) & (i < end)
-            found[:, here] = block[:, i[here] - start, j[here] - start]
+            found[:, here] = block[:, j[here] - start, i[here] - start]
         return found
 
     def _columns(self, start: int) -> int:
@@ -125,9 +139,9 @@ class PermutedSums(Metric):
         return max(self.layers_a, self.layers_b)
 
     def _views(self) -> list[Tensor]:
-        """The blocks of the sums: (K, rows, columns) each."""
-        shapes = [(end - start, self._columns(start)) for start, end in self._blocks]
-        sizes = [self.replicates * rows * columns for rows, columns in shapes]
+        """The blocks of the sums: (K, columns, rows) each."""
+        shapes = [(self._columns(start), end - start) for start, end in self._blocks]
+        sizes = [self.replicates * columns * rows for columns, rows in shapes]
         parts = self.sums.split(sizes)
         return [
             part.view(self.replicates, *shape) for part, shape in zip(parts, shapes, strict=True)

@@ -28,24 +28,27 @@ def permutations(
     return (z ^ _right(z, 31)).view(replicates, n).argsort(dim=1, stable=True)
 
 
-def permuted_pairs(permutations: Tensor, diagonal: bool) -> Tensor:
-    """Where the elements of a packed symmetric matrix are found once its examples are permuted.
+def pairs_of(n: int, diagonal: bool, device: torch.device | str = "cpu") -> Tensor:
+    """(2, m) int64: rows and columns of the elements of a packed symmetric matrix (n, n): its lower
+    triangle, with the diagonal (as of "biased") or without."""
+    return torch.tril_indices(n, n, 0 if diagonal else -1, device=device)
+
+
+def permuted_pairs(permutations: Tensor, pairs: Tensor, diagonal: bool) -> Tensor:
+    """Where elements of a packed symmetric matrix are found once its examples are permuted.
 
     Args:
         permutations: (K, n) int64.
-        diagonal: whether the lower triangle is packed with its diagonal (as of "biased").
+        pairs: (2, m) int64, all of `pairs_of` or some.
+        diagonal: as for `pairs_of`.
 
     Returns:
-        (K, m) int64: of a packed v, v[index[k]] is the matrix of v with rows and columns in the
-        order permutations[k].
+        (K, m) int64: of a packed v, v[index[k]] are the elements `pairs` of its matrix with rows
+        and columns in the order permutations[k].
     """
-    n = permutations.shape[1]
-    row, column = torch.tril_indices(
-        n, n, 0 if diagonal else -1, device=permutations.device
-    ).unbind()
-    i, j = permutations[:, row], permutations[:, column]
+    i, j = permutations[:, pairs[0]], permutations[:, pairs[1]]
     low, high = torch.minimum(i, j), torch.maximum(i, j)
-    return high * (high + (1 if diagonal else -1)) // 2 + low
+    return (high * (high + (1 if diagonal else -1))).div_(2, rounding_mode="floor").add_(low)
 
 
 def _signed(word: int) -> int:
