@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 from torchmetrics import Metric
 
+from vitprobe.analyses.cka_null import WithNull, check_replicates, null_facts
 from vitprobe.analyses.cka_reader import tell_errors
 from vitprobe.analyses.cka_result import described
 from vitprobe.analyses.cka_vectors import SiteVectors
@@ -37,7 +38,7 @@ class CompareReader(Reader):
         layers_of_each: instead of `layers` one selection for each model given.
 
     Raises:
-        InputError: an unknown word for tokens, or a negative number of permutations.
+        InputError: an unknown word for tokens, or too few permutations.
     """
 
     analysis = "compare"
@@ -52,8 +53,8 @@ class CompareReader(Reader):
         null: int = NULL,
     ):
         check_tokens(tokens)
-        if null < 0:
-            raise InputError(f"{option('null')} is a number of permutations, 0 or more, not {null}")
+        if null:
+            check_replicates(null)
         self.layers, self.layers_of_each = layers, layers_of_each
         self.tokens, self.null = tokens, null
 
@@ -74,7 +75,7 @@ class CompareReader(Reader):
             | {
                 "layers": words[0] if len(words) == 1 else " and ".join(map(as_attribute, asked)),
                 "tokens": self.tokens,
-                "null": self.null,
+                **null_facts(self.null or None),
                 "passes": inputs.loader.passes,
                 "estimator": "unbiased",
                 "kernel": "linear",
@@ -98,16 +99,13 @@ class CompareReader(Reader):
                 say(notes, f"{model.subject.label}: {selection.note}")
             rows.append({site.name: count + k for k, site in enumerate(selection.sites)})
             count += len(selection.sites)
-        if self.null and inputs.loader.passes > 1:
-            raise InputError(f"{option('null', 0)} goes with several passes, permutations do not")
         self.about = {
             "models": [model.subject.label for model in models],
             "layers": [
                 described(selection, of_model)
                 for selection, of_model in zip(self.selected, rows, strict=True)
             ],
-            "null": self.null,
-            "seed": inputs.options.seed,
+            "null": {"replicates": self.null, "seed": inputs.options.seed} if self.null else None,
             "passes": inputs.loader.passes,
         }
         stream, limit = stream_and_limit(inputs.device, None)
@@ -133,14 +131,15 @@ class CompareReader(Reader):
             "silence": Silence(sum(counts)),
         }
         if about["null"]:
-            metrics["null"] = PermutedSums(
-                sum(counts), replicates=about["null"], seed=about["seed"]
-            )
+            metrics["null"] = PermutedSums(sum(counts), **about["null"])
         return metrics
 
     def start(self, batch: Batch) -> None:
         self._batch = batch
-        self._vectors.begin(_WithNull(self.metrics), batch.n)
+        metric = self.metrics["cka"]
+        if "null" in self.metrics:
+            metric = WithNull(metric, self.metrics["null"])
+        self._vectors.begin(metric, batch.n)
 
     @contextmanager
     def during_forward(self, subject: int) -> Iterator[None]:
@@ -153,10 +152,8 @@ class CompareReader(Reader):
 
     def bytes_of_batch(self, n: int) -> int:
         metric = self.metrics["cka"]
-        vectors = self._vectors.bytes_of(metric, n)
-        pairs = 3 * 8 * self.null * metric.vector_length(n)  # where permuted examples are found
-        null = self.null and 2 * vectors + pairs + (1 << 20) + 8 * metric.sums.numel()
-        return vectors + metric.bytes_beside(n) + null
+        null = self.metrics["null"].bytes_beside(n) if "null" in self.metrics else 0
+        return self._vectors.bytes_of(metric, n) + metric.bytes_beside(n) + null
 
     def less(self) -> str:
         asked = self.layers_of_each or [self.layers]
@@ -180,18 +177,3 @@ class CompareReader(Reader):
         tell_errors(ran)
         null = null_similarity(metrics["cka"], metrics["null"]) if about["null"] else None
         return [dataset_of(about, metrics["cka"], metrics["silence"].reasons(), null, ran)]
-
-
-class _WithNull:
-    """What `SiteVectors` wants of a metric, where its vectors are permuted, too."""
-
-    def __init__(self, metrics: Mapping[str, Metric]):
-        self.cka, self.null = metrics["cka"], metrics.get("null")
-        self.device = self.cka.device
-        self.vector_length, self.reduce_ = self.cka.vector_length, self.cka.reduce_
-        self.noise_of = self.cka.noise_of
-
-    def update_vectors(self, vectors, noise, n: int, batch: int) -> None:
-        if self.null is not None:  # before: CKA uses the vectors up
-            self.null.update(vectors, None, n, batch)
-        self.cka.update_vectors(vectors, noise, n, batch)

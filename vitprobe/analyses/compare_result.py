@@ -8,9 +8,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from vitprobe.analyses.cka_null import ALPHA
 from vitprobe.analyses.model_map import with_map
 from vitprobe.errors import say
-from vitprobe.metrics.best_matches import best_matches, mean_matches, symmetric
+from vitprobe.metrics.best_matches import best_matches, symmetric
 from vitprobe.metrics.model_cka import LEVEL, ModelCKA
 from vitprobe.metrics.null import PermutedSums, calibrated
 from vitprobe.passes.provenance import run_attributes, strings, versions
@@ -18,7 +19,6 @@ from vitprobe.passes.reader import Ran
 
 OF_MODEL = ("spec", "weights", "weights_sha256")
 PAIR, SITE = ("model", "model2"), ("site", "model2")
-ALPHA = 0.05  # share of chance above `null_line`
 NAMES = {
     "similarity": "mean of both directions of matched",
     "similarity_se": "standard error of similarity",
@@ -46,11 +46,15 @@ class Null(NamedTuple):
 def null_similarity(cka: ModelCKA, permuted: PermutedSums) -> Null:
     """Similarities against those with the examples of one model permuted, maxima and all: what the
     choice of best matches gives by chance is in both."""
-    own, rows = cka.sums.diagonal(), list(range(len(cka.sums)))
-    again = cka.normalised(permuted.pair(rows, rows), own)
-    found = [mean_matches(best_matches(each, cka.counts)[0], cka.counts) for each in again]
-    null = torch.stack([symmetric(means) for means in found])
-    return Null(*calibrated(cka.compute().similarity, null, ALPHA))
+    norms, columns, begin, means = cka.norms(), list(range(len(cka.sums))), 0, []
+    for count in cka.counts:
+        rows = columns[begin : begin + count]
+        again = permuted.pair(rows, columns) / torch.outer(norms[rows], norms)  # (K, rows, L)
+        best = best_matches(again.flatten(0, 1), cka.counts)[0]
+        means.append(best.unflatten(0, again.shape[:2]).nanmean(1))  # (K, M)
+        begin += count
+    null = torch.stack(means, 1)
+    return Null(*calibrated(cka.compute().similarity, symmetric(null), ALPHA))
 
 
 def dataset_of(

@@ -15,7 +15,8 @@ from vitprobe.text import printable
 
 SAME = (  # of all results; what the numbers are of
     *("dataset", "split", "examples", "batch_size", "batches", "passes", "order", "seed"),
-    *("ignore_orientation", "skip_bad_images", "dtype", "estimator", "kernel", "tokens", "null"),
+    *("ignore_orientation", "skip_bad_images", "dtype", "estimator", "kernel", "tokens"),
+    "null_replicates",
 )
 BOUND = (
     "at most: the mean of the standard errors of the best matches, whose correlations are unknown"
@@ -100,6 +101,7 @@ def _of_pair(result: xr.Dataset, name: str) -> xr.Dataset:
         texts = [str(attrs.get(f"model_{side}_{key}", "")) for side in sides]
         coordinates[key] = ("model", strings(texts))
     kept = {key: attrs[key] for key in (*SAME, "device", "se_df") if key in attrs}
+    kept.pop("null_replicates", None)  # of cells; of similarities nothing is known
     for number, side in enumerate(sides, 1):
         kept |= {
             f"model_{number}{key.removeprefix(f'model_{side}')}": value
@@ -129,7 +131,7 @@ def _check_same(first: xr.Dataset, other: xr.Dataset, one: str, two: str) -> Non
     for key in SAME:
         values = [_told(part.attrs.get(key)) for part in (first, other)]
         if values[0] != values[1]:
-            word = {"dtype": "precision", "null": "number of permutations"}.get(key, key)
+            word = {"dtype": "precision", "null_replicates": "number of permutations"}.get(key, key)
             raise InputError(
                 f"{one} and {two} are not comparable: their {word.replace('_', ' ')} is "
                 f"{values[0]} and {values[1]}; give results of the same images and options"

@@ -33,9 +33,10 @@ def match_layers(result: xr.Dataset, *, level: float = 0.95) -> xr.Dataset:
     Returns:
         Dataset; for side a, and likewise for b: `match_a` (the name, or ""), `cka_a`, `cka_se_a`,
         `low_a`, `high_a` (layer_a,), NaN where the layer is blank or there are no error bars;
-        `alike_a` (layer_a, layer_b) bool, the best match included. Scalars `mean_a` (over layer_a),
-        `mean_b`, `similarity`, the mean of the two, and `mean_se_a`, `mean_se_b`, `similarity_se`,
-        the means of the cells' standard errors, which the error of a mean is at most; of a model
+        `alike_a` (layer_a, layer_b) bool, the best match included; where the result has a null,
+        `p_value_a`, of the largest CKA of the row against the largest ones by chance. Scalars
+        `mean_a` (over layer_a), `mean_b`, `similarity`, the mean of the two, and `mean_se_a`,
+        `mean_se_b`, `similarity_se`, the means of the cells' standard errors, which the error of a mean is at most; of a model
         with itself 1 and 0. Attributes of `result`, and `level`.
 
     Raises:
@@ -91,6 +92,7 @@ def _side(
     width = half * np.nan_to_num(own, nan=0.0)[:, None] + half * error
     alike = best[:, None] - cka <= np.nan_to_num(width, nan=0.0)
     dim = f"layer_{side}"
+    p_value = result.get(f"p_value_best_{side}")
     kept = [name for name in (f"block_{side}", f"blank_{side}") if name in result.coords]
     return xr.Dataset(
         {
@@ -99,6 +101,7 @@ def _side(
             f"cka_se_{side}": (dim, own),
             f"low_{side}": (dim, best - half * own),
             f"high_{side}": (dim, best + half * own),
+            **({} if p_value is None else {f"p_value_{side}": (dim, p_value.values)}),
             f"alike_{side}": ((dim, f"layer_{_OTHER[side]}"), alike),
         },
         {name: result[name] for name in (dim, f"layer_{_OTHER[side]}", *kept)},

@@ -103,8 +103,7 @@ def _print_blanks(console: Console, results: list[xr.Dataset]) -> None:
 
 
 def _print_best_matches(console: Console, result: xr.Dataset) -> None:
-    """Each layer of model_a with the layer of model_b that is most similar to it; of itself, another
-    layer."""
+    """Each layer of model_a with the layer of model_b most like it; of itself, another layer."""
     a, b = result.attrs["model_a"], result.attrs["model_b"]
     found = match_layers(result)
     rows = range(found.sizes["layer_a"])
@@ -129,6 +128,8 @@ def _print_best_matches(console: Console, result: xr.Dataset) -> None:
     if any(blanks):
         columns.append(Column("blank because", blanks, "text"))
     print_table(console, title, columns)
+    if any(alike):
+        console.print("as near: other layers whose intervals overlap that of the best match")
 
 
 def _block_outputs(result: xr.Dataset) -> list[int]:

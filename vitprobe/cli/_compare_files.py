@@ -44,7 +44,16 @@ def write(result: xr.Dataset, run: RunOptions, words: Sequence[str] = ()) -> lis
 def _facts(result: xr.Dataset) -> dict:
     """What decides its numbers, as far as the results that it is made of say."""
     attrs = result.attrs
-    told = ("analysis", "made_of", "dataset", "split", "layers", "tokens", "null", "passes")
+    told = (
+        "analysis",
+        "made_of",
+        "dataset",
+        "split",
+        "layers",
+        "tokens",
+        "null_replicates",
+        "passes",
+    )
     facts = {key: attrs[key] for key in told if key in attrs}
     count = result.sizes["model"]
     return facts | {f"model_{k}": attrs[f"model_{k}"] for k in range(1, count + 1)}

@@ -24,7 +24,11 @@ _ASKED = {  # what some analyses are asked beside: by default, and the word for 
     "localization": {"layer_asked": ("", "{}"), "tokens_asked": ("", "tokens{}")},
     "finetuning": {"layers": ("blocks", "{}")},
     "dominant": {"layers": ("blocks", "{}"), "drop": (0.05, "drop{}")},
-    "compare": {"layers": ("blocks", "{}"), "tokens": ("all", "{}"), "null": (100, "null{}")},
+    "compare": {
+        "layers": ("blocks", "{}"),
+        "tokens": ("all", "{}"),
+        "null_replicates": (100, "null{}"),
+    },
 }
 
 

@@ -38,5 +38,5 @@ def mean_matches(best: Tensor, counts: Sequence[int]) -> Tensor:
 
 
 def symmetric(means: Tensor) -> Tensor:
-    """The mean of both directions, (M, M)."""
-    return (means + means.T) / 2
+    """The mean of both directions, (..., M, M)."""
+    return (means + means.mT) / 2

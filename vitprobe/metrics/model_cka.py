@@ -112,18 +112,13 @@ class ModelCKA(CKA):
         groups = int((self.filled > 0).sum())
         return max(min(groups, int(self.batches) / self.passes) - 1, 0.0)
 
-    def normalised(self, sums: Tensor, own: Tensor | None = None) -> Tensor:
-        """CKA (..., L, L) of sums S_ab like these; blank layers are NaN. own: (L,) S_aa, if not of
-        these very sums."""
-        own = sums.diagonal() if own is None else own
-        own = torch.where(self._blank() | (own <= 0), torch.nan, own)
-        return sums / torch.outer(own, own).sqrt()
-
     def _without_each(self) -> Iterator[Tensor]:
         """CKA (L, L) without each group of batches in turn; none where there is one group only."""
         filled = (self.filled > 0).nonzero().flatten().tolist()
         for group in filled if len(filled) > 1 else ():
-            yield self.normalised(self.sums - self.grouped[group])
+            sums = self.sums - self.grouped[group]
+            own = torch.where(self._blank(), torch.nan, sums.diagonal())
+            yield sums / torch.outer(own, own).sqrt()
 
     def _gaps(self, cka: Tensor, place: Tensor) -> Tensor:
         """(L, L): how much less than the match at `place`, in its own model, each column has."""
