@@ -36,8 +36,8 @@ def match_layers(result: xr.Dataset, *, level: float = 0.95) -> xr.Dataset:
         `alike_a` (layer_a, layer_b) bool, the best match included; where the result has a null,
         `p_value_a`, of the largest CKA of the row against the largest ones by chance. Scalars
         `mean_a` (over layer_a), `mean_b`, `similarity`, the mean of the two, and `mean_se_a`,
-        `mean_se_b`, `similarity_se`, the means of the cells' standard errors, which the error of a mean is at most; of a model
-        with itself 1 and 0. Attributes of `result`, and `level`.
+        `mean_se_b`, `similarity_se`, the means of the cells' standard errors, which the error of a
+        mean is at most; of a model with itself 1 and 0. Attributes of `result`, and `level`.
 
     Raises:
         InputError: no result of CKA, or a level that is none.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from vitprobe.analyses.compare_results import compare_results
@@ -54,6 +55,6 @@ def _facts(result: xr.Dataset) -> dict:
         "null_replicates",
         "passes",
     )
-    facts = {key: attrs[key] for key in told if key in attrs}
+    facts = {key: np.asarray(attrs[key]).item() for key in told if key in attrs}
     count = result.sizes["model"]
     return facts | {f"model_{k}": attrs[f"model_{k}"] for k in range(1, count + 1)}
