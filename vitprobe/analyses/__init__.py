@@ -4,6 +4,9 @@ from vitprobe.analyses.attention import attention
 from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.analyses.cka import cka
 from vitprobe.analyses.cka_reader import CKAReader
+from vitprobe.analyses.compare import compare
+from vitprobe.analyses.compare_reader import CompareReader
+from vitprobe.analyses.compare_results import compare_results
 from vitprobe.analyses.compare_training import compare_training
 from vitprobe.analyses.dominant import dominant
 from vitprobe.analyses.dominant_reader import DominantReader
@@ -15,6 +18,7 @@ from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
+from vitprobe.analyses.matching import match_layers
 from vitprobe.analyses.measures import MeasuresReader
 from vitprobe.analyses.merged import merge
 from vitprobe.analyses.probe import probe
@@ -28,6 +32,7 @@ from vitprobe.analyses.skips_reader import SkipsReader
 __all__ = [
     "AttentionReader",
     "CKAReader",
+    "CompareReader",
     "DominantReader",
     "FinetuningReader",
     "HeadSubsetsReader",
@@ -38,6 +43,8 @@ __all__ = [
     "SkipsReader",
     "attention",
     "cka",
+    "compare",
+    "compare_results",
     "compare_training",
     "dominant",
     "features",
@@ -45,6 +52,7 @@ __all__ = [
     "head_subsets",
     "localization",
     "maps",
+    "match_layers",
     "merge",
     "probe",
     "receptive_field",

@@ -38,13 +38,16 @@ def analyse(
     print_summary: Callable[[list[xr.Dataset], list[Path]], None],
     *,
     passes: int = 1,
-) -> None:
+) -> list[Path]:
     """Models and images to results in files, or to the partial of a share.
 
     What a run has so far is saved beside its results as `NAME.partial`, where NAME is that of its
     only result, or what all of them have in common (and of a share as `NAME.shard-3-of-8.partial`).
     It goes away when the results are there; a share's stays. Of several processes (torchrun) the
     first one writes and speaks.
+
+    Returns:
+        The results' files (.nc); [] of a share, and in every process but the first.
 
     Raises:
         InputError: what was asked for cannot be done, or another process does it.
@@ -60,12 +63,12 @@ def analyse(
                 if some.same(lambda: True):
                     keeper = Keeper(None, share, run.save_every, run.resume)
                     run_pass(images, [reader], None, keeper, run.tolerance)
-                return
+                return []
             files.settle(reader.facts(images), run_words(inputs, reader.analysis))
             with _alone(files, share):
                 place = find(files, reader, images, run, share)
                 if not some.same(lambda: not (run.resume and _finished(files, place, run))):
-                    return
+                    return list(files.there())
                 _tell_beginning(place, images, run)
                 keeper = Keeper(place.path, share, run.save_every, run.resume)
                 try:
@@ -73,7 +76,7 @@ def analyse(
                     results = run_pass(images, [reader], bar, keeper, run.tolerance)
                     if share is not None:
                         _tell_share(place.path, share, run)
-                        return
+                        return []
                     paths = files.save(results[0])
                 except Stopped as stop:
                     if WRITTEN:  # the results are there
@@ -82,8 +85,10 @@ def analyse(
                         stop.left = stop.left or keeper.left
                     raise
                 keeper.forget()
+                there = list(files.there())
     if not run.quiet:
         print_summary(results[0], paths)
+    return there
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import xarray as xr
 from rich.console import Console
 
 from vitprobe.analyses.cka_reader import CKAReader
+from vitprobe.analyses.matching import match_layers
 from vitprobe.cli import _told
 from vitprobe.cli._measures_shown import measure_columns, measures_png, print_measures
 from vitprobe.cli._null_summary import null_columns, say_chance
@@ -115,31 +116,33 @@ def _print_blanks(console: Console, results: list[xr.Dataset]) -> None:
 
 
 def _print_best_matches(console: Console, result: xr.Dataset) -> None:
-    """Each layer of model_a with the layer of model_b that is most similar to it."""
+    """Each layer of model_a with the layer of model_b most like it; of itself, another layer."""
     a, b = result.attrs["model_a"], result.attrs["model_b"]
-    values, errors = result["cka"].values.copy(), result["cka_se"].values
-    if a == b:  # the best match besides itself
-        values[result["layer_a"].values[:, None] == result["layer_b"].values] = np.nan
-    rows = range(len(values))
+    found = match_layers(result)
+    rows = range(found.sizes["layer_a"])
     title = f"each layer of {a} and its best match in {b}"
-    if len(values) > _MOST_ROWS:
+    if len(rows) > _MOST_ROWS:
         rows = _block_outputs(result) or rows
-        title += f" ({len(rows)} block outputs of {len(values)} layers; all in the CSV)"
-    layers, matches, best, spread, blanks = [], [], [], [], []
+        title += f" ({len(rows)} block outputs of {found.sizes['layer_a']} layers; all in the CSV)"
+    layers, matches, best, spread, alike, blanks = [], [], [], [], [], []
     for i in rows:
-        layers.append(str(result["layer_a"].values[i]))
-        blank = np.isnan(values[i]).all()
-        j = 0 if blank else int(np.nanargmax(values[i]))
-        matches.append("blank" if blank else str(result["layer_b"].values[j]))
-        best.append("" if blank else f"{values[i, j]:.3f}")
-        spread.append("" if np.isnan(errors[i, j]) else f"{errors[i, j]:.3f}")
+        one = found.isel(layer_a=i)
+        value, low, high = (float(one[name]) for name in ("cka_a", "low_a", "high_a"))
+        blank, others = np.isnan(value), int(one["alike_a"].sum()) - 1
+        layers.append(str(one["layer_a"].values))
+        matches.append("blank" if blank else str(one["match_a"].values))
+        best.append("" if blank else f"{value:.3f}")
+        spread.append("" if np.isnan(low) else f"{low:.3f} to {high:.3f}")
+        alike.append("" if np.isnan(low) else str(others))
         reason = str(result["blank_a"].values[i]) or "no other layer has a value"
         blanks.append(reason if blank else "")
     columns = [Column("layer", layers, "name"), Column("best match", matches, "name")]
-    columns += [Column("CKA", best), Column("s.e.", spread)]
+    columns += [Column("CKA", best), Column("95 % interval", spread), Column("as near", alike)]
     if any(blanks):
         columns.append(Column("blank because", blanks, "text"))
     print_table(console, title, columns)
+    if any(alike):
+        console.print("as near: other layers whose intervals overlap that of the best match")
 
 
 def _block_outputs(result: xr.Dataset) -> list[int]:

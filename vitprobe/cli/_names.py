@@ -39,6 +39,11 @@ _ASKED = {  # what some analyses are asked beside: by default, and the word for 
         "shots": (0, "shots{}"),
         "convention": ("", "{}"),
     },
+    "compare": {
+        "layers": ("blocks", "{}"),
+        "tokens": ("all", "{}"),
+        "null_replicates": (100, "null{}"),
+    },
 }
 
 

@@ -183,7 +183,10 @@ class CKA(Metric):
         return torch.full_like(norms, pairs * 1e-28)
 
     def _accumulate(self, vectors: Tensor, noise: Tensor, n: int, batch: int | None = None) -> None:
-        sums = products(vectors)
+        self._add(products(vectors), noise, n, batch)
+
+    def _add(self, sums: Tensor, noise: Tensor, n: int, batch: int | None) -> None:
+        """Add the products (L, L) float64 of one batch."""
         own = sums.diagonal()
         now = self.first_bad.clamp(max=self.batches if batch is None else batch)
         self.first_bad = torch.where(own.isfinite(), self.first_bad, now)

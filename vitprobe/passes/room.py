@@ -17,6 +17,14 @@ COPIES = 2  # of every sum: a metric keeps what it began with, too
 COPIES_TO_MEET = 2  # more, where the sums of several processes come together
 
 
+class NoRoom(InputError):
+    """The sums do not fit the memory. needs: how many bytes, and what there is, in words."""
+
+    def __init__(self, needs: str, changes: str):
+        super().__init__(f"{needs}: use {changes}")
+        self.needs = needs
+
+
 def metrics_on(device: torch.device, reader: Reader, about: Mapping) -> dict[str, Metric]:
     """The reader's sums, all zero, made on this device (`meta`: without memory)."""
     with device:
@@ -32,7 +40,7 @@ def check_room(readers: Sequence[Reader], inputs: Inputs, processes: int) -> Non
     readers: after `begin`. They are given their metrics without memory, on `meta`.
 
     Raises:
-        InputError: there is not; with the number of bytes, and what to change.
+        NoRoom: there is not; with the number of bytes, and what to change.
     """
     for reader in readers:
         reader.metrics = metrics_on(torch.device("meta"), reader, reader.about)
@@ -52,7 +60,7 @@ def check_room(readers: Sequence[Reader], inputs: Inputs, processes: int) -> Non
     names = " and ".join(dict.fromkeys(reader.analysis for reader in readers))
     where = f"{home} has {_told(there)} free"
     what = " or ".join(filter(None, changes)) or "a machine with more memory"
-    raise InputError(f"the sums of {names} need {_told(sum(needed))}, but {where}: use {what}")
+    raise NoRoom(f"the sums of {names} need {_told(sum(needed))}, but {where}", what)
 
 
 def _bytes(reader: Reader, n: int, processes: int) -> int:
