@@ -16,6 +16,8 @@ from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
 from vitprobe.analyses.merged import merge
+from vitprobe.analyses.paper import paper
+from vitprobe.analyses.paper_reader import PaperReader
 from vitprobe.analyses.receptive_field import receptive_field
 from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.analyses.run import run
@@ -29,6 +31,7 @@ __all__ = [
     "FinetuningReader",
     "HeadSubsetsReader",
     "LocalizationReader",
+    "PaperReader",
     "ReceptiveFieldReader",
     "SkipsReader",
     "attention",
@@ -41,6 +44,7 @@ __all__ = [
     "localization",
     "maps",
     "merge",
+    "paper",
     "receptive_field",
     "run",
     "skips",

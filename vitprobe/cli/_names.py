@@ -23,6 +23,7 @@ _ASKED = {  # what some analyses are asked beside: by default, and the word for 
     "localization": {"layer_asked": ("", "{}"), "tokens_asked": ("", "tokens{}")},
     "finetuning": {"layers": ("blocks", "{}")},
     "dominant": {"layers": ("blocks", "{}"), "drop": (0.05, "drop{}")},
+    "paper": {"layers": ("blocks", "{}"), "index": ("0", "index{}")},
 }
 
 

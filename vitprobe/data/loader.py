@@ -120,6 +120,11 @@ class PairedLoader:
         self.order = getattr(self._source, "order", AS_GIVEN)
 
     @property
+    def data(self) -> Any:
+        """What is read: of a name the data set, else what was given."""
+        return self._data
+
+    @property
     def contents(self) -> dict[str, Any]:
         """What tells these data from others of their name: `data_images` (how many there are to
         choose from; None: not known), of named ones `data_sha256` (see `ImageData.sha256`), of a
