@@ -30,7 +30,8 @@ def quick(monkeypatch):
             if hasattr(module, function):
                 monkeypatch.setattr(module, function, lambda *results, **how: blank)
     for name, function in (("maps", "figure"), ("features", "figure"),
-                           ("filters", "filter_figure"), ("positions", "position_figure")):  # fmt: skip
+                           ("filters", "filter_figure"),
+                           ("positions", "position_figure")):  # fmt: skip
         module = import_module(f"vitprobe.figures.{name}")
         monkeypatch.setattr(module, function, lambda *results: blank)
 

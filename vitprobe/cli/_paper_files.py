@@ -9,8 +9,11 @@ from vitprobe.analyses.paper import PICTURES, gathered
 from vitprobe.cli._names import file_names, joint, run_words, stems, told_options
 from vitprobe.cli._output import RESULT, netcdf
 from vitprobe.cli._paper_report import report
+from vitprobe.figures import png_bytes
+from vitprobe.figures.paper_overview import overview
 
 MAIN, REPORT, TABLE = "findings.nc", "findings.md", "findings.csv"
+OVERVIEW = "overview.png"
 
 
 def contents(results: Sequence[xr.Dataset]) -> dict[str, bytes]:
@@ -22,9 +25,12 @@ def contents(results: Sequence[xr.Dataset]) -> dict[str, bytes]:
         own = _of_pictures(of_one) if analysis in PICTURES else _of_analysis(analysis, of_one)
         files |= own
         drawn[analysis] = [name for name in own if name.endswith(".png")]
+    page = overview(paper.results)
+    if page is not None:
+        files[OVERVIEW] = png_bytes(page)
     first = {
         MAIN: netcdf(paper.summary),
-        REPORT: report(paper, drawn).encode(),
+        REPORT: report(paper, drawn, "" if page is None else OVERVIEW).encode(),
         TABLE: paper.findings.to_csv(index=False).encode(),
     }
     return first | files

@@ -31,13 +31,19 @@ READING = (
 )
 
 
-def report(paper: Paper, drawn: Mapping[str, Sequence[str]]) -> str:
-    """The page. drawn: for each analysis the names of its figures, in the folder of the page."""
+def report(paper: Paper, drawn: Mapping[str, Sequence[str]], overview: str = "") -> str:
+    """The page.
+
+    drawn: for each analysis the names of its figures, in the folder of the page. overview: the name
+    of the figure of all; "": there is none.
+    """
     attrs, table = paper.summary.attrs, paper.findings
     models = _models(attrs)
     lines = [f"# {_and([_plain(name) for name, _ in models])} on {_plain(_data(attrs))}", ""]
     lines += [f"- {text}" for _, text in models]
     lines += [f"- {_images(attrs)}", f"- questions and figures: {PAGE}", ""]
+    if overview:
+        lines += [f"![all analyses]({overview})", ""]
     lines += ["## Findings", "", *_findings(table), ""]
     for analysis in drawn:
         lines += [f"## {_title(analysis)}", ""]
