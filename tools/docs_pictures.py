@@ -207,6 +207,10 @@ PICTURES = {
         "vit@vit-digits-scratch.epoch-016.png",
         (EPOCHS,),
     ),
+    "paper-vit-resnet20-digits": Picture(
+        "vitprobe paper --models vit@digits,resnet20@digits",
+        "results/paper-vit@digits-resnet20@digits/overview.png",
+    ),
     "passes": Picture("draw_pass.py", "passes.png"),
     "compare-training-cifar": Picture(  # of 3 + 3 trainings
         "vitprobe compare-training study.toml",

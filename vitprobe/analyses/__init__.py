@@ -21,6 +21,8 @@ from vitprobe.analyses.maps import maps
 from vitprobe.analyses.matching import match_layers
 from vitprobe.analyses.measures import MeasuresReader
 from vitprobe.analyses.merged import merge
+from vitprobe.analyses.paper import paper
+from vitprobe.analyses.paper_reader import PaperReader
 from vitprobe.analyses.probe import probe
 from vitprobe.analyses.probe_reader import ProbeReader
 from vitprobe.analyses.receptive_field import receptive_field
@@ -37,8 +39,9 @@ __all__ = [
     "FinetuningReader",
     "HeadSubsetsReader",
     "LocalizationReader",
-    "ProbeReader",
     "MeasuresReader",
+    "PaperReader",
+    "ProbeReader",
     "ReceptiveFieldReader",
     "SkipsReader",
     "attention",
@@ -54,6 +57,7 @@ __all__ = [
     "maps",
     "match_layers",
     "merge",
+    "paper",
     "probe",
     "receptive_field",
     "run",

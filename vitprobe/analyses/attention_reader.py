@@ -56,8 +56,8 @@ class AttentionReader(Reader):
         self.about = {"models": [described(heads) for heads in self.heads]}
         self._now: list[dict[str, ops.AttentionStatistics]] = [{} for _ in models]
         return [
-            AttentionOf(heads.model.number, heads.computed, self._taker(heads))
-            for heads in self.heads
+            AttentionOf(heads.model.number, heads.computed, self._taker(heads, now))
+            for heads, now in zip(self.heads, self._now, strict=True)
         ]
 
     @classmethod
@@ -109,9 +109,7 @@ class AttentionReader(Reader):
             for k, (model, facts) in enumerate(zip(about["models"], about["facts"], strict=True))
         ]
 
-    def _taker(self, heads: Heads):
-        now = self._now[heads.model.number]
-
+    def _taker(self, heads: Heads, now: dict[str, ops.AttentionStatistics]):
         def take(site: AttentionSite, attention: Attention) -> None:
             """Reduce one layer's attention where it is computed."""
             now[site.name] = statistics_of(attention, heads.grids[site.name])

@@ -106,7 +106,7 @@ class CKAReader(Reader):
         stream, limit = stream_and_limit(inputs.device, self.defer_bytes)
         self._vectors = SiteVectors(sites, rows, limit, stream)
         return [
-            Activations(subject, sites[k], self._vectors.reducer(k), tokens)
+            Activations(models[subject].number, sites[k], self._vectors.reducer(k), tokens)
             for k, (subject, tokens) in enumerate(taps)
         ]
 

@@ -94,13 +94,14 @@ class DominantReader(Reader):
         self._room = torch.empty(0)
         self._pictures: dict[int, Tensor] = {}
         wants: list[Want] = [
-            Activations(k, sites[k], self._vectors.reducer(k)) for k in range(len(models))
+            Activations(model.number, sites[k], self._vectors.reducer(k))
+            for k, model in enumerate(models)
         ]
-        for k, model in enumerate(of_models):
-            if model["picture"]:
-                transform = inputs.loader.transforms[k]
-                how = {"shape": model["picture"], "mean": transform.mean, "std": transform.std}
-                wants.append(InputsOf(k, self._taker(k, how)))
+        for k, (model, about) in enumerate(zip(models, of_models, strict=True)):
+            if about["picture"]:
+                transform = inputs.loader.transforms[model.number]
+                how = {"shape": about["picture"], "mean": transform.mean, "std": transform.std}
+                wants.append(InputsOf(model.number, self._taker(k, how)))
         return wants
 
     @classmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from vitprobe.cli._ending import first_process, note
+from vitprobe.cli._folder import FolderWriters, result_files
 from vitprobe.cli._names import run_words
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles, Writers
@@ -33,13 +34,16 @@ def analyse(
     dataset: DataLike,
     inputs: InputOptions,
     run: RunOptions,
-    writers: Writers,
+    writers: Writers | FolderWriters,
     told: Told,
     print_summary: Callable[[list[xr.Dataset], list[Path]], None],
     *,
     passes: int = 1,
+    beside: Callable[[Inputs], list] | None = None,
 ) -> list[Path]:
     """Models and images to results in files, or to the partial of a share.
+
+    beside: what comes of the models without a pass, to be written and told with the results.
 
     What a run has so far is saved beside its results as `NAME.partial`, where NAME is that of its
     only result, or what all of them have in common (and of a share as `NAME.shard-3-of-8.partial`).
@@ -54,7 +58,7 @@ def analyse(
         SaveFailed: what there is so far could not be written.
     """
     share = None if run.shard is None else Share.read(run.shard)
-    files = ResultFiles(run.output, writers, name=run.name, overwrite=run.overwrite)
+    files = result_files(run.output, writers, name=run.name, overwrite=run.overwrite)
     with plain_warnings() if first_process() else unheard():
         require_kernels(inputs.device)
         images = prepare(models, dataset, inputs, passes=passes)
@@ -77,6 +81,7 @@ def analyse(
                     if share is not None:
                         _tell_share(place.path, share, run)
                         return []
+                    results[0] += beside(images) if beside else []
                     paths = files.save(results[0])
                 except Stopped as stop:
                     if WRITTEN:  # the results are there

@@ -44,6 +44,7 @@ _ASKED = {  # what some analyses are asked beside: by default, and the word for 
         "tokens": ("all", "{}"),
         "null_replicates": (100, "null{}"),
     },
+    "paper": {"layers": ("blocks", "{}"), "index": ("0", "index{}")},
 }
 
 

@@ -80,7 +80,8 @@ class ResultFiles:
                 written.
         """
         self._runs, self._words = runs, words
-        check_folder(self.folder, self._chosen(), self.option)
+        names = self._chosen()
+        check_folder(self._home(), names, self.option)
 
     @property
     def stem(self) -> str:
@@ -96,7 +97,7 @@ class ResultFiles:
         """Attributes of the results of this very run, where all are there already; else {}."""
         found = {}
         for name, run in zip(self._free_names, self._runs, strict=True):
-            path = self.folder / file_names([name], [RESULT])[0]
+            path = self._place(name)
             held = _attributes(path) if path.exists() else {}
             if held.get("run") != run_id(run):
                 return {}
@@ -121,7 +122,7 @@ class ResultFiles:
         return file_names(free, each) + file_names([whole], together)
 
     def _free(self, name: str, run: Mapping[str, Any]) -> str:
-        path = self.folder / file_names([name], [RESULT])[0]
+        path = self._place(name)
         held = None if self.overwrite or not path.exists() else _attributes(path)
         if held is None or held.get("run") == run_id(run):
             return name
@@ -129,7 +130,7 @@ class ResultFiles:
         if self.name is not None:
             raise InputError(f"{why}: give another --name, or --overwrite")
         other = f"{name}-{run_id(run)[:8]}"
-        line = f"{why}: this one is {other}{RESULT}"
+        line = f"{why}: this one is {self._called(other)}"
         if line not in self._told:
             note(line)
             self._told.add(line)
@@ -145,17 +146,34 @@ class ResultFiles:
             InputError: the folder refuses. The files are then in a new folder for temporary files,
                 which the message names, unless that refuses too.
         """
+        files = self._contents(results)
+        folder = self._home()
+        try:
+            return write_together(folder, files)
+        except (OSError, InputError) as error:
+            why = error if isinstance(error, InputError) else error.strerror or error
+            line = f"cannot write to {printable(folder)}: {why}"
+            raise InputError(f"{line}{_saved_elsewhere(files)}") from error
+
+    def _contents(self, results: Sequence[xr.Dataset]) -> dict[str, bytes]:
+        """What is written, by the files' names."""
         contents = [write(result) for result in results for write in self.writers.each.values()]
         contents += [write(results) for write in self.writers.together.values()]
         names = self._chosen()  # once more: another run may have ended meanwhile
         found = zip(names, contents, strict=True)
-        files = {name: content for name, content in found if content is not None}
-        try:
-            return write_together(self.folder, files)
-        except (OSError, InputError) as error:
-            why = error if isinstance(error, InputError) else error.strerror or error
-            line = f"cannot write to {printable(self.folder)}: {why}"
-            raise InputError(f"{line}{_saved_elsewhere(files)}") from error
+        return {name: content for name, content in found if content is not None}
+
+    def _home(self) -> Path:
+        """The folder that the files lie in, once the names are chosen."""
+        return self.folder
+
+    def _place(self, name: str) -> Path:
+        """The file of the result of this name, whose attributes say of which run it is."""
+        return self.folder / file_names([name], [RESULT])[0]
+
+    def _called(self, name: str) -> str:
+        """What the result of this name is called where it is told."""
+        return f"{name}{RESULT}"
 
 
 def _library(name: str) -> ModuleType:

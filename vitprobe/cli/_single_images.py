@@ -1,6 +1,6 @@
 """Commands that look at single images: how these are named, and a figure of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -53,23 +53,20 @@ def named_images(image: str | None, dataset: str, inputs: InputOptions) -> tuple
     return image_files(image, **how), replace(inputs, max_pixels=None, ignore_orientation=False)
 
 
-def of_each(
-    chosen, inputs: InputOptions, figure: Callable
-) -> tuple[dict[str, Callable], list[str]]:
-    """Suffix -> what writes the figure of one image, and the words of the files' names.
+def of_each(labels: Sequence[str], figure: Callable) -> tuple[dict[str, Callable], list[str]]:
+    """Suffix -> what writes the figure of one image, and what of the images is in the files' names.
 
-    chosen: see `vitprobe.analyses.pictures`. figure: of a result and the place of an image in it.
+    labels: of the images. figure: of a result and the place of an image in it.
     """
-    from vitprobe.cli._names import run_words
     from vitprobe.figures import png_bytes
     from vitprobe.file_names import distinct, file_word
 
-    words = distinct([file_word(f"image-{label}") for label in chosen.labels])
+    words = distinct([file_word(f"image-{label}") for label in labels])
     writers = {}
     for place, word in enumerate(words):
         suffix = ".png" if len(words) == 1 else f"-{word}.png"
         writers[suffix] = lambda result, place=place: png_bytes(figure(result, place))
-    return writers, [*(words if len(words) == 1 else []), *run_words(inputs)]
+    return writers, words if len(words) == 1 else []
 
 
 def unless(absent: str, draw: Callable) -> Callable:

@@ -1,5 +1,6 @@
 """`vitprobe features`: feature maps of single images, as the network computes them."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -51,11 +52,10 @@ def command(
     single.check_named(model, image, index)
     from vitprobe.analyses.features import features_facts, features_of
     from vitprobe.analyses.pictures import prepare_pictures
+    from vitprobe.cli._names import run_words
     from vitprobe.cli._output import ResultFiles, Writers, netcdf
     from vitprobe.cli._summary import new_console, say, say_model, say_random
     from vitprobe.cli._warned import plain_warnings
-    from vitprobe.figures.features import figure
-    from vitprobe.figures.filters import filter_figure
 
     writers = {".nc": netcdf}  # and of each image, when it is known which there are
     files = ResultFiles(output, Writers(writers), name=name, overwrite=overwrite)
@@ -63,8 +63,9 @@ def command(
     with plain_warnings():
         data, inputs = single.named_images(image, dataset, inputs)
         subject, chosen = prepare_pictures(model, data, index, inputs)
-        figures, words = single.of_each(chosen, inputs, figure)
-        writers |= figures | {"-filters.png": single.unless("no_filters", filter_figure)}
+        figures, words = drawn(chosen.labels)
+        writers |= figures
+        words += run_words(inputs)
         files.settle([features_facts(subject, chosen, inputs, **asked)], words)
         result = features_of(subject, chosen, inputs, **asked)
         paths = files.save([result])
@@ -86,3 +87,13 @@ def command(
     for path in paths:
         say(console, "wrote", str(path))
     say_random(console, [(result.attrs, "model")])
+
+
+def drawn(labels: Sequence[str]) -> tuple[dict[str, Callable], list[str]]:
+    """Suffix -> what writes that figure of a result of images with these labels; and what of them
+    is in the files' names."""
+    from vitprobe.figures.features import figure
+    from vitprobe.figures.filters import filter_figure
+
+    writers, words = single.of_each(labels, figure)
+    return writers | {"-filters.png": single.unless("no_filters", filter_figure)}, words

@@ -1,5 +1,6 @@
 """`vitprobe maps`: where a vision transformer looks in single images."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -42,12 +43,10 @@ def command(
     single.check_named(model, image, index)
     from vitprobe.analyses.maps import maps_facts, maps_of
     from vitprobe.analyses.pictures import prepare_pictures
+    from vitprobe.cli._names import run_words
     from vitprobe.cli._output import ResultFiles, Writers, netcdf
     from vitprobe.cli._summary import new_console, say, say_model, say_random
     from vitprobe.cli._warned import plain_warnings
-    from vitprobe.figures.filters import filter_figure
-    from vitprobe.figures.maps import figure
-    from vitprobe.figures.positions import position_figure
 
     writers = {".nc": netcdf}  # and of each image, when it is known which there are
     files = ResultFiles(output, Writers(writers), name=name, overwrite=overwrite)
@@ -55,10 +54,9 @@ def command(
     with plain_warnings():
         data, inputs = single.named_images(image, dataset, inputs)
         subject, chosen = prepare_pictures(model, data, index, inputs)
-        figures, words = single.of_each(chosen, inputs, figure)
+        figures, words = drawn(chosen.labels)
         writers |= figures
-        for what, draw in (("positions", position_figure), ("filters", filter_figure)):
-            writers[f"-{what}.png"] = single.unless(ABSENT[what], draw)
+        words += run_words(inputs)
         files.settle([maps_facts(subject, chosen, inputs, **asked)], words)
         result = maps_of(subject, chosen, inputs, **asked)
         paths = files.save([result])
@@ -77,3 +75,16 @@ def command(
     for path in paths:
         say(console, "wrote", str(path))
     say_random(console, [(result.attrs, "model")])
+
+
+def drawn(labels: Sequence[str]) -> tuple[dict[str, Callable], list[str]]:
+    """Suffix -> what writes that figure of a result of images with these labels; and what of them
+    is in the files' names."""
+    from vitprobe.figures.filters import filter_figure
+    from vitprobe.figures.maps import figure
+    from vitprobe.figures.positions import position_figure
+
+    writers, words = single.of_each(labels, figure)
+    for what, draw in (("positions", position_figure), ("filters", filter_figure)):
+        writers[f"-{what}.png"] = single.unless(ABSENT[what], draw)
+    return writers, words

@@ -44,8 +44,8 @@ def command(
     from importlib import import_module
 
     from vitprobe.analyses.merged import reader_of
+    from vitprobe.cli._folder import result_files
     from vitprobe.cli._names import run_words, told_options
-    from vitprobe.cli._output import ResultFiles
     from vitprobe.cli._summary import new_console, say
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.file_names import distinct, joined
@@ -62,7 +62,7 @@ def command(
     summaries = [import_module(f"vitprobe.cli._{analysis}_summary") for analysis in analyses]
     places = []
     for summary, own_name, part in zip(summaries, names, sums.parts, strict=True):
-        files = ResultFiles(output, summary.WRITERS, name=own_name, overwrite=overwrite)
+        files = result_files(output, summary.WRITERS, name=own_name, overwrite=overwrite)
         facts = part.about["facts"]
         files.settle(facts, run_words(told_options(facts[0]), facts[0]["analysis"]))
         if sums.incomplete and not overwrite:

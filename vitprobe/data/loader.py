@@ -120,8 +120,8 @@ class PairedLoader:
         self.order = getattr(self._source, "order", AS_GIVEN)
 
     @property
-    def data(self):
-        """What is read: of a name, the data set."""
+    def data(self) -> Any:
+        """What is read: of a name the data set, else what was given."""
         return self._data
 
     @property
