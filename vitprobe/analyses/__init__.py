@@ -5,6 +5,7 @@ from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.analyses.cka import cka
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare_training import compare_training
+from vitprobe.analyses.data_size import data_size
 from vitprobe.analyses.dominant import dominant
 from vitprobe.analyses.dominant_reader import DominantReader
 from vitprobe.analyses.features import features
@@ -16,6 +17,7 @@ from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
 from vitprobe.analyses.merged import merge
+from vitprobe.analyses.model_size import model_size
 from vitprobe.analyses.receptive_field import receptive_field
 from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.analyses.run import run
@@ -34,6 +36,7 @@ __all__ = [
     "attention",
     "cka",
     "compare_training",
+    "data_size",
     "dominant",
     "features",
     "finetuning",
@@ -41,6 +44,7 @@ __all__ = [
     "localization",
     "maps",
     "merge",
+    "model_size",
     "receptive_field",
     "run",
     "skips",
