@@ -93,7 +93,7 @@ def test_tables_of_sizes(vitprobe_command, given):
     ended = vitprobe_command("model-size", "cifar10", "--epochs", "3", "--seeds", "4,2")
     assert ended.code == 0, ended.err
     assert (given["study"], given["epochs"], given["seeds"]) == ("cifar10", 3, [4, 2])
-    table = rows("results/model_size-cifar10-epochs3.csv")
+    table = rows("results/model_size-cifar10-cifar10-epochs3.csv")
     assert [row["largest"] for row in table] == ["large"] * 6
     assert "blank    runs of small: 1 (the loss is nan)" in ended.out
     assert "CKA of small" not in ended.out  # said once

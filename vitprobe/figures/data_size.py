@@ -6,7 +6,8 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
-from vitprobe.figures.study_panels import Group, Variant, Words, check, figure_of
+from vitprobe.figures.study_groups import Group, Variant, Words, check
+from vitprobe.figures.study_panels import figure_of
 
 DIMS = ("model", "fraction", "seed")
 

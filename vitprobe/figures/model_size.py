@@ -5,7 +5,8 @@ from __future__ import annotations
 import xarray
 from matplotlib.figure import Figure
 
-from vitprobe.figures.study_panels import Group, Variant, Words, check, figure_of
+from vitprobe.figures.study_groups import Group, Variant, Words, check
+from vitprobe.figures.study_panels import figure_of
 
 DIMS = ("model", "seed")
 

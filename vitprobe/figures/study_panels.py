@@ -6,7 +6,6 @@ Lines are means over seeds, bands reach from the lowest to the highest seed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -15,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from vitprobe.errors import InputError
 from vitprobe.figures.heatmap import BLANK
 from vitprobe.figures.labels import shorten, shorten_names, tick_labels
+from vitprobe.figures.study_groups import Group, Words, spread
 from vitprobe.figures.style import (
     PLAIN,
     POINTS,
@@ -44,48 +43,6 @@ LABELS = {
     "skip_ratio": "|skip| / |branch|, patches",
 }
 BLANKS = {"cka": "cka_blank", "distance": "distance_blank", "skip_ratio": "skip_blank"}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One fraction or size. at: its place in the result, a seed left open. x: on the axis of
-    accuracies. whole: whether the others are compared with it."""
-
-    label: str
-    at: Mapping[str, int]
-    x: float
-    whole: bool = False
-
-    @property
-    def model(self) -> int:
-        return self.at["model"]
-
-
-@dataclass(frozen=True)
-class Group:
-    """A row of panels. names: whether its layers are those of one network, by their names; else
-    they are drawn along their relative depth."""
-
-    label: str
-    variants: Sequence[Variant]
-    names: bool
-
-
-@dataclass(frozen=True)
-class Words:
-    """What the panels are of. x, ticks: of accuracies, and how numbers are written there;
-    legend: above the variants; whole: what others are compared with."""
-
-    x: str
-    legend: str
-    whole: str
-    number: object
-
-
-def check(dataset: xarray.Dataset, dims: Sequence[str]) -> None:
-    """Raise InputError for what is no result of that study."""
-    if "accuracy" not in dataset or dataset["accuracy"].dims != tuple(dims):
-        raise InputError(f"cannot plot this result: it has no 'accuracy' over {', '.join(dims)}")
 
 
 def figure_of(
@@ -120,22 +77,11 @@ def _colours(group: Group) -> list:
     return list(matplotlib.colormaps["viridis"](np.linspace(*SHADES, len(group.variants))))
 
 
-def _spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(seeds, ...) -> mean, lowest and highest of the seeds that have a value; NaN where none."""
-    known = np.isfinite(values)
-    some = known.any(0)
-    count = np.maximum(known.sum(0), 1)
-    middle = np.where(some, np.where(known, values, 0).sum(0) / count, np.nan)
-    low = np.where(some, np.where(known, values, np.inf).min(0, initial=np.inf), np.nan)
-    high = np.where(some, np.where(known, values, -np.inf).max(0, initial=-np.inf), np.nan)
-    return middle, low, high
-
-
 def _accuracy(axes: Axes, dataset, group: Group, words: Words, colours) -> None:
     xs, rows = [], []
     for variant in group.variants:
         xs.append(variant.x)
-        rows.append(_spread(dataset["accuracy"].isel(variant.at).values))
+        rows.append(spread(dataset["accuracy"].isel(variant.at).values))
     xs, rows = np.array(xs), np.array(rows, dtype=float)
     axes.plot(xs, rows[:, 0], color="0.6", linewidth=0.9, zorder=1)
     for x, (middle, low, high), colour in zip(xs, rows, colours, strict=True):
@@ -149,7 +95,8 @@ def _accuracy(axes: Axes, dataset, group: Group, words: Words, colours) -> None:
     known = dataset["accuracy"].values
     known = known[np.isfinite(known)]
     low = min([known.min(initial=1.0), *([1 / classes] if classes > 1 else [])])
-    axes.set_ylim(max(low - 0.06, -0.02), min(known.max(initial=low) + 0.06, 1.02))
+    high = known.max(initial=low) if len(known) else 1.0
+    axes.set_ylim(max(low - 0.06, -0.02) if len(known) else -0.02, min(high + 0.06, 1.02))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, place: f"{100 * share:g} %"))
     axes.set_xscale("log")
     reach = max(xs.max() / xs.min(), 1.2) ** 0.12
@@ -188,7 +135,7 @@ def _layers(
         if name == "cka" and variant.whole:
             style = REFERENCE
         for line, chosen in _parts(dataset, variant.model, name, count):
-            own = style if len(KINDS) == 1 or line == "-" else {**style, "linestyle": line}
+            own = style if line == "-" else {**style, "linestyle": line}
             any_there |= _line(axes, x[chosen], values[:, chosen], own)
     if not any_there:
         _blank(axes, dataset, group, name, measure)
@@ -227,7 +174,7 @@ def _parts(dataset, model: int, name: str, count: int):
 
 def _line(axes: Axes, x: np.ndarray, values: np.ndarray, style: Mapping) -> bool:
     """Mean and range over seeds; whether there is anything."""
-    middle, low, high = _spread(values)
+    middle, low, high = spread(values)
     if not np.isfinite(middle).any():
         return False
     axes.fill_between(x, low, high, color=style["color"], alpha=0.16, linewidth=0)
