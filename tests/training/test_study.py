@@ -4,11 +4,14 @@ import pytest
 from made_study import TEXT, write
 
 from vitprobe.errors import InputError
-from vitprobe.training.study import Entry, chosen, read_study, ready_studies
+from vitprobe.training.study import Entry, chosen, read_study, ready_studies, short_names
+
+ENDS = ("", "-cifar100", "-digits", "-imagenet-100")
 
 
 def test_the_ready_ones():
-    assert ready_studies() == ["data-size", "small-data"]
+    ready = [f"{kind}-size{end}" for kind in ("data", "model") for end in ENDS]
+    assert ready_studies() == [*ready, "small-data"]
     small, size = read_study("small-data"), read_study("data-size")
     assert [entry.name for entry in small.models] == ["vit", "mini-vit", "base-vit", "resnet18"]
     assert [entry.label for entry in small.pretraining] == ["none", "cifar100", "imagenet-100"]
@@ -22,6 +25,31 @@ def test_the_ready_ones():
         vit = study.models[0].options  # else pre-training and scratch would follow other defaults
         assert {"patch_size", "dim", "depth", "heads", "mlp_dim", "dropout"} <= set(vit)
         assert {"recipe", "epochs", "batch_size"} <= set(study.options)
+
+
+@pytest.mark.parametrize("kind", ["data-size", "model-size"])
+def test_the_ready_ones_of_a_kind_have_short_names(kind):
+    short = short_names(kind)
+    assert sorted(short) == ["cifar10", "cifar100", "digits", "imagenet-100"]
+    assert short["cifar10"] == kind and short["digits"] == f"{kind}-digits"
+    for word in short:
+        study = read_study(word, kind)
+        assert study.name == short[word] and word in study.dataset
+        assert len(study.seeds) == 3 and len(study.pretraining) == 1
+        if kind == "data-size":
+            assert study.fractions[-1] == 1 and len(study.fractions) > 2
+        else:
+            families = [entry.family for entry in study.models]
+            assert families == ["ViT"] * 3 + ["ResNet"] * 3 and study.fractions == (1.0,)
+    with pytest.raises(InputError, match="use cifar10, cifar100, digits, imagenet-100, or the"):
+        read_study("xyz", kind)
+
+
+def test_a_family_is_of_a_model_alone(tmp_path):
+    text = TEXT.replace('label = "small ViT"', 'label = "small ViT"\nfamily = "ViT"')
+    assert [entry.family for entry in read_study(write(tmp_path, text)).models] == ["ViT", ""]
+    with pytest.raises(InputError, match=r"unknown key 'family' in \[\[pretraining\]\]"):
+        read_study(write(tmp_path, TEXT.replace('label = "pre"', 'family = "pre"')))
 
 
 def test_a_file(tmp_path):
@@ -102,7 +130,7 @@ def test_one_model_as_a_table_is_refused(tmp_path):
 def test_unknown_studies_and_missing_files(tmp_path):
     with pytest.raises(InputError, match="unknown study 'smal-data'; did you mean 'small-data'"):
         read_study("smal-data")
-    with pytest.raises(InputError, match="use data-size or small-data"):
+    with pytest.raises(InputError, match="use data-size, .*small-data, or the path"):
         read_study("xyz")
     with pytest.raises(InputError, match="no TOML file .*none.toml"):
         read_study(tmp_path / "none.toml")

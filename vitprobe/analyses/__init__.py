@@ -8,6 +8,7 @@ from vitprobe.analyses.compare import compare
 from vitprobe.analyses.compare_reader import CompareReader
 from vitprobe.analyses.compare_results import compare_results
 from vitprobe.analyses.compare_training import compare_training
+from vitprobe.analyses.data_size import data_size
 from vitprobe.analyses.dominant import dominant
 from vitprobe.analyses.dominant_reader import DominantReader
 from vitprobe.analyses.features import features
@@ -21,6 +22,7 @@ from vitprobe.analyses.maps import maps
 from vitprobe.analyses.matching import match_layers
 from vitprobe.analyses.measures import MeasuresReader
 from vitprobe.analyses.merged import merge
+from vitprobe.analyses.model_size import model_size
 from vitprobe.analyses.paper import paper
 from vitprobe.analyses.paper_reader import PaperReader
 from vitprobe.analyses.probe import probe
@@ -49,6 +51,7 @@ __all__ = [
     "compare",
     "compare_results",
     "compare_training",
+    "data_size",
     "dominant",
     "features",
     "finetuning",
@@ -57,6 +60,7 @@ __all__ = [
     "maps",
     "match_layers",
     "merge",
+    "model_size",
     "paper",
     "probe",
     "receptive_field",

@@ -62,8 +62,6 @@ def compare_training(
         InputError: the study, a model or a data set that cannot be had, before anything is trained;
             and what `run_study` raises.
     """
-    if train is None:
-        from vitprobe.training import train
     read = asked_study(
         study,
         dataset=dataset,
@@ -75,16 +73,31 @@ def compare_training(
         pretraining=pretraining,
         device=device,
     )
+    return trained(read, train, output=output, progress=progress, report=report)
+
+
+def trained(
+    study: Study,
+    train: Train | None = None,
+    *,
+    output: str | Path = "checkpoints",
+    progress: bool = False,
+    report: Callable[[str], object] = lambda line: None,
+) -> xr.Dataset:
+    """`compare_training` of a study that has been read."""
+    if train is None:
+        from vitprobe.training import train
     output = check_folder(
-        output, [name for run in runs(read) for name in RunFiles(output, run.model_name).names]
+        output, [name for run in runs(study) for name in RunFiles(output, run.model_name).names]
     )
-    num_classes = check_study(read)
-    outcomes = list(run_study(read, train, output=output, progress=progress, report=report))
-    return labelled(read, outcomes, num_classes)
+    num_classes = check_study(study)
+    outcomes = list(run_study(study, train, output=output, progress=progress, report=report))
+    return labelled(study, outcomes, num_classes)
 
 
 def asked_study(
     study: str | Path,
+    kind: str | None = None,
     *,
     dataset: str | None = None,
     test_dataset: str | None = None,
@@ -95,10 +108,12 @@ def asked_study(
 ) -> Study:
     """The study with what was asked for instead of its own; see `compare_training`.
 
+    kind: as for `read_study`.
+
     Raises:
         InputError: a study that cannot be had, or that has no such model or pre-training.
     """
-    read = read_study(study)
+    read = read_study(study, kind)
     if dataset is not None:
         read = replace(read, dataset=dataset, test_dataset=None)
     if test_dataset is not None:

@@ -139,6 +139,21 @@ class FileImages(ImageData):
         return decoded(self.paths[index], self.paths[index], self.decoding)
 
 
+class SomeOf(ImageData):
+    """Some images of a data set, by their rows (n,) int64; mean and std are those of all."""
+
+    def __init__(self, data: ImageData, rows: torch.Tensor):
+        self._data, self._rows = data, rows.tolist()
+        labels = data.labels[self._rows]
+        super().__init__(data.name, data.split, labels, data.class_names, data.image_size)
+        self.mean, self.std, self.notes = data.mean, data.std, data.notes
+        if (paths := getattr(data, "paths", None)) is not None:
+            self.paths = [paths[row] for row in self._rows]
+
+    def decode(self, index: int) -> Image.Image:
+        return self._data.decode(self._rows[index])
+
+
 def channel_statistics(images: np.ndarray) -> tuple[tuple, tuple]:
     """Mean and std (population) of each channel, pixels in [0, 1], exact from 256-bin histograms.
 

@@ -14,6 +14,7 @@ It is data, a TOML file:
     [[model]]
     model = "vit"             # a model spec
     label = "ViT"             # default: the spec
+    family = "ViT"            # whose sizes `vitprobe model-size` compares; default: all models
     patch_size = 4            # options of this model's runs, pre-training included
 
     [[pretraining]]           # default: none
@@ -49,11 +50,13 @@ OPTIONS = tuple(name for name in NAMES if name not in OF_A_RUN)
 
 @dataclass(frozen=True)
 class Entry:
-    """A model or a pre-training set: name (spec, data set or "none"), label, own options."""
+    """A model or a pre-training set: name (spec, data set or "none"), label, own options; of a
+    model the family whose sizes are compared."""
 
     name: str
     label: str
     options: dict[str, Any] = field(default_factory=dict)
+    family: str = ""
 
     @property
     def word(self) -> str:
@@ -88,14 +91,25 @@ def ready_studies() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def read_study(name: str | Path) -> Study:
+def short_names(kind: str) -> dict[str, str]:
+    """The ready studies of `data-size` or `model-size`: by their data set, `digits`, their names.
+
+    What is called like the kind itself is the study of CIFAR-10.
+    """
+    names = [name for name in ready_studies() if name == kind or name.startswith(f"{kind}-")]
+    return {name.removeprefix(kind).removeprefix("-") or "cifar10": name for name in names}
+
+
+def read_study(name: str | Path, kind: str | None = None) -> Study:
     """A study by its name, or the one in a `.toml` file of the user's.
+
+    kind: `data-size` or `model-size`; `digits` is then short for `data-size-digits`.
 
     Raises:
         InputError: no such study or file, not TOML, a key that is not known, or a value that
             cannot be; the message names the file and the key.
     """
-    path = _path(str(name))
+    path = _path(str(name), {} if kind is None else short_names(kind))
     return _Reader(path).study(read_toml(path))
 
 
@@ -114,14 +128,17 @@ def chosen(entries: Sequence[Entry], names: Sequence[str], option: str) -> tuple
     return tuple(entry for entry in entries if {entry.label, entry.name} & set(names))
 
 
-def _path(name: str) -> Path:
+def _path(name: str, short: Mapping[str, str]) -> Path:
+    if name in short:
+        return FOLDER / f"{short[name]}.toml"
     if name in ready_studies():
         return FOLDER / f"{name}.toml"
     if name.endswith(".toml"):
         return expanded(name, "study")
-    ready = ready_studies()
-    ways = f": use {' or '.join(ready)}, or the path of a .toml file"
-    raise InputError(f"unknown study {name!r}{did_you_mean(name, ready) or ways}")
+    ready = list(short) or ready_studies()
+    ways = f": use {', '.join(ready)}, or the path of a .toml file"
+    near = did_you_mean(name, [*ready, *short.values()])
+    raise InputError(f"unknown study {name!r}{near or ways}")
 
 
 class _Reader:
@@ -141,7 +158,7 @@ class _Reader:
             name=self.path.stem,
             title=title,
             dataset=self._text(head, "dataset", "[study]"),
-            models=self._entries(tables, "model", ("model", "label")),
+            models=self._entries(tables, "model", ("model", "label", "family")),
             pretraining=self._entries(tables, "pretraining", ("dataset", "label", "test_dataset"))
             if "pretraining" in tables
             else (Entry(NONE, NONE),),
@@ -156,14 +173,16 @@ class _Reader:
     def _entries(self, tables: Mapping[str, Any], kind: str, own: Sequence[str]) -> tuple:
         """An Entry of each table; `own`: its keys that are not options of every run, name first."""
         given, where, key = tables.get(kind, []), f"[[{kind}]]", own[0]
+        apart = {key, "label", "family"}.intersection(own)
         if not isinstance(given, list) or not given or not all(isinstance(t, dict) for t in given):
             raise self._wrong(f"no {where}: the study needs at least one, with {key} = ...")
         entries = []
         for table in given:
             name = self._text(table, key, where)
             label = self._text({"label": name} | table, "label", where)
-            rest = {name: value for name, value in table.items() if name not in (key, "label")}
-            entries.append(Entry(name, label, self._options(where, rest, own)))
+            family = self._text(table, "family", where) if {"family"} & apart & {*table} else ""
+            rest = {k: v for k, v in table.items() if k not in apart}
+            entries.append(Entry(name, label, self._options(where, rest, own), family))
         words = [entry.word for entry in entries]
         for entry in entries:
             if words.count(entry.word) > 1:

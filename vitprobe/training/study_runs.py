@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from vitprobe.data import ImageData
+from vitprobe.data.images import SomeOf
 from vitprobe.errors import InputError
 from vitprobe.file_names import file_word, joined
 from vitprobe.models.spec import RANDOM, parse_spec
@@ -88,6 +90,17 @@ def check_study(study: Study) -> int:
         if run.fraction is not None:  # on the target
             classes = opened[key].train.data.num_classes
     return classes
+
+
+def test_images(study: Study) -> ImageData:
+    """The images that accuracy is measured on, the same for all runs.
+
+    Raises:
+        InputError: data that cannot be had.
+    """
+    arguments = _arguments(study, runs(study)[-1], None)
+    test = open_parts(resolve(arguments.pop("mode"), arguments)).test
+    return test.data if len(test.rows) == len(test.data) else SomeOf(test.data, test.rows)
 
 
 def run_study(
