@@ -147,8 +147,9 @@ PICTURES = {
         PROBE, "results/probe-cls-mean-resnet20-npz_cifar10-test1000.png", (*CIFAR, *POOLS)
     ),
     "probe-each-cifar": Picture(
-        f"{PROBE} --tokens each",
-        "results/probe-cls-mean-resnet20-npz_cifar10-test1000-blocks-each.png",
+        f"vitprobe probe --models cls=vit@{POOLS[0]},mean=vit@{POOLS[1]} --dataset "
+        "npz:cifar10-test1000.npz --train npz:cifar10-train4000.npz --tokens each",
+        "results/probe-cls-npz_cifar10-test1000-blocks-each.png",
         (*CIFAR, *POOLS),
     ),
     "skip-removal-vit": Picture(

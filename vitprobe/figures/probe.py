@@ -122,7 +122,7 @@ def _maps(dataset: xarray.Dataset, said: list[str], details: list[str]) -> Figur
     bar = drawn.colorbar(image, cax=add_axes(drawn, width + 0.15, -tall, 0.1, tall))
     bar.outline.set_linewidth(0.5)
     bar.ax.tick_params(labelsize=SMALL, length=2, width=0.5)
-    bar.set_label("accuracy of the probe, %", fontsize=SMALL)
+    bar.set_label("accuracy, %", fontsize=SMALL)
     if special:
         details = [*details, "bars: class token and registers"]
     details += (
