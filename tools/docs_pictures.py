@@ -85,6 +85,13 @@ PICTURES = {
         "vitprobe cka --models vit@digits,resnet20@digits --layers blocks "
         "--measure cka,rsa,procrustes,gulp:1:unit,svcca,mutual_knn",
         "results/cka-vit@digits-resnet20@digits-blocks-measures.png",
+    "null-vit-resnet20-digits": Picture(
+        "vitprobe cka --models vit@digits,resnet20@digits --null 200",
+        "results/cka-vit@digits-resnet20@digits-null200.png",
+    ),
+    "null-random-few": Picture(
+        "vitprobe cka --models vit,resnet20 --null 200 --examples 12",
+        "results/cka-vit-resnet20-null200-examples12.png",
     ),
     "figures-pairs": Picture(
         "vitprobe cka --models vit@digits,resnet20@digits,vit",
