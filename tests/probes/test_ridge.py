@@ -85,6 +85,16 @@ def test_order_does_not_matter(n, p, seed, l2):
     )
 
 
+def test_few_penalties_as_many():
+    """Factorised one by one, or all of one eigendecomposition."""
+    x, y = random(30, 12) + 3, random(30, 2, seed=1)
+    l2s = [0.01, 0.1, 1, 10, 100, 1000]
+    together = ridge(x, y, l2s)
+    for at, l2 in enumerate(l2s):
+        one = [part[0] for part in ridge(x, y, [l2])]
+        torch.testing.assert_close(one, [part[at] for part in together], atol=1e-12, rtol=0)
+
+
 def test_targets():
     found = plus_minus_one(torch.tensor([2, 0]), 3)
     assert found.tolist() == [[-1, -1, 1], [1, -1, -1]] and found.dtype == torch.float64

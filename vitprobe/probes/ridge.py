@@ -20,14 +20,18 @@ def plus_minus_one(labels: Tensor, classes: int) -> Tensor:
     return targets.scatter_(1, labels.long()[:, None].to(targets.device), 1.0)
 
 
-def noise_of(values: Tensor) -> float:
-    """Eigenvalues (m,) of a Gram matrix below this may be rounding alone."""
+_FEW = 4  # penalties: an eigendecomposition takes as long as ten factorisations or more
+
+
+def noise_of(values: Tensor, m: int) -> float:
+    """Eigenvalues of a Gram matrix (m, m) below this may be rounding alone; values: the largest,
+    among others."""
     eps = torch.finfo(values.dtype).eps
-    return max(len(values), 100) * eps * values.max().item() if len(values) else 0.0
+    return max(m, 100) * eps * values.max().item() if m else 0.0
 
 
 def solve(gram: Tensor, cross: Tensor, l2s: Sequence[float]) -> Tensor:
-    """(gram + l2 I)^-1 cross for every l2, of one eigendecomposition.
+    """(gram + l2 I)^-1 cross for every l2, of one eigendecomposition; of few, by Cholesky.
 
     Args:
         gram: (m, m) float64, symmetric, no negative eigenvalue beyond rounding.
@@ -41,11 +45,16 @@ def solve(gram: Tensor, cross: Tensor, l2s: Sequence[float]) -> Tensor:
     """
     if any(not l2 >= 0 for l2 in l2s):
         raise InputError(f"l2 is 0 or more, not {min(l2s)}")
+    # The trace is at least the largest eigenvalue: nothing is left out at these penalties.
+    if len(l2s) <= _FEW and min(l2s) > noise_of(gram.diagonal().sum()[None], len(gram)):
+        identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        factors = (torch.linalg.cholesky(gram + l2 * identity) for l2 in l2s)
+        return torch.stack([torch.cholesky_solve(cross, factor) for factor in factors])
     values, vectors = torch.linalg.eigh(gram)
     values = values.clamp(min=0)
     penalties = torch.tensor(list(l2s), dtype=values.dtype, device=values.device)
     shifted = values + penalties[:, None]  # (len(l2s), m)
-    inverse = torch.where(shifted > noise_of(values), 1 / shifted, 0.0)
+    inverse = torch.where(shifted > noise_of(values, len(values)), 1 / shifted, 0.0)
     return vectors @ (inverse[:, :, None] * (vectors.mT @ cross))
 
 

@@ -36,7 +36,7 @@ def principal(x: Tensor) -> Principal:
     """Of x (n, p) float64, centred. Axes that are rounding alone are left out: r <= min(n, p)."""
     dual = len(x) < x.shape[1]
     values, vectors = torch.linalg.eigh(x @ x.mT if dual else x.mT @ x)
-    kept = values > noise_of(values)
+    kept = values > noise_of(values, len(values))
     values, vectors = values[kept], vectors[:, kept]
     if not dual:
         return Principal(vectors, values, x, x.mT.contiguous(), vectors)
