@@ -12,6 +12,7 @@ from rich.console import Console
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.matching import match_layers
 from vitprobe.cli import _told
+from vitprobe.cli._null_summary import null_columns, say_chance
 from vitprobe.cli._output import Writers, netcdf
 from vitprobe.cli._summary import counted, new_console, say, say_end, say_model, say_random
 from vitprobe.cli._table import Column, print_table
@@ -32,6 +33,7 @@ def csv_bytes(result: xr.Dataset) -> bytes:
             "layer_a": np.repeat(result["layer_a"].values, count_b),
             "layer_b": np.tile(result["layer_b"].values, count_a),
             **{name: result[name].values.ravel() for name in ("cka", "cka_se", "hsic")},
+            **null_columns(result),
             "blank": reasons,
         }
     )
@@ -87,6 +89,9 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     for result in crossed or results:
         console.print()
         _print_best_matches(console, result)
+    if any("null_line" in result for result in results):
+        console.print()
+        say_chance(console, results)
     say_end(console, first, paths)
     say_random(console, [(result.attrs, f"model_{side}") for result in results for side in "ab"])
 

@@ -8,6 +8,7 @@ model b), and the colours are magma's.
 import xarray
 from matplotlib.figure import Figure
 
+from vitprobe.figures.chance import under_line, words
 from vitprobe.figures.cka_sides import bar_title, layers_of, values_of
 from vitprobe.figures.facts import data_of, method_of
 from vitprobe.figures.heatmap import heatmap
@@ -17,7 +18,8 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     """Heatmap of a result of `vitprobe.cka`: rows `layer_a`, columns `layer_b`, colours 0 to 1.
 
     Values outside 0..1 have the colour of the end, and the colour bar an arrow there. Blanks (NaN)
-    are hatched on grey. title: instead of what was done.
+    are hatched on grey; pairs that are no more alike than chance (of a result with a null) have a
+    dot. title: instead of what was done.
 
     Raises:
         InputError: `cka` is missing, has other dimensions, or is empty.
@@ -32,6 +34,7 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
         title=["CKA of layers", *data_of([dataset], ", ")] if title is None else [title],
         details=_details(dataset),
         blank="no value (see blank_a / blank_b)",
+        dotted=under_line(dataset),
     )
 
 
@@ -42,4 +45,4 @@ def _details(dataset: xarray.Dataset) -> list[str]:
         details.append(f"standard errors up to {float(dataset['cka_se'].max()):.2g}")
     if (dataset["cka"] < 0).any():
         details.append(f"lowest value −{-float(dataset['cka'].min()):.2g}")
-    return details
+    return details + words(dataset)

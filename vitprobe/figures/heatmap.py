@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch
 
+from vitprobe.figures.dots import draw_dots, legend_entry
 from vitprobe.figures.labels import TickLabels, shorten_names, tick_labels
 from vitprobe.figures.style import (
     PLAIN,
@@ -52,6 +54,7 @@ def heatmap(
     details: Sequence[str],  # the same, below the title
     blank: str,  # what a blank means
     colours: str = "magma",
+    dotted: np.ndarray | None = None,  # (rows, columns) bool: cells that are no more than chance
 ) -> Figure:
     """Rows upwards from the first, columns to the right; values beyond a limit have its colour.
 
@@ -81,9 +84,14 @@ def heatmap(
     bar = add_axes(figure, width + BAR_GAP, height - tall, BAR_WIDTH, tall)
     add_bar(bar, image, values, bar_title)
     above = 5.0  # pt, from the map's upper edge
-    if not np.isfinite(values).all():
+    hatched = not np.isfinite(values).all()
+    if hatched:
         axes.patch.set(**BLANK)
-        above += add_legend(axes, blank)
+    some = dotted is not None and dotted.any()
+    if some:
+        draw_dots(axes, image, dotted)
+    if hatched or some:
+        above += add_legend(axes, blank if hatched else "", some)
     longest = max(width + BAR_GAP + BAR_WIDTH, TITLE_WIDTH) * POINTS
     for parts, style in (
         (details, {"fontsize": 7.5, "color": "0.3"}),
@@ -147,10 +155,16 @@ def add_bar(bar_axes: Axes, image: AxesImage, values: np.ndarray, title: str) ->
     bar.set_label(title, fontsize=9, **PLAIN)
 
 
-def add_legend(axes: Axes, blank: str) -> float:
-    """Say above the map what is hatched; returns the pt taken."""
+def add_legend(axes: Axes, blank: str, dotted: bool = False) -> float:
+    """Say above the map what is hatched ("": nothing is) and what is dotted; returns the pt
+    taken."""
+    entries = [(Patch(**BLANK), blank)] if blank else []
+    entries += [legend_entry()] if dotted else []
+    handles, labels = zip(*entries, strict=True)
     axes.legend(
-        handles=[Patch(label=blank, **BLANK)],
+        handles,
+        labels,
+        handler_map={tuple: HandlerTuple(ndivide=1)},
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0.4,
@@ -158,4 +172,4 @@ def add_legend(axes: Axes, blank: str) -> float:
         frameon=False,
         fontsize=7.5,
     )
-    return 12
+    return 12 * len(entries)
