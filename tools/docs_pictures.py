@@ -85,6 +85,7 @@ PICTURES = {
         "vitprobe cka --models vit@digits,resnet20@digits --layers blocks "
         "--measure cka,rsa,procrustes,gulp:1:unit,svcca,mutual_knn",
         "results/cka-vit@digits-resnet20@digits-blocks-measures.png",
+    ),
     "null-vit-resnet20-digits": Picture(
         "vitprobe cka --models vit@digits,resnet20@digits --null 200",
         "results/cka-vit@digits-resnet20@digits-null200.png",

@@ -173,9 +173,10 @@ def test_blanks_have_reasons(models, pictures):
 
 
 def test_several_image_sizes_share_the_images():
-    small, large = "vit(image_size=32,depth=1,dim=24,heads=3,mlp_dim=32)", "resnet20@digits"
+    small, large = "resnet20@digits", "vit(image_size=48,depth=1,dim=24,heads=3,mlp_dim=32)"
     found = vitprobe.compare([small, large], examples=32, batch_size=8, null=0)
     assert 0 < found["similarity"].values[0, 1] < 1
+    assert found.attrs["model_1_image_size"] != found.attrs["model_2_image_size"]
 
 
 @pytest.mark.parametrize(

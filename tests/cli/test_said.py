@@ -35,7 +35,7 @@ def test_shares_and_what_is_finished_are_quiet(vitprobe_command, tmp_path):
 
 def test_said_without_it(vitprobe_command):
     run = vitprobe_command(*COMMANDS["cka"], *FEW)
-    assert "wrote" in run.out and "s.e." in run.out
+    assert "wrote" in run.out and "interval" in run.out
 
 
 def test_in_the_help(vitprobe_command):

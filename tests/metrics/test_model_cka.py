@@ -1,4 +1,4 @@
-"""Similarity of models and its errors against float64 by hand; groups of batches; simulated cover."""
+"""Similarity of models and its errors against float64 by hand; intervals simulated."""
 
 import numpy as np
 import pytest
