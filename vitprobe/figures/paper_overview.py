@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitprobe.figures.heatmap import BLANK, draw_map
+from vitprobe.figures.names import short_names
 from vitprobe.figures.style import PLAIN, add_axes, fit_canvas, new_figure, side_legend
 
 SIDE = (2.5, 2.0)  # inches of a panel, across and up
 GAP = (0.85, 0.8)
 COLUMNS = 3
+LONGEST = 34  # characters of a name
 
 
 def overview(results: Mapping[str, Sequence[xarray.Dataset]]) -> Figure | None:
@@ -41,8 +43,9 @@ def overview(results: Mapping[str, Sequence[xarray.Dataset]]) -> Figure | None:
     across = min(len(panels), COLUMNS) * (SIDE[0] + GAP[0]) - GAP[0]
     beside = add_axes(figure, across + 0.25, 0, 0.1, SIDE[1])
     beside.set_axis_off()
-    for model, colour in colours.items():
-        beside.plot([], [], color=colour, label=model)
+    names = short_names(models, LONGEST, len)
+    for name, colour in zip(names, colours.values(), strict=True):
+        beside.plot([], [], color=colour, label=name)
     side_legend(beside, "models")
     fit_canvas(figure)
     return figure
@@ -133,5 +136,5 @@ def _words(axes: Axes, title: str, across: str = "relative depth") -> None:
     axes.set_xlabel(_short(across), fontsize=7.5, **PLAIN)
 
 
-def _short(text: str, longest: int = 34) -> str:
+def _short(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
