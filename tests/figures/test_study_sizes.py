@@ -15,7 +15,7 @@ PARTS = (1.0, 0.1, 0.3)  # as a file may have them
 CASES = {
     "two models": lambda: made({"vit": 6, "resnet20": 9}, PARTS, without=["resnet20"]),
     "one seed": lambda: made({"vit": 6}, (0.5, 1.0), seeds=1),
-    "long and deep": lambda: made({LONG: 24, "vit": 2, "m": 12}, (0.01, 0.03, 0.1, 0.3, 1.0)),
+    "long and deep": lambda: made({LONG: 24, "vit": 2}, (0.01, 0.1, 0.3, 1.0)),
     "runs blank": lambda: made({"vit": 6}, PARTS, blank=[(0, 0, 1), (0, 1)]),
     "all blank": lambda: made({"vit": 6}, PARTS, blank=[...], num_classes=0),
     "sizes": lambda: made({"small": 2, "middle": 4, "large": 6}, fraction=False),
