@@ -44,6 +44,7 @@ POOLS = ("checkpoints/cifar-cls.pt", "checkpoints/cifar-mean.pt")
 SCRATCH = "vitprobe train scratch --model vit --dataset digits --keep_every 2"
 EPOCHS = "checkpoints/vit-digits-scratch.epoch-016.safetensors"  # the last that it keeps
 CUT = "checkpoints/vit-digits-scratch-noskip3-e30.pt"
+SMALL, SHORT = "runs/small-{}.pt", "runs/resnet20-short-{}.pt"  # of docs/compare.md
 MNIST, TUNED = "mnist-test3000.npz", "checkpoints/vit-mnist.pt"
 
 TRAINED = {  # file -> the command that makes it, or the page that says how
@@ -54,6 +55,16 @@ TRAINED = {  # file -> the command that makes it, or the page that says how
     CUT: "vitprobe train scratch --model vit --dataset digits --epochs 30 --remove_skip 3",
     RESNET: "vitprobe train scratch --model resnet18 --dataset digits",
     SEEDS: SEEDS_PAGE,
+    **{
+        SMALL.format(seed): "vitprobe train scratch --model vit --dataset digits --dim 48 "
+        f"--depth 4 --mlp_dim 96 --epochs 20 --seed {seed} --model_name small-{seed} --output runs"
+        for seed in range(3)
+    },
+    **{
+        SHORT.format(seed): "vitprobe train scratch --model resnet20 --dataset digits --epochs 4 "
+        f"--seed {seed} --model_name resnet20-short-{seed} --output runs"
+        for seed in range(2)
+    },
     **{
         path: "vitprobe train scratch --model vit --dataset npz:cifar10-train4000.npz "
         f"--test_dataset npz:cifar10-test1000.npz --pool {pool} --dim 64 --depth 4 --mlp_dim 128 "
@@ -201,6 +212,14 @@ PICTURES = {
         "--dataset npz:cifar10-test1000.npz",
         "results/receptive_field-cifar-npz_cifar10-test1000.png",
         ("resnet20-12fca82f.th", "cifar10-test1000.npz"),
+    ),
+    "compare-digits": Picture(
+        'vitprobe compare --models "small-0=vit@runs/small-0.pt,small-1=vit@runs/small-1.pt,'
+        "small-2=vit@runs/small-2.pt,short-0=resnet20@runs/resnet20-short-0.pt,"
+        "short-1=resnet20@runs/resnet20-short-1.pt,vit@digits,resnet20@digits,vit,"
+        'small=vit(dim=48,depth=4,mlp_dim=96),resnet20,resnet18" --name digits',
+        "results/digits.png",
+        (*map(SMALL.format, range(3)), *map(SHORT.format, range(2))),
     ),
     "seeds": Picture(SEEDS_PAGE, "seeds.png", (SEEDS,)),
     "checkpoints": Picture(SEEDS_PAGE, "checkpoints.png", (SEEDS,)),

@@ -69,12 +69,12 @@ def test_shares_are_merged(vitprobe_command, whole, tmp_path):
     assert one.attrs["run"] == two.attrs["run"]
 
 
-def test_groups_where_memory_is_short(vitprobe_command, whole, monkeypatch, tmp_path):
-    one = xarray.load_dataset(f"{STEM}.nc", engine="h5netcdf")
+def test_groups_where_memory_is_short(vitprobe_command, monkeypatch):
     words = ("compare", "--models", MODELS, *SMALL, "--name", "groups")
     ended = vitprobe_command(*words, "--at-once", 2)
     assert ended.code == 0, ended.err
     assert "group    3 of 3: two=" in ended.out
+    one = xarray.load_dataset(written(ended)[0], engine="h5netcdf")
     again = vitprobe_command(*words, "--at-once", 2, "--resume")
     assert again.out.count("finished") == 3 and written(again) == written(ended)
     monkeypatch.setattr(vitprobe.passes.room, "free_on", lambda device: 2_300_000)
