@@ -9,7 +9,7 @@ from interleave import interleave, quartiles
 import vitprobe
 from vitprobe.models import load_model
 
-BATCH, EXAMPLES, SIDE = 45, 180, 32
+BATCH, EXAMPLES, FEW, SIDE = 45, 180, 90, 32
 SPECS = ("vit", "resnet20")
 
 
@@ -28,13 +28,13 @@ def test_eight_models_beside_their_forwards(compared, rounds, null):
         return vitprobe.compare(models, images, batch_size=BATCH, null=null)
 
     assert ours()["similarity"].notnull().all()
-    _tell(compared, {"forwards": forwards, "vitprobe": ours}, rounds(5), f"{null} permutations",
+    _tell(compared, {"forwards": forwards, "vitprobe": ours}, rounds(5), f"{null} permutations, {EXAMPLES}",
           "forwards", "<= 1.5 without permutations, <= 2 with 100")  # fmt: skip
 
 
 def test_eight_models_beside_pair_after_pair(compared, rounds):
     models = _models(8)
-    images = torch.randn(EXAMPLES, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(FEW, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
     def pairs():
         for one, two in combinations(models, 2):
@@ -44,7 +44,7 @@ def test_eight_models_beside_pair_after_pair(compared, rounds):
     def ours():
         return vitprobe.compare(models, images, batch_size=BATCH, null=0)
 
-    _tell(compared, {"pairs": pairs, "vitprobe": ours}, rounds(3), "CKA of all 28 pairs",
+    _tell(compared, {"pairs": pairs, "vitprobe": ours}, rounds(3), f"CKA of 28 pairs, {FEW}",
           "pairs", "<= 0.2")  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def _tell(compared, calls, times, what, beside, target):
     each = zip(*seconds.values(), strict=True)
     compared(
         table="Time: vitprobe.compare of 8 models, block outputs, surveys included",
-        name=f"{what}, {EXAMPLES} images of {SIDE} px in batches of {BATCH}",
+        name=f"{what} images of {SIDE} px in batches of {BATCH}",
         unit="s",
         rounds=len(seconds[beside]),
         values={name: quartiles(spans) for name, spans in seconds.items()},

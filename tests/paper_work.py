@@ -6,6 +6,7 @@ import warnings
 import torch
 from pass_work import images, vit
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from vitprobe.analyses.paper_reader import PaperReader
 from vitprobe.input_options import InputOptions
@@ -38,9 +39,14 @@ def other_vit():
     return model
 
 
+def labelled(count):
+    """Made images of three classes."""
+    return TensorDataset(images(count), torch.arange(count) % 3)
+
+
 def paper(keeper=None, told=None, models=None, count=COUNT, batch=BATCH):
     """The Datasets of the reader, the findings first; of a share none."""
     warnings.simplefilter("ignore")
     models = models or [{"vit": vit()}, {"cnn": Plain()}]
-    inputs = prepare(models, images(count), InputOptions(batch_size=batch))
+    inputs = prepare(models, labelled(count), InputOptions(batch_size=batch))
     return sum(run(inputs, [PaperReader()], told, keeper or Keeper()), [])

@@ -80,9 +80,9 @@ def test_without_cka(vitprobe_command, tmp_path):
     assert "finished" in vitprobe_command(*run, "--resume").out
 
 
-@pytest.mark.parametrize("asked", [ASKED, "procrustes,mutual_knn:5"])
-def test_shared_and_merged(vitprobe_command, tmp_path, asked):
-    run = ("cka", "--models", VIT, "--measure", asked, *SMALL)
+def test_shared_and_merged(vitprobe_command, tmp_path):
+    """Measures alone, an analysis that no command is called after."""
+    run = ("cka", "--models", VIT, "--measure", "procrustes,mutual_knn:5", *SMALL)
     assert vitprobe_command(*run, "--name", "whole").code == 0
     for k in (1, 2):
         assert vitprobe_command(*run, "--name", "x", "--shard", f"{k}/2").code == 0

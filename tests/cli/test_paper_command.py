@@ -25,7 +25,7 @@ def quick(monkeypatch):
     blank = style.new_figure()
     blank.set_size_inches(1, 1)
     for name in ("cka", "attention", "head_subsets", "skips", "receptive_field", "localization",
-                 "dominant"):  # fmt: skip
+                 "dominant", "probe"):  # fmt: skip
         module = import_module(f"vitprobe.cli._{name}_summary")
         for function in ("plot", "compare"):
             if hasattr(module, function):

@@ -60,9 +60,7 @@ def test_measures_alone_and_some_of_them():
     assert not maps(plot(made())), "the map of CKA"
 
 
-@pytest.mark.parametrize(
-    ("rows", "columns", "specs"), [(1, 1, 1), (2, 30, 3), (60, 70, 5), (7, 10, 9)]
-)
+@pytest.mark.parametrize(("rows", "columns", "specs"), [(1, 1, 1), (2, 30, 4), (60, 70, 2)])
 def test_nothing_is_cut_off_or_on_top(rows, columns, specs, tmp_path):
     chosen = [f"mutual_knn:{k + 1}" for k in range(specs)]
     result = made(rows, columns, chosen, prefix="a_model.with.long_names.blocks")

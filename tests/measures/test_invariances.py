@@ -58,7 +58,7 @@ def test_every_measure_is_in_the_table():
 
 
 @pytest.mark.parametrize("spec", TABLE)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10**6))
 def test_invariant(spec, seed):
     x, y, random = arrays(seed)
@@ -85,7 +85,7 @@ def test_not_invariant(spec):
             assert max(differs) > 1e-3, column
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10**6))
 def test_bounds_and_symmetry(seed):
     x, y, _ = arrays(seed)

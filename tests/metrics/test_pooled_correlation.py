@@ -54,10 +54,10 @@ def test_pooled_correlation(lists, centred, passes):
 
 
 def test_the_error_is_that_of_repetition():
-    """Of 200 repetitions of 12 batches: their spread and the mean error agree."""
+    """Of 100 repetitions of 12 batches: their spread and the mean error agree."""
     random = np.random.RandomState(1)
     values, errors = [], []
-    for _ in range(200):
+    for _ in range(100):
         metric = PooledCorrelation(2)
         for _ in range(12):
             common = random.randn(40) + random.randn()
@@ -66,7 +66,7 @@ def test_the_error_is_that_of_repetition():
         value, se = metric.compute()
         values.append(value[0, 1].item())
         errors.append(se[0, 1].item())
-    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.2)
 
 
 def test_blanks_of_pooled_correlation(lists):
@@ -124,7 +124,7 @@ def test_rows_of_parts_add_up():
     whole = ExampleRows(6, 5)
     whole.rows, whole.seen = (parts[0].rows + parts[1].rows), parts[0].seen + parts[1].seen
     assert torch.equal(whole.of(1, 4), x[[0, 2, 4, 5]].flatten(1).double())
-    assert whole.compute().shape == (4, 5)
+    assert whole.of(0, 5).shape == (4, 5)
 
 
 def test_flaws_keep_the_first_batch():

@@ -66,15 +66,11 @@ def test_gone_on_with(whole, tmp_path, stop_after):
     same(measured(keeper=Keeper(path, resume=True)), whole, bits=True)
 
 
-def test_without_cka(whole, tmp_path):
-    """Measures alone: another analysis, the same numbers, also of shares."""
+def test_without_cka(whole):
+    """Measures alone: another analysis, the same numbers."""
     asked = MEASURES.removeprefix("cka,")
     alone = measured(asked)
     for ours, theirs in zip(alone, whole, strict=True):
         assert ours.attrs["analysis"] == "measures" and "cka" not in ours
         for name in ours.data_vars:
             assert ours[name].identical(theirs[name]), name
-    paths = [tmp_path / f"{k}.partial" for k in range(2)]
-    for k, path in enumerate(paths):
-        measured(asked, keeper=Keeper(path, Share(k, 2)))
-    same(vitprobe.merge(paths), alone)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 from gang import gang
-from paper_work import BATCH, COUNT, Plain, other_vit, paper
-from pass_work import images, vit
+from paper_work import BATCH, COUNT, Plain, labelled, other_vit, paper
+from pass_work import vit
 
 import vitprobe
 from vitprobe.analyses.paper_result import findings_table, left_out_table
@@ -57,6 +57,7 @@ def test_what_there_is_and_what_is_left_out(whole):
         *[("receptive_field", "vit"), ("receptive_field", "cnn")],
         *[("localization", "vit"), ("localization", "cnn")],
         *[("dominant", "vit"), ("dominant", "cnn")],
+        *[("probe", "vit"), ("probe", "cnn")],
     ]
     left_out = left_out_table(whole[0])
     assert list(zip(left_out["analysis"], left_out["model"], strict=True)) == [
@@ -74,12 +75,15 @@ def test_what_there_is_and_what_is_left_out(whole):
 @pytest.mark.filterwarnings("ignore::vitprobe.errors.VitprobeWarning")
 def test_each_is_as_its_own_function_gives_it(whole):
     """The same numbers, and the same run: receptive fields of the first 32 of 72 examples."""
-    how = {"data": images(COUNT), "batch_size": BATCH}
+    how = {"data": labelled(COUNT), "batch_size": BATCH}
     alone = {name: getattr(vitprobe, name)({"vit": vit()}, **how) for name in OWN}
     both = [{"vit": vit()}, {"cnn": Plain()}]
-    ((alone["cka"], *_),) = vitprobe.run([vitprobe.CKAReader("blocks")], both, **how)
+    ((alone["cka"], *_),) = vitprobe.run([vitprobe.CKAReader("blocks", null=200)], both, **how)
+    alone["probe"] = vitprobe.probe(
+        {"vit": vit()}, labelled(COUNT), layers="blocks", batch_size=BATCH
+    )
     alone["receptive_field"] = vitprobe.receptive_field(
-        {"cnn": Plain()}, images(COUNT), batch_size=BATCH, examples=32
+        {"cnn": Plain()}, labelled(COUNT), batch_size=BATCH, examples=32
     )
     alone["head_subsets"] = vitprobe.head_subsets({"vit": vit()}, {"cnn": Plain()}, **how)
     for name, theirs in alone.items():
@@ -141,6 +145,7 @@ def test_one_model_and_three(whole):
         "receptive_field",
         "localization",
         "dominant",
+        "probe",
     }
     rows = left_out_table(alone[0]).to_dict("records")
     assert {"analysis": "head_subsets", "model": "", "reason": rows[1]["reason"]} in rows

@@ -13,6 +13,7 @@ from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.dominant_reader import DominantReader
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.localization_reader import LocalizationReader
+from vitprobe.analyses.probe_reader import ProbeReader
 from vitprobe.analyses.receptive_field import EXAMPLES
 from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.analyses.skips_reader import SkipsReader
@@ -49,14 +50,16 @@ class Asked:
     first: int | None = None
 
 
+NULL = 200  # permutations, for the line of chance of CKA
 ANALYSES = (
-    Asked(CKAReader, groups=None),
+    Asked(lambda layers: CKAReader(layers, null=NULL), groups=None),
     Asked(lambda layers: AttentionReader()),
     Asked(lambda layers: HeadSubsetsReader(), groups=ordered_pairs),
     Asked(lambda layers: SkipsReader()),
     Asked(lambda layers: ReceptiveFieldReader(), first=EXAMPLES),
     Asked(lambda layers: LocalizationReader()),
-    Asked(lambda layers: DominantReader(layers)),
+    Asked(DominantReader),
+    Asked(ProbeReader),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, replace
@@ -139,7 +140,7 @@ class PaperReader(Reader):
             for analysis, own in _apart(metrics)
             if own.pop(_TALLY).batches
         ]
-        return max(errors, default=float("nan"))
+        return max(filter(math.isfinite, errors), default=math.nan)
 
     @classmethod
     def results(

@@ -92,10 +92,11 @@ class ProbeReader(Reader):
             "options": _as_json(options),
         }
         wants: list[Want] = []
-        for k, (read, own) in enumerate(zip(self.read, owns, strict=True)):
-            wants.append(Activations(k, [each.site for each in read], self._taker(k, read, inputs)))
+        for k, (model, read, own) in enumerate(zip(models, self.read, owns, strict=True)):
+            sites = [each.site for each in read]
+            wants.append(Activations(model.number, sites, self._taker(k, read, inputs)))
             if own is not None:
-                wants.append(Activations(k, [own], self._taker_of_own(k)))
+                wants.append(Activations(model.number, [own], self._taker_of_own(k)))
         return wants
 
     @classmethod

@@ -18,6 +18,7 @@ _TITLES = {
     "receptive_field": "Receptive fields",
     "localization": "Place in the image",
     "dominant": "Dominant examples",
+    "probe": "What layers know",
     "maps": "Attention in single images",
     "features": "Feature maps of single images",
 }

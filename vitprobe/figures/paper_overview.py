@@ -108,6 +108,14 @@ def _shares(axes: Axes, results: Sequence[xarray.Dataset], colours: Mapping) -> 
     _words(axes, "variance of the first component")
 
 
+def _known(axes: Axes, results: Sequence[xarray.Dataset], colours: Mapping) -> None:
+    for result in results:
+        _line(axes, result, result["accuracy"].values, result["accuracy_se"].values, colours)
+    axes.axhline(results[0].attrs["chance"], color="0.7", linewidth=0.6, zorder=0)
+    axes.set_ylim(0, 1)
+    _words(axes, "accuracy of probes (line: chance)")
+
+
 _PANELS: dict[str, Callable] = {
     "cka": _map,
     "attention": _heads,
@@ -115,6 +123,7 @@ _PANELS: dict[str, Callable] = {
     "receptive_field": _radii,
     "localization": _places,
     "dominant": _shares,
+    "probe": _known,
 }
 
 

@@ -32,7 +32,7 @@ def findings(results: Sequence[xr.Dataset]) -> list[Finding]:
     for each in across:
         for one in (each, _turned(each)):
             found += _matches(one)
-        found += _depths(each)
+        found += _depths(each) + _chance(each)
     found += [one for each in within for one in _uniform(each)]
     return found + [one for pair in combinations(within, 2) for one in _more_uniform(*pair)]
 
@@ -90,6 +90,32 @@ def _matches(result: xr.Dataset) -> list[Finding]:
         value, error = means[best].value, means[best].error
         found.append(Finding(sentence, ACROSS, (a, b), told, value, error))
     return found
+
+
+def _chance(result: xr.Dataset) -> list[Finding]:
+    """How many pairs of layers are more alike than chance, where there is a null."""
+    if "null_line" not in result:
+        return []
+    a, b, alpha = (result.attrs[key] for key in ("model_a", "model_b", "null_alpha"))
+    cka, line = result["cka"].values, result["null_line"].values
+    there = np.isfinite(cka) & np.isfinite(line)
+    count, above = int(there.sum()), int((cka > line)[there].sum())
+    if not count:
+        return []
+    margin = np.where(there, cka - line, np.inf)
+    i, j = np.unravel_index(np.argmin(margin), margin.shape)
+    names = result["layer_a"].values[i], result["layer_b"].values[j]
+    which = f"all {count:,}" if above == count else f"{above:,} of {count:,}"
+    sentence = (
+        f"{which} pairs of layers of {a} and {b} are more alike than those of two unrelated "
+        f"networks (the least so: {names[0]} with {names[1]}, CKA {_plain(cka[i, j])} against "
+        f"{_plain(line[i, j])}, which chance exceeds in {100 * alpha:g} % of cases)"
+    )
+    return [Finding(sentence, ACROSS, (a, b), True, above / count)]
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
 
 
 def _depths(result: xr.Dataset) -> list[Finding]:
