@@ -7,13 +7,14 @@ from interleave import interleave, quartiles
 
 MODELS = "vit,resnet18"
 APART = (
-    ("cka", "--models", MODELS, "--layers", "blocks"),
+    ("cka", "--models", MODELS, "--layers", "blocks", "--null", "200"),
     ("attention", "--models", "vit"),
     ("head-subsets", "--models", MODELS),
     ("skips", "--models", MODELS),
     ("receptive-field", "--models", MODELS),
     ("localization", "--models", MODELS),
     ("dominant", "--models", MODELS),
+    ("probe", "--models", MODELS, "--layers", "blocks"),
     ("maps", "--model", "vit", "--index", "0"),
     ("features", "--model", "vit", "--index", "0"),
     ("features", "--model", "resnet18", "--index", "0"),
@@ -43,7 +44,7 @@ def test_all_at_once_beside_one_by_one(compared, tmp_path):
     (whole,), (one,) = seconds["apart"], seconds["paper"]
     compared(
         table=f"Time: vitprobe paper --models {MODELS} (digits), from start to files",
-        name="10 commands apart, paper",
+        name=f"{len(APART)} commands apart, paper",
         unit="s",
         rounds=1,
         values={name: quartiles(spans) for name, spans in seconds.items()},

@@ -112,7 +112,7 @@ def _known(axes: Axes, results: Sequence[xarray.Dataset], colours: Mapping) -> N
     for result in results:
         _line(axes, result, result["accuracy"].values, result["accuracy_se"].values, colours)
     axes.axhline(results[0].attrs["chance"], color="0.7", linewidth=0.6, zorder=0)
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.03)
     _words(axes, "accuracy of probes (line: chance)")
 
 
