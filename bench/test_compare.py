@@ -28,8 +28,9 @@ def test_eight_models_beside_their_forwards(compared, rounds, null):
         return vitprobe.compare(models, images, batch_size=BATCH, null=null)
 
     assert ours()["similarity"].notnull().all()
-    _tell(compared, {"forwards": forwards, "vitprobe": ours}, rounds(5), f"{null} permutations, {EXAMPLES}",
-          "forwards", "<= 1.5 without permutations, <= 2 with 100")  # fmt: skip
+    turns = {"forwards": forwards, "vitprobe": ours}
+    target = "<= 1.5 without permutations, <= 2 with 100"
+    _tell(compared, turns, rounds(5), f"{null} permutations, {EXAMPLES}", "forwards", target)
 
 
 def test_eight_models_beside_pair_after_pair(compared, rounds):

@@ -49,14 +49,19 @@ def test_the_folder(vitprobe_command, tmp_path):
     assert folder.name == "paper-cnn-examples16"
     names = {path.name for path in folder.iterdir()}
     stems = {
-        *("cka-cnn-cnn-blocks-examples16", "skips-cnn-examples16", "dominant-cnn-examples16"),
+        *(
+            "cka-cnn-cnn-blocks-null200-examples16",
+            "skips-cnn-examples16",
+            "dominant-cnn-examples16",
+            "probe-cnn-blocks-examples16",
+        ),
         *("receptive_field-cnn-examples16", "localization-cnn-examples16", "features-cnn-image-0"),
     }
     for stem in stems:
         assert {f"{stem}.nc", f"{stem}.png"} <= names, names
     tables = {path.stem for path in folder.glob("*.csv")}
-    assert tables == {"findings", "cka-cnn-cnn-blocks-examples16", "skips-cnn-examples16",
-                      "receptive_field-cnn-examples16"}  # fmt: skip
+    assert tables == {"findings", "cka-cnn-cnn-blocks-null200-examples16", "skips-cnn-examples16",
+                      "receptive_field-cnn-examples16", "probe-cnn-blocks-examples16"}  # fmt: skip
     page = (folder / "findings.md").read_text()
     shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)
     assert set(shown) == {name for name in names if name.endswith(".png")}
@@ -86,7 +91,7 @@ def test_two_models_again_and_another_run(quick, vitprobe_command, tmp_path):
     assert ended.code == 0, ended.err
     folder = tmp_path / "results" / "x"
     names = {path.name for path in folder.iterdir()}
-    for name in ("cka-vit-wide-blocks-examples16-pairs.png", "attention-vit-examples16.nc",
+    for name in ("cka-vit-wide-blocks-null200-examples16-pairs.png", "attention-vit-examples16.nc",
                  "head_subsets-vit-wide-examples16.png", "skips-vit-wide-examples16.png",
                  "maps-vit-image-0.nc", "features-wide-image-0.png"):  # fmt: skip
         assert name in names, names
