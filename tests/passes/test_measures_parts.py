@@ -1,9 +1,9 @@
-"""Measures of a run that is divided or stopped are those of one that is not."""
+"""CKA and other measures by one reader: of a run that is divided or stopped as of one that is
+not."""
 
 import numpy as np
 import pytest
 import torch
-from gang import gang
 from measures_work import MEASURES, measured
 
 import vitprobe
@@ -41,12 +41,6 @@ def test_all_have_values(whole):
         assert whole[0][spec.replace(":", "_")].notnull().any(), spec
 
 
-def test_as_one_process(whole):
-    for code, found in gang(2, measured):
-        assert code == 0
-        same(found, whole)
-
-
 def test_merged_of_shares(whole, tmp_path):
     paths = [tmp_path / f"{k}.partial" for k in range(3)]
     for k, path in enumerate(paths):
@@ -66,15 +60,9 @@ def test_gone_on_with(whole, tmp_path, stop_after):
     same(measured(keeper=Keeper(path, resume=True)), whole, bits=True)
 
 
-def test_without_cka(whole, tmp_path):
-    """Measures alone: another analysis, the same numbers, also of shares."""
-    asked = MEASURES.removeprefix("cka,")
-    alone = measured(asked)
-    for ours, theirs in zip(alone, whole, strict=True):
+def test_without_cka(whole):
+    """Measures alone: another analysis, the same numbers; of shares: test_what_layers_know.py."""
+    for ours, theirs in zip(measured(MEASURES.removeprefix("cka,")), whole, strict=True):
         assert ours.attrs["analysis"] == "measures" and "cka" not in ours
         for name in ours.data_vars:
             assert ours[name].identical(theirs[name]), name
-    paths = [tmp_path / f"{k}.partial" for k in range(2)]
-    for k, path in enumerate(paths):
-        measured(asked, keeper=Keeper(path, Share(k, 2)))
-    same(vitprobe.merge(paths), alone)
