@@ -23,13 +23,13 @@ READERS = {  # some sum, some keep features, some draw
 }
 
 
-def named():
+def named(count=COUNT, trained=TRAINED):
     """Of known classes, training and test images apart."""
-    labels = torch.arange(COUNT) % 3
-    x = images(COUNT) + 0.7 * labels[:, None, None, None]
+    labels = torch.arange(count) % 3
+    x = images(count) + 0.7 * labels[:, None, None, None]
     x = (x.permute(0, 2, 3, 1) * 40 + 100).clamp(0, 255).byte().numpy()
     whole = ArrayImages("made", "train", x, labels.numpy(), list("abc"))
-    return JoinedImages(whole, whole, range(TRAINED), range(TRAINED, COUNT))
+    return JoinedImages(whole, whole, range(trained), range(trained, count))
 
 
 def unnamed():

@@ -143,18 +143,6 @@ def test_every_pair_meets(count, at_once):
     assert fewer is None if at_once == 2 else 2 <= fewer < min(count, at_once)
 
 
-def test_shares_and_groups_of_processes(models, pictures, result, tmp_path):
-    paths = [tmp_path / f"{i}.partial" for i in (1, 2)]
-    for i, path in enumerate(paths, 1):
-        reader = vitprobe.CompareReader("all", null=40)
-        options = {"partial": path, "shard": f"{i}/2"}
-        vitprobe.run([reader], [models], pictures, batch_size=BATCH, **options)
-    (merged,) = vitprobe.merge(paths)
-    for name in ("similarity", "similarity_se", "p_value", "calibrated", "best_se", "position"):
-        np.testing.assert_allclose(merged[name], result[name], rtol=1e-9, atol=1e-7)
-    assert merged.attrs["run"] == result.attrs["run"]
-
-
 def test_blanks_have_reasons(models, pictures):
     broken, partly = copy.deepcopy(models["a"]), copy.deepcopy(models["b"])
     with torch.no_grad():

@@ -22,16 +22,20 @@ def written(ended):
     return [line.split()[-1] for line in ended.out.splitlines() if line.startswith("wrote")]
 
 
-@pytest.fixture
-def whole(vitprobe_command):
-    ended = vitprobe_command("compare", "--models", MODELS, *SMALL)
-    assert (ended.code, ended.err) == (0, "")
-    return ended
+@pytest.fixture(scope="module")
+def result():
+    """The same, in Python."""
+    models = {"one": VIT.format(1), "two": VIT.format(2), LABELS[2]: LABELS[2]}
+    return vitprobe.compare(models, examples=96, batch_size=12)
 
 
-def test_files(vitprobe_command, whole):
+def test_files(vitprobe_command, result):
+    whole = vitprobe_command("compare", "--models", MODELS, *SMALL)
+    assert (whole.code, whole.err) == (0, "")
     assert written(whole) == [f"{STEM}{end}" for end in (".nc", ".png", ".csv", "-matches.csv")]
-    result = xarray.load_dataset(f"{STEM}.nc", engine="h5netcdf")
+    python, result = result, xarray.load_dataset(f"{STEM}.nc", engine="h5netcdf")
+    assert result.attrs["run"] == python.attrs["run"]
+    np.testing.assert_allclose(result["similarity"], python["similarity"], rtol=1e-12)
     assert result["model"].values.tolist() == LABELS
     rows = pd.read_csv(f"{STEM}.csv")
     assert list(zip(rows["model"], rows["model2"], strict=True)) == list(combinations(LABELS, 2))
@@ -54,22 +58,19 @@ def test_files(vitprobe_command, whole):
     assert "finished the results of this run are there" in ended.out
 
 
-def test_shares_are_merged(vitprobe_command, whole, tmp_path):
+def test_shares_are_merged(vitprobe_command, result, tmp_path):
     words = ("compare", "--models", MODELS, *SMALL, "--name", "shared")
     for share in ("1/2", "2/2"):
         assert vitprobe_command(*words, "--shard", share).code == 0
     ended = vitprobe_command("merge", *(tmp_path / "results").glob("*.partial"), "--name", "shared")
     assert ended.code == 0, ended.err
-    one, two = (
-        xarray.load_dataset(path, engine="h5netcdf")
-        for path in (f"{STEM}.nc", tmp_path / "results" / "shared.nc")
-    )
+    found = xarray.load_dataset("results/shared.nc", engine="h5netcdf")
     for name in ("similarity", "similarity_se", "calibrated", "best"):
-        np.testing.assert_allclose(one[name], two[name], rtol=1e-9, atol=1e-12)
-    assert one.attrs["run"] == two.attrs["run"]
+        np.testing.assert_allclose(found[name], result[name], rtol=1e-9, atol=1e-12)
+    assert found.attrs["run"] == result.attrs["run"]
 
 
-def test_groups_where_memory_is_short(vitprobe_command, monkeypatch):
+def test_groups_where_memory_is_short(vitprobe_command, result, monkeypatch):
     words = ("compare", "--models", MODELS, *SMALL, "--name", "groups")
     ended = vitprobe_command(*words, "--at-once", 2)
     assert ended.code == 0, ended.err
@@ -84,7 +85,7 @@ def test_groups_where_memory_is_short(vitprobe_command, monkeypatch):
     assert "groups of up to 2 models go through the images instead" in short.err
     two = xarray.load_dataset(written(short)[0], engine="h5netcdf")
     for name in ("similarity", "similarity_se", "p_value", "best", "position"):
-        np.testing.assert_allclose(one[name], two[name], rtol=1e-7, atol=1e-7)
+        np.testing.assert_allclose(result[name], two[name], rtol=1e-7, atol=1e-7)
     assert "3 passes over the images, up to 2 at once" in two.attrs["notes"]
 
 

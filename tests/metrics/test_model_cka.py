@@ -137,13 +137,13 @@ def test_parts_add_up():
 
 @pytest.mark.slow
 def test_intervals_hold_the_value_of_many_images():
-    """200 results of 8 batches: 95 % intervals of similarity hold that of 1,500 batches."""
+    """200 results of 8 batches: 95 % intervals of similarity hold that of 500 batches."""
     counts = [3, 3]
-    data = activations(1500 + 200 * 8, counts=counts)
-    truth = filled(data[:1500], counts).compute().similarity[0, 1].item()
+    data = activations(500 + 200 * 8, counts=counts)
+    truth = filled(data[:500], counts).compute().similarity[0, 1].item()
     held = 0
     for k in range(200):
-        begin = 1500 + 8 * k
+        begin = 500 + 8 * k
         found = filled(data[begin : begin + 8], counts).compute()
         half = student.ppf(0.975, found.df) * found.similarity_se[0, 1].item()
         held += abs(found.similarity[0, 1].item() - truth) <= half

@@ -129,11 +129,11 @@ def fit_examples(
 
     held: to choose the penalty by; where all are trained on, the probe is then fitted with it.
     """
-    if options.solver == "knn":
-        return _neighbours(draws, test, classes, options)
     first = draws[0].x
     if not (first != first[:1]).any():
         return Fitted([], blank=CONSTANT)
+    if options.solver == "knn":
+        return _neighbours(draws, test, classes, options)
     if options.convention:
         l2 = options.l2s[0] if options.l2s else BIG_VISION_L2
         found = [big_vision_weights(each.x, each.labels, classes, [l2])[:2] for each in draws]
