@@ -86,6 +86,14 @@ PICTURES = {
     "cka-vit-resnet18": Picture(
         "vitprobe cka --models vit,resnet18", "results/cka-vit-resnet18.png"
     ),
+    "null-vit-resnet20-digits": Picture(
+        "vitprobe cka --models vit@digits,resnet20@digits --null 200",
+        "results/cka-vit@digits-resnet20@digits-null200.png",
+    ),
+    "null-random-few": Picture(
+        "vitprobe cka --models vit,resnet20 --null 200 --examples 12",
+        "results/cka-vit-resnet20-null200-examples12.png",
+    ),
     "figures-pairs": Picture(
         "vitprobe cka --models vit@digits,resnet20@digits,vit",
         "results/cka-vit@digits-resnet20@digits-vit-pairs.png",

@@ -1,8 +1,7 @@
-"""`vitprobe cka --null`: files, table, summary; resumed, shared, drawn again; wrong input."""
+"""`vitprobe cka --null`: files, table, summary; finished, drawn again; wrong input."""
 
 import csv
 
-import numpy as np
 import pytest
 import xarray as xr
 
@@ -15,7 +14,7 @@ def load(path):
     return xr.load_dataset(path, engine="h5netcdf")
 
 
-def test_files_table_summary_and_shares(vitprobe_command, tmp_path):
+def test_files_table_and_summary(vitprobe_command, tmp_path):
     ran = vitprobe_command(*CKA, "--output", "out")
     assert ran.code == 0, ran.err
     result = load(tmp_path / "out" / f"{NAME}.nc")
@@ -47,17 +46,6 @@ def test_files_table_summary_and_shares(vitprobe_command, tmp_path):
     assert ended.code == 0 and "finished" in ended.out
     ended = vitprobe_command("plot", f"out/{NAME}.nc", "--output", "again.png")
     assert ended.code == 0, ended.err
-    for share in ("1/2", "2/2"):
-        assert vitprobe_command(*CKA, "--shard", share, "--output", "shares").code == 0
-    paths = sorted((tmp_path / "shares").glob("*.partial"))
-    ended = vitprobe_command("merge", *paths, "--output", "merged")
-    assert ended.code == 0, ended.err
-    one, other = (load(tmp_path / folder / f"{NAME}.nc") for folder in ("out", "merged"))
-    for name in ("null_mean", "null_line", "p_value", "calibrated", "p_value_best_a"):
-        np.testing.assert_allclose(one[name], other[name], rtol=1e-9, atol=1e-13)
-    assert [line for line in ended.out.splitlines() if "above chance" in line] == [
-        line for line in ran.out.splitlines() if "above chance" in line
-    ]
 
 
 def test_more_permutations_than_there_is_memory_for(vitprobe_command):
