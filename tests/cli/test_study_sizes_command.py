@@ -3,6 +3,7 @@
 import csv
 import importlib
 
+import numpy as np
 import pytest
 import xarray
 from made_models import TEXT, MadeTrain
@@ -10,7 +11,10 @@ from made_sizes import made
 from made_study import write
 
 import vitprobe.training
+from vitprobe.analyses import study_run
+from vitprobe.cli import _study_summary
 from vitprobe.errors import InputError
+from vitprobe.passes.run import Pass
 
 PARTS = (1.0, 0.1)
 
@@ -24,8 +28,10 @@ def train(monkeypatch):
 
 @pytest.fixture
 def given(monkeypatch):
-    """What the analysis was called with; it gives made-up results."""
+    """What the analysis was called with; it gives made-up results, whose figure is not drawn."""
     calls = {}
+    monkeypatch.setattr(_study_summary, "plot", lambda result: result)
+    monkeypatch.setattr(_study_summary, "png_bytes", lambda figure: b"figure")
     for name, result in (
         ("data_size", made({"vit": 6, "resnet20": 9}, PARTS, without=["resnet20"])),
         ("model_size", made({"small": 2, "large": 4}, fraction=False, blank=[(0, 1)])),
@@ -49,23 +55,41 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_a_run_and_again(vitprobe_command, tmp_path, train):
+def test_a_run_cut_and_again(vitprobe_command, tmp_path, train, monkeypatch):
+    """Stopped when the models have been looked at: nothing is trained or looked at anew."""
     text = TEXT.replace('\n[[model]]\nmodel = "resnet20"', "")
     study = write(tmp_path, text)
     words = ("data-size", study, "--seeds", "0", "--examples", "40", "--batch-size", "20")
+    with monkeypatch.context() as patch:
+        patch.setattr(study_run, "forget", stop)
+        ended = vitprobe_command(*words)
+    assert ended.code == 130 and not (tmp_path / "results").exists()
+    assert "looking at vit: models 2, on digits" in ended.err.splitlines()
+    kept = tmp_path / "checkpoints" / ".data_size-mine"
+    assert len(train.made) == 2 and len(list(kept.glob("*.partial"))) == 1
+    half, whole = (
+        f"vit@{tmp_path / 'checkpoints' / name}.pt"
+        for name in ("mine-vit-none-f50-s0", "mine-vit-none-f100-s0")
+    )
+    alone = vitprobe.cka(half, whole, layers="blocks", examples=40, batch_size=20)["cka"]
+    monkeypatch.setattr(Pass, "_batch", stop)
     ended = vitprobe_command(*words)
     assert ended.code == 0, ended.err
+    assert len(train.made) == 2 and not kept.exists()
     stem = "results/data_size-mine-examples40"
     ends = (".nc", ".csv", "-cka.csv", "-distance.csv", "-skips.csv", ".png")
     assert written(ended) == [stem + end for end in ends]
-    assert "looking at vit: models 2, on digits" in ended.err.splitlines()
-    assert len(train.made) == 2 and not list(tmp_path.glob("checkpoints/.data*"))
     with xarray.open_dataset(f"{stem}.nc", engine="h5netcdf") as read:
         assert read["cka"].shape == (1, 2, 1, 3) and read.attrs["examples"] == 40
-    again = vitprobe_command(*words)
-    assert again.code == 0 and len(train.made) == 2 and written(again) == written(ended)
+        found = read["cka"].sel(fraction=0.5).values.ravel()
+        np.testing.assert_allclose(found, np.diag(alone), rtol=1e-9)
+        assert set(read["cka_other_seeds_blank"].values.ravel()) == {"one seed: there is no other"}
     refused = vitprobe_command("plot", f"{stem}.nc", "--layers", "blocks")
     assert refused.code == 2 and len(refused.err.splitlines()) == 1
+
+
+def stop(*given):
+    raise KeyboardInterrupt
 
 
 def test_tables(vitprobe_command, given):
@@ -93,10 +117,20 @@ def test_tables_of_sizes(vitprobe_command, given):
     ended = vitprobe_command("model-size", "cifar10", "--epochs", "3", "--seeds", "4,2")
     assert ended.code == 0, ended.err
     assert (given["study"], given["epochs"], given["seeds"]) == ("cifar10", 3, [4, 2])
-    table = rows("results/model_size-cifar10-cifar10-epochs3.csv")
+    table = rows("results/model_size-cifar10-epochs3.csv")
     assert [row["largest"] for row in table] == ["large"] * 6
     assert "blank    runs of small: 1 (the loss is nan)" in ended.out
     assert "CKA of small" not in ended.out  # said once
+
+
+@pytest.mark.parametrize(
+    ("dataset", "word"),
+    [("cifar10", ""), ("cifar100", "-cifar100"), ("npz:data/mine.npz", "-npz_mine")],
+)
+def test_a_name_tells_the_data_set_that_is_not_the_study_s(dataset, word, given, vitprobe_command):
+    ended = vitprobe_command("data-size", "cifar10", "--dataset", dataset)
+    assert ended.code == 0, ended.err
+    assert written(ended)[0] == f"results/data_size-cifar10{word}.nc"
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,10 @@ def _word(name: str, path: tuple[str, ...], key: str, kept: int) -> str:
 def _of_facts(run: Mapping[str, Any]) -> list[str]:
     words = []
     for key, usual in _USUAL.items():
+        if key == "dataset" and "study" in run:
+            continue  # that of the study, or among the words of all runs
         if run.get(key, usual) not in (usual, ""):
-            words.append(_data_word(run[key]) if key == "dataset" else str(run[key]))
+            words.append(data_word(run[key]) if key == "dataset" else str(run[key]))
     for key, usual in _SIDES.items():
         both = [run.get(f"{key}_{side}") for side in "ab"]
         if None not in both and both != [usual, usual]:
@@ -167,7 +169,7 @@ def _of_facts(run: Mapping[str, Any]) -> list[str]:
     return [file_word(word) for word in words if len(word) <= _LONGEST]
 
 
-def _data_word(name: str) -> str:
+def data_word(name: str) -> str:
     """`npz:data/images.npz` -> npz_images."""
     kind, colon, path = name.partition(":")
     return f"{kind}_{Path(path).stem}" if colon else kind

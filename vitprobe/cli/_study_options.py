@@ -1,7 +1,7 @@
 """Options of the commands that train a study's runs, and how their texts become values."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -132,3 +132,19 @@ def _seed(text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"--seeds takes whole numbers such as 0,1,2, not {text!r}")
     return int(text)
+
+
+def words(
+    study: str, asked: Mapping[str, Any], kind: str | None = None, examples: int | None = None
+) -> list[str]:
+    """What of a run is not as the study has it, in a word each: `npz_images`, `epochs3`."""
+    from vitprobe.cli._names import data_word
+    from vitprobe.training.study import read_study
+
+    found = []
+    if asked["dataset"] not in (None, read_study(study, kind).dataset):
+        found.append(data_word(asked["dataset"]))
+    for name, value in (("epochs", asked["epochs"]), ("examples", examples)):
+        if value is not None:
+            found.append(f"{name}{value}")
+    return found

@@ -44,8 +44,7 @@ def run_study(
     """
     files = ResultFiles(results, WRITERS, name=name, overwrite=overwrite, option="results")
     read = checked(asked_study(study, kind, **asked), kind)
-    words = [] if asked["epochs"] is None else [f"epochs{asked['epochs']}"]
-    words += [] if inputs.examples is None else [f"examples{inputs.examples}"]
+    words = study_options.words(study, asked, kind, inputs.examples)
     facts = size_facts(read, kind.replace("-", "_"), inputs)
     files.settle([facts], words)
     inputs = replace(inputs, device=asked["device"] or "auto")

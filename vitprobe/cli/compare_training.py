@@ -64,7 +64,7 @@ def command(
         {".nc": netcdf, ".csv": csv_bytes, ".png": lambda result: png_bytes(plot(result))}
     )
     files = ResultFiles(results, writers, name=name, overwrite=overwrite, option="results")
-    words = [] if epochs is None else [f"epochs{epochs}"]
+    words = study_options.words(chosen, asked)
     files.settle([study_facts(asked_study(chosen, **asked))], words)
     with study_options.going_on(output), plain_warnings():
         result = compare_training(
