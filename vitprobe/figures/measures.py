@@ -80,10 +80,9 @@ def figure(
         bar = add_axes(drawn, left + width + BAR[1], bottom, BAR[0], height)
         add_bar(bar, axes.images[0], values, "")
         room = (width + BAR[1] + BAR[0]) * POINTS
+        over = step[0] * POINTS - 8  # the map, its bar and the bar's numbers
         axes.set_title(
-            shorten(
-                _name(dataset[name]), step[0] * POINTS - 8, 8.5, measured
-            ),  # above the bar, too
+            shorten(_name(dataset[name]), over, 8.5, measured),
             fontsize=8.5,
             pad=6,
             loc="left",
