@@ -313,7 +313,7 @@ def labelled(*counts):
         ([torch.rand(3, 32, 32) for _ in range(20)], {}, "these images have no labels"),
         (labelled(30), {}, "images of one class only: a probe needs two or more"),
         (labelled(*[1] * 30), {}, "training images of 30 classes are too few"),
-        ("digits", {"examples": 9}, "classes are too few: a probe needs one of each"),
+        ("digits", {"examples": 9}, "of each at least: use more images"),
         ("digits", {"shots": 120}, "needs as many of each: give fewer"),
         (labelled(9, 20), {"shots": 10}, "training images, and shots=10 needs as many"),
         ("digits", {"solver": "rigde"}, "unknown solver 'rigde'; did you mean 'ridge'"),
@@ -322,6 +322,9 @@ def labelled(*counts):
         ("digits", {"l2": -1}, "l2 takes penalties of 0 or more, not -1"),
         ("digits", {"l2": 0, "solver": "logistic"}, "l2 takes penalties above 0, not 0"),
         ("digits", {"k": 3}, "k goes with solver='knn' alone"),
+        ("digits", {"solver": "knn", "k": 2000}, "k=2000: neighbours are 1 to 1,437 training"),
+        ("digits", {"solver": "knn", "k": 51, "shots": 5}, "k=51: neighbours are 1 to 50 training"),
+        ("digits", {"solver": "knn", "l2": 1}, "l2 goes with solver='ridge' or logistic alone"),
         ("digits", {"draws": 3}, "draws goes with shots alone"),
         ("digits", {"convention": "big_vision"}, "convention goes with shots and solver='ridge'"),
         ("digits", {"pool": (2, 2), "tokens": "first"}, "pool goes with tokens='mean' alone"),
@@ -334,6 +337,14 @@ def test_what_cannot_be_done_is_one_line(small, data, options, line):
     with pytest.raises(InputError) as error:
         vitprobe.probe(small, data, **options)
     assert line in str(error.value) and "\n" not in str(error.value)
+
+
+def test_classes_may_be_numbered_with_gaps(small):
+    """Two classes of ImageNet under their own numbers are two classes, not 900."""
+    few = labelled(20, 20)
+    gaps = TensorDataset(few.tensors[0], few.tensors[1] * 899)
+    result, given = (vitprobe.probe(small, data, layers="norm", l2=1) for data in (gaps, few))
+    np.testing.assert_array_equal(result["accuracy"], given["accuracy"])
 
 
 def test_passes_are_refused():

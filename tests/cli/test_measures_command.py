@@ -80,6 +80,19 @@ def test_without_cka(vitprobe_command, tmp_path):
     assert "finished" in vitprobe_command(*run, "--resume").out
 
 
+def test_null_takes_cka(vitprobe_command, tmp_path):
+    """It was left out without a word."""
+    ended = vitprobe_command("cka", "--models", VIT, "--measure", "rsa", "--null", 50, *SMALL)
+    assert ended.code == 2 and "--null 50 is of cka, which was not asked for" in ended.err
+    assert "--measure cka,rsa" in ended.err and not (tmp_path / "results").exists()
+
+
+def test_a_blank_of_a_model_with_itself_is_told_once(vitprobe_command):
+    words = ("cka", "--models", VIT, "--measure", "cca", *SMALL, "--tokens", "all")
+    ended = vitprobe_command(*words)
+    assert ended.code == 0 and ended.out.count("correlate by 1 with anything") == 1
+
+
 def test_shared_and_merged(vitprobe_command, tmp_path):
     """Measures alone, an analysis that no command is called after."""
     run = ("cka", "--models", VIT, "--measure", "procrustes,mutual_knn:5", *SMALL)

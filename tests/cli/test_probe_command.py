@@ -81,7 +81,7 @@ def test_training_images_of_another_file(vitprobe_command, tmp_path):
     (path,) = (tmp_path / "results").glob("*.nc")
     attrs = loaded(path).attrs
     assert (attrs["examples_train"], attrs["examples_test"]) == (200, 200)
-    assert attrs["train"] == "npz:train.npz" and attrs["k"] == 3
+    assert attrs["train"] == "npz:train.npz" and attrs["k"] == 3 and "k3" in path.name
     assert "knn" in path.name and "npz_test" in path.name
 
 

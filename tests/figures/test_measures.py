@@ -100,3 +100,10 @@ def test_wrong_input():
     odd["rsa"] = ("layer_a", np.zeros(4), odd["rsa"].attrs)
     with pytest.raises(InputError, match="not over layer_a and layer_b"):
         plot(odd, measure=["rsa"])
+
+
+def test_names_of_few_layers_are_whole():
+    """Over the bar of a small map, too, there is room for them."""
+    specs = ["rsa", "procrustes", "gulp", "mutual_knn:5"]
+    figure = plot(made(1, 1, specs), measure=specs)
+    assert list(maps(figure)) == ["rsa", "procrustes (distance)", "gulp (distance)", "mutual_knn:5"]

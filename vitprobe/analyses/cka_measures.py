@@ -117,7 +117,7 @@ def reader_of_measures(measures: str | Sequence[str], **options: Any) -> CKARead
         return CKAReader(**options)
     if len(others) < len(asked):
         return CKAMeasuresReader(others, **options)
-    for name, usual in (("estimator", "unbiased"), ("kernel", "linear")):
+    for name, usual in (("estimator", "unbiased"), ("kernel", "linear"), ("null", None)):
         if options.get(name, usual) != usual:
             raise InputError(
                 f"{option(name, options[name])} is of cka, which was not asked for: name it, too "

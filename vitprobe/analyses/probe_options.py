@@ -67,7 +67,7 @@ class ProbeOptions:
         for name, value, goes, other in (
             ("k", self.k, knn, option("solver", "knn")),
             ("temperature", self.temperature, knn, option("solver", "knn")),
-            ("l2", self.l2, not knn, option("solver", "ridge")),
+            ("l2", self.l2, not knn, f"{option('solver', 'ridge')} or logistic"),
             ("draws", self.draws, few, f"{option('shots')}"),
             ("convention", self.convention, few and self.solver == "ridge",
              f"{option('shots')} and {option('solver', 'ridge')}"),

@@ -59,6 +59,10 @@ class ProbeReader(Reader):
             draws=options.count_of_draws,
             seed=inputs.options.seed,
         )
+        if options.k and options.k > roles.trained:
+            raise InputError(
+                f"{option('k', options.k)}: neighbours are 1 to {roles.trained:,} training images"
+            )
         for note in roles.notes:
             say(notes, note)
         if not roles.own:

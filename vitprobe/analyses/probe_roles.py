@@ -40,6 +40,11 @@ class Roles:
         return torch.cat([self.fit, self.held, self.test])
 
     @property
+    def trained(self) -> int:
+        """Training images of one probe that nothing is held out for, or of one draw."""
+        return len(self.draws[0] if self.draws else self.fit)
+
+    @property
     def described(self) -> dict[str, Any]:
         """As JSON can hold it."""
         counts = {name: len(getattr(self, name)) for name in ("fit", "held", "test")}
@@ -93,7 +98,8 @@ def roles_of(
     classes = 0
     if labels is not None:
         classes = max(data.num_classes, int(labels.max()) + 1)
-        check_classes(name, labels[train], labels[test], classes)
+        known = len(np.unique(labels[labels >= 0]))  # a subset of ImageNet may skip numbers
+        check_classes(name, labels[train], labels[test], known)
         if hold and not len(held):
             raise InputError(
                 f"{name}: no class has two training images, so none is left to choose a penalty "
@@ -139,7 +145,7 @@ def check_classes(name: str, train: np.ndarray, test: np.ndarray, classes: int =
     if len(train) < classes:
         raise InputError(
             f"{name}: {len(train)} training images of {classes} classes are too few: a probe needs "
-            "one of each at least"
+            "one of each at least: use more images"
         )
     if len(np.unique(train)) < 2:
         raise InputError(f"{name}: all training images are of one class: a probe needs two or more")

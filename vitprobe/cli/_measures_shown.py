@@ -46,9 +46,10 @@ def print_measures(console: Console, result: xr.Dataset) -> None:
     for first in range(0, len(names), _MOST_COLUMNS):
         console.print()
         _print_matches(console, result, names[first : first + _MOST_COLUMNS])
+    within = result.attrs["model_a"] == result.attrs["model_b"]  # both sides are the same layers
     for name in names:
         spec = result[name].attrs["measure"]
-        for side in "ab":
+        for side in "a" if within else "ab":
             reasons = Counter(filter(None, result[f"{name}_blank_{side}"].values.tolist()))
             if reasons:
                 say(console, "blank", f"{spec} of {result.attrs[f'model_{side}']}: "

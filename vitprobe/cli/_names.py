@@ -38,6 +38,8 @@ _ASKED = {  # what some analyses are asked beside: by default, and the word for 
         "l2_asked": ("", "l2_{}"),
         "shots": (0, "shots{}"),
         "convention": ("", "{}"),
+        "k": (20, "k{}"),
+        "temperature": (0.07, "temperature{}"),
     },
     "compare": {
         "layers": ("blocks", "{}"),

@@ -51,8 +51,8 @@ def command(
     null: Annotated[
         int | None,
         typer.Option(
-            help="Permutations of the examples (200) that say which pairs are more alike than "
-            "chance: p-values, a line, calibrated values.",
+            help="Permutations of the examples, such as 200, that say which pairs are more alike "
+            "by CKA than chance: p-values, a line, calibrated values (default: none).",
             rich_help_panel="Similarity",
         ),
     ] = None,

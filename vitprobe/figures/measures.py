@@ -80,10 +80,14 @@ def figure(
         bar = add_axes(drawn, left + width + BAR[1], bottom, BAR[0], height)
         add_bar(bar, axes.images[0], values, "")
         room = (width + BAR[1] + BAR[0]) * POINTS
+        over = step[0] * POINTS - 8  # the map, its bar and the bar's numbers
         axes.set_title(
-            shorten(_name(dataset[name]), room, 8.5, measured), fontsize=8.5, pad=3, loc="left",
+            shorten(_name(dataset[name]), over, 8.5, measured),
+            fontsize=8.5,
+            pad=6,
+            loc="left",
             **PLAIN,
-        )  # fmt: skip
+        )
         if column == 0:
             axes.set_ylabel(shorten(rows.title, height * POINTS, 8, measured), fontsize=8, **PLAIN)
         if lowest:
