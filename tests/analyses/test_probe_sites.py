@@ -142,3 +142,8 @@ def test_layers_without_such_tokens_are_told(data):
         InputError, match="no layer of resnet20 has tokens='cls'.*use tokens='mean'"
     ):
         vitprobe.probe("resnet20", data, tokens="cls", layers="blocks")
+
+
+def test_passes_are_refused():
+    with pytest.raises(InputError, match="a probe sees every image once: give one pass, not 2"):
+        vitprobe.run([vitprobe.ProbeReader()], "vit@digits", examples=64, passes=2)

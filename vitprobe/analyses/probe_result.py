@@ -123,7 +123,7 @@ def model_dataset(
     if draws > 1:
         error = accuracies.std(-1, ddof=1) / math.sqrt(draws)
     else:
-        error = np.sqrt(mean * (1 - mean) / tested)
+        error = np.sqrt(mean * (1 - mean) / max(tested - 1, 1))
     dims = ("layer", "token") if options.tokens == "each" else ("layer",)
     shape = mean.shape if len(dims) == 2 else mean.shape[:1]
     variables = {
