@@ -83,7 +83,8 @@ def test_without_cka(vitprobe_command, tmp_path):
 
 
 @pytest.mark.parametrize("asked", [ASKED, "procrustes,mutual_knn:5"])
-def test_shared_and_merged(vitprobe_command, tmp_path, asked):
+def test_shared_and_merged(vitprobe_command, draw_nothing, tmp_path, asked):
+    draw_nothing("cka", "measures")
     run = ("cka", "--models", VIT, "--measure", asked, *SMALL)
     for k in (1, 2):
         assert vitprobe_command(*run, "--name", "x", "--shard", f"{k}/2").code == 0
