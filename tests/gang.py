@@ -17,7 +17,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["vitprobe.passes.run", "pass_work"])
 
 
-def gang(count, work, *args, timeout=90):
+def gang(count, work, *args, timeout=180):
     """What `work(*args)` gives in each of `count` processes: (exit code, value or None) by rank.
 
     When one was killed, the others have ten seconds to end by themselves.

@@ -1,11 +1,13 @@
 """The command in this process: what it printed and how it ended."""
 
 import sys
+from importlib import import_module
 from typing import NamedTuple
 
 import pytest
 
 from vitprobe.cli import main
+from vitprobe.figures import style
 
 
 class Ended(NamedTuple):
@@ -29,3 +31,21 @@ def vitprobe_command(monkeypatch, capsys, tmp_path):
         return Ended(end.value.code or 0, out, err)
 
     return run
+
+
+@pytest.fixture
+def draw_nothing(monkeypatch):
+    """draw_nothing("cka", ...): where figures are not what a test is about, an empty one stands for
+    all of these commands."""
+
+    def nothing(*names):
+        blank = style.new_figure()
+        blank.set_size_inches(1, 1)
+        for name in names:
+            module = import_module(f"vitprobe.cli._{name}_summary")
+            for function in ("plot", "compare"):
+                if hasattr(module, function):
+                    monkeypatch.setattr(module, function, lambda *results, **how: blank)
+        return blank
+
+    return nothing

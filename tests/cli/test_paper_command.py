@@ -11,7 +11,6 @@ from PIL import Image
 import vitprobe
 from vitprobe.cli import _paper_files
 from vitprobe.errors import Stopped
-from vitprobe.figures import style
 
 VIT = "vit=vit(depth=2,dim=24,heads=3,mlp_dim=32)"
 WIDE = "wide=vit(depth=2,dim=24,heads=3,mlp_dim=48)"
@@ -20,16 +19,9 @@ NAMED = ("paper", "--models", f"{VIT},{WIDE}", *SMALL)
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """Figures are not what a test is about: an empty one stands for all."""
-    blank = style.new_figure()
-    blank.set_size_inches(1, 1)
-    for name in ("cka", "attention", "head_subsets", "skips", "receptive_field", "localization",
-                 "dominant", "probe"):  # fmt: skip
-        module = import_module(f"vitprobe.cli._{name}_summary")
-        for function in ("plot", "compare"):
-            if hasattr(module, function):
-                monkeypatch.setattr(module, function, lambda *results, **how: blank)
+def quick(monkeypatch, draw_nothing):
+    blank = draw_nothing("cka", "attention", "head_subsets", "skips", "receptive_field",
+                         "localization", "dominant", "probe")  # fmt: skip
     for name, function in (("maps", "figure"), ("features", "figure"),
                            ("filters", "filter_figure"),
                            ("positions", "position_figure")):  # fmt: skip

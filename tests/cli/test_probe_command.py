@@ -126,7 +126,8 @@ def test_help(vitprobe_command):
     assert ended.code == 0 and "vitprobe probe --models vit@digits,resnet20@digits" in ended.out
 
 
-def test_shares_resumed_and_merged(vitprobe_command, tmp_path):
+def test_shares_resumed_and_merged(vitprobe_command, draw_nothing, tmp_path):
+    draw_nothing("probe")
     words = ("probe", "--models", VIT, *SMALL)
     assert vitprobe_command(*words, "--output", "whole").code == 0
     whole = loaded(tmp_path / "whole" / "x.nc")
