@@ -241,9 +241,7 @@ PICTURES = {
     ),
     "passes": Picture("draw_pass.py", "passes.png"),
     "data-size-digits": Picture("vitprobe data-size", "results/data_size-digits.png"),
-    "model-size-digits": Picture(
-        "vitprobe model-size --models vit-32x2,vit-48x4,vit-64x6", "results/model_size-digits.png"
-    ),
+    "model-size-digits": Picture("vitprobe model-size", "results/model_size-digits.png"),
     "compare-training-cifar": Picture(  # of 3 + 3 trainings
         "vitprobe compare-training study.toml",
         "results/compare_training-study.png",

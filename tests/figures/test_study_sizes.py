@@ -13,10 +13,8 @@ from vitprobe.figures import plot, save_png
 LONG = "a_factory.of_models.with:very_long_names_that_go_on_and_on_$x_1$"
 PARTS = (1.0, 0.1, 0.3)  # as a file may have them
 CASES = {
-    "two models": lambda: made({"vit": 6, "resnet20": 9}, PARTS, without=["resnet20"]),
-    "long and deep": lambda: made({LONG: 24, "vit": 2}, (0.01, 0.1, 0.3, 1.0)),
-    "runs blank": lambda: made({"vit": 6}, PARTS, blank=[(0, 0, 1), (0, 1)]),
-    "all blank": lambda: made({"vit": 6}, PARTS, blank=[...], num_classes=0),
+    "two models, one long and deep": lambda: made({LONG: 24, "vit": 2}, PARTS, without=["vit"]),
+    "all blank": lambda: made({"vit": 2}, PARTS, blank=[...], num_classes=0),
     "sizes, long names": lambda: made({LONG: 1, LONG + "2": 12}, fraction=False, seeds=1),
 }
 
