@@ -1,25 +1,24 @@
 """CKA of all sites as a reader of a pass: sites to vectors, vectors to sums, sums to results."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 from torchmetrics import Metric
 
-from vitprobe.analyses.cka_null import WithNull, check_replicates, null_facts, null_variables
+from vitprobe.analyses.cka_null import check_replicates, null_facts, null_variables
 from vitprobe.analyses.cka_result import PairLayers, described, pair_dataset
 from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.cka_views import LayerSpec, View, pair_facts, pairs, views_of
+from vitprobe.analyses.vectors_reader import VectorsReader
 from vitprobe.data.layout import listed
 from vitprobe.errors import InputError, option, say
 from vitprobe.metrics import CKA
-from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.metrics.kernels import vectoriser
 from vitprobe.metrics.null import PermutedSums
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
-from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
+from vitprobe.passes.reader import Ran, largest_finite
 from vitprobe.passes.schedule import stream_and_limit
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import Activations
@@ -29,7 +28,7 @@ _FEW_BATCHES = 8
 _ENOUGH = 16  # images in a batch, for batches of one data set to weigh about the same
 
 
-class CKAReader(Reader):
+class CKAReader(VectorsReader):
     """Similarity of every layer with every other, as `vitprobe.cka` gives it, in any pass.
 
     Results: one for each pair of models, (0, 1), (0, 2), ..., then of each with itself.
@@ -46,7 +45,6 @@ class CKAReader(Reader):
     """
 
     analysis = "cka"
-    least = MINIMUM_EXAMPLES
 
     def __init__(
         self,
@@ -119,27 +117,6 @@ class CKAReader(Reader):
             estimator = about["estimator"]
             metrics["null"] = PermutedSums(count, None, **about["null"], estimator=estimator)
         return metrics
-
-    def start(self, batch: Batch) -> None:
-        self._batch = batch
-        metric = self.metrics["cka"]
-        if "null" in self.metrics:
-            metric = WithNull(metric, self.metrics["null"])
-        self._vectors.begin(metric, batch.n)
-
-    @contextmanager
-    def during_forward(self, subject: int) -> Iterator[None]:
-        with self._vectors.forward():
-            yield
-
-    def finish(self) -> None:
-        self.metrics["silence"].update(self._vectors.waiting, self._batch.number)
-        self._vectors.finish(self._batch.number)
-
-    def bytes_of_batch(self, n: int) -> int:
-        metric = self.metrics["cka"]
-        null = self.metrics["null"].bytes_beside(n) if "null" in self.metrics else 0
-        return self._vectors.bytes_of(metric, n) + metric.bytes_beside(n) + null
 
     def less(self) -> str:
         asked = self.layers_of_each or [self.layers]

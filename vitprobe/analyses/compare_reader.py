@@ -1,26 +1,25 @@
 """Models against models, by the best matches of their layers, as a reader of a pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 from torchmetrics import Metric
 
-from vitprobe.analyses.cka_null import WithNull, check_replicates, null_facts
+from vitprobe.analyses.cka_null import check_replicates, null_facts
 from vitprobe.analyses.cka_reader import tell_errors
 from vitprobe.analyses.cka_result import described
 from vitprobe.analyses.cka_vectors import SiteVectors
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.compare_result import dataset_of, null_similarity
+from vitprobe.analyses.vectors_reader import VectorsReader
 from vitprobe.errors import InputError, option, say
-from vitprobe.metrics.cka import MINIMUM_EXAMPLES
 from vitprobe.metrics.model_cka import ModelCKA
 from vitprobe.metrics.null import PermutedSums
 from vitprobe.metrics.silence import Silence
 from vitprobe.passes.inputs import Inputs
 from vitprobe.passes.provenance import as_attribute, data_facts, model_facts
-from vitprobe.passes.reader import Batch, Ran, Reader, largest_finite
+from vitprobe.passes.reader import Ran, largest_finite
 from vitprobe.passes.schedule import stream_and_limit
 from vitprobe.passes.surveyed import Surveyed
 from vitprobe.passes.wants import Activations
@@ -30,7 +29,7 @@ from vitprobe.taps.tokens import check_tokens
 NULL = 100  # permutations, unless another number is asked for
 
 
-class CompareReader(Reader):
+class CompareReader(VectorsReader):
     """How alike several models are, as `vitprobe.compare` gives it, in any pass. One result.
 
     Args:
@@ -42,7 +41,6 @@ class CompareReader(Reader):
     """
 
     analysis = "compare"
-    least = MINIMUM_EXAMPLES
 
     def __init__(
         self,
@@ -133,27 +131,6 @@ class CompareReader(Reader):
         if about["null"]:
             metrics["null"] = PermutedSums(sum(counts), **about["null"])
         return metrics
-
-    def start(self, batch: Batch) -> None:
-        self._batch = batch
-        metric = self.metrics["cka"]
-        if "null" in self.metrics:
-            metric = WithNull(metric, self.metrics["null"])
-        self._vectors.begin(metric, batch.n)
-
-    @contextmanager
-    def during_forward(self, subject: int) -> Iterator[None]:
-        with self._vectors.forward():
-            yield
-
-    def finish(self) -> None:
-        self.metrics["silence"].update(self._vectors.waiting, self._batch.number)
-        self._vectors.finish(self._batch.number)
-
-    def bytes_of_batch(self, n: int) -> int:
-        metric = self.metrics["cka"]
-        null = self.metrics["null"].bytes_beside(n) if "null" in self.metrics else 0
-        return self._vectors.bytes_of(metric, n) + metric.bytes_beside(n) + null
 
     def less(self) -> str:
         asked = self.layers_of_each or [self.layers]
