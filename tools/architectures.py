@@ -132,6 +132,8 @@ names: transformers have 4 blocks, or 2 in a stage, where that can be chosen. A 
 seconds, on a machine that did other things meanwhile. A number is why an analysis does not apply,
 as the one line that the command says; lines that differ in names and numbers only stand once.
 `head-subsets` compares with `resnet20`, `finetuning` with the same weights and a tenth of noise.
+`probe`, `compare` and other measures read the activations that `cka` reads; `paper` leaves out what
+a model does not allow.
 """
 
 
@@ -234,6 +236,10 @@ def _chosen(parser: argparse.ArgumentParser, words: str | None, known: dict) -> 
     if unknown := [name for name in names if name not in known]:
         parser.error(f"no {unknown[0]}: there are {', '.join(known)}")
     return {name: known[name] for name in names}
+
+
+#: They read the activations that cka reads, or leave out what a model does not allow.
+NO_COLUMN = {"compare", "measures", "paper", "probe"}
 
 
 def readers() -> set[str]:

@@ -263,7 +263,7 @@ def test_another_version_of_an_estimator(singles, monkeypatch):
 
 @pytest.mark.parametrize(
     "name",
-    ["probe", "maps", "cka_reader", "../cli", "os", ".cka", "cka.x", "", "\x1b[0m"],
+    ["probes", "maps", "cka_reader", "../cli", "os", ".cka", "cka.x", "", "\x1b[0m"],
 )
 def test_analyses_that_there_are_none_of(name):
     with pytest.raises(InputError, match="has no analysis") as error:

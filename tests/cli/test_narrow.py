@@ -69,9 +69,9 @@ def heads():
 @pytest.mark.parametrize("width", WIDTHS)
 def test_cka(shown, cka, width):
     words = shown(width, _cka_summary.print_summary, [cka], PATHS)
-    best = cka["cka"].argmax("layer_b")
-    for name in ("cka", "cka_se"):
-        holds(words, cka[name].isel(layer_b=best).values, "{:.3f}")
+    found = vitprobe.match_layers(cka)
+    for name in ("cka_a", "low_a", "high_a"):
+        holds(words, found[name].values, "{:.3f}")
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -94,7 +94,8 @@ def test_bounds_and_symmetry(seed):
         far = similarity(x, y, spec)
         least = MEASURES[spec.partition(":")[0]].distance({"form": spec.rpartition(":")[2]})
         assert own == pytest.approx(0 if least else 1, abs=1e-6), spec
-        assert (far > own - 1e-6) if least else (far < own + 1e-6), spec
+        if not spec.startswith("cknna"):  # of other neighbours than its norms: no bound
+            assert (far > own - 1e-6) if least else (far < own + 1e-6), spec
         if not spec.startswith(("pwcca", "cknna")):
             assert similarity(y, x, spec) == pytest.approx(far, abs=1e-9), spec
     back = similarity(y, x, "pwcca:y")
