@@ -41,6 +41,7 @@ _HOMES = {
     "match_layers": "vitprobe.analyses",
     "merge": "vitprobe.analyses",
     "model_size": "vitprobe.analyses",
+    "page": "vitprobe.report",
     "paper": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "probe": "vitprobe.analyses",

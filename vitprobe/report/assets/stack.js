@@ -1,0 +1,1 @@
+async function drawStack(figure) { return frame(figure, {}).element; }

@@ -1,0 +1,131 @@
+"""Kinds -> what the page's scripts draw, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vitprobe.report.kinds import Axis, Kind, Lines, Map, Picture, Series, Sheet, Side, Stack, Table
+from vitprobe.report.packed import bytes_url, number, numbers, packed, png_url
+from vitprobe.text import printable
+
+
+def drawn(kind: Kind) -> dict[str, Any]:
+    """One figure of the page."""
+    name = type(kind).__name__.lower()
+    about = {"kind": name, "title": text(kind.title), "caption": text(kind.caption)}
+    return about | _FORMS[type(kind)](kind)
+
+
+def text(words: object) -> str:
+    """Whatever a name holds is seen, and does nothing."""
+    return printable(words, None)
+
+
+def texts(words) -> list[str]:
+    return [text(word) for word in words]
+
+
+def _map(kind: Map) -> dict[str, Any]:
+    sheets = [_sheet(each) for each in kind.sheets]
+    return {"rows": _side(kind.rows), "columns": _side(kind.columns), "sheets": sheets}
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "title": text(side.title),
+        "names": texts(side.names),
+        "blocks": texts(side.blocks),
+        "outputs": [int(each) for each in side.outputs],
+    }
+
+
+def _sheet(sheet: Sheet) -> dict[str, Any]:
+    arrays = {"values": sheet.values, "error": sheet.error, "line": sheet.line, "p": sheet.p}
+    return {
+        "name": text(sheet.name),
+        **{key: packed(array) for key, array in arrays.items() if array is not None},
+        "limits": numbers(sheet.limits),
+        "distance": sheet.distance,
+        "interval": number(sheet.interval),
+        "blank": [texts(reasons) if any(reasons) else [] for reasons in sheet.blank],
+    }
+
+
+def _lines(kind: Lines) -> dict[str, Any]:
+    return {
+        "x": _axis(kind.x),
+        "y": _axis(kind.y),
+        "series": [_series(each) for each in kind.series],
+        "levels": [{"name": text(each.name), "y": number(each.y)} for each in kind.levels],
+        "picks": text(kind.picks),
+    }
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {
+        "title": text(axis.title),
+        "names": None if axis.names is None else texts(axis.names),
+        "log": axis.log,
+        "low": number(axis.low),
+        "high": number(axis.high),
+    }
+
+
+def _series(series: Series) -> dict[str, Any]:
+    return {
+        "name": text(series.name),
+        "y": numbers(series.y),
+        "x": None if series.x is None else numbers(series.x),
+        "error": None if series.error is None else numbers(series.error),
+        "interval": number(series.interval),
+        "names": None if series.names is None else texts(series.names),
+        "group": text(series.group),
+        "colour": series.colour,
+        "line": series.line,
+        "dashed": series.dashed,
+    }
+
+
+def _stack(kind: Stack) -> dict[str, Any]:
+    pictures = [] if kind.pictures is None else [png_url(each) for each in kind.pictures]
+    return {
+        "dims": [
+            {
+                "title": text(each.title),
+                "names": texts(each.names),
+                "slider": each.slider,
+                "start": each.start,
+            }
+            for each in kind.dims
+        ],
+        "values": packed(kind.values),
+        "unit": text(kind.unit),
+        "limits": None if kind.limits is None else numbers(kind.limits),
+        "centred": kind.centred,
+        "pictures": pictures,
+        "of": kind.of,
+    }
+
+
+def _table(kind: Table) -> dict[str, Any]:
+    def cell(value):
+        return number(float(value)) if isinstance(value, (int, float)) else text(value)
+
+    return {
+        "columns": texts(kind.columns),
+        "rows": [[cell(value) for value in row] for row in kind.rows],
+    }
+
+
+def _picture(kind: Picture) -> dict[str, Any]:
+    return {"source": bytes_url(kind.png), "alt": text(kind.alt or kind.title)}
+
+
+_FORMS: dict[type, Callable[[Any], dict[str, Any]]] = {
+    Map: _map,
+    Lines: _lines,
+    Stack: _stack,
+    Table: _table,
+    Picture: _picture,
+}

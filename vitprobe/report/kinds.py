@@ -1,0 +1,171 @@
+"""What a page can draw: maps, lines, stacks of small images, tables, pictures.
+
+Each kind is drawn by the file of its name in `assets/`. Texts are texts: nothing in them is markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a map.
+
+    title: the model's label. names: of its n layers, in the order in which they fire. blocks: of
+    each layer the block it is in ("": none). outputs: of each whether it stands for its block where
+    blocks alone are shown.
+    """
+
+    title: str
+    names: Sequence[str]
+    blocks: Sequence[str]
+    outputs: Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One quantity of all pairs of a map; the reader chooses among several.
+
+    values: (rows, columns), NaN: blank. error: their standard errors. line: what chance exceeds in
+    5 % of cases. p: p-values. limits: of the colours. distance: small values are near. interval:
+    half a 95 % interval in standard errors (Student's t), NaN: unknown. blank: for each row and
+    each column why it has no values ("": it has).
+    """
+
+    name: str
+    values: np.ndarray
+    error: np.ndarray | None = None
+    line: np.ndarray | None = None
+    p: np.ndarray | None = None
+    limits: tuple[float, float] = (0.0, 1.0)
+    distance: bool = False
+    interval: float = float("nan")
+    blank: tuple[Sequence[str], Sequence[str]] = ((), ())
+
+
+@dataclass(frozen=True)
+class Map:
+    """Layers against layers: the first meet in the lower left corner."""
+
+    title: str
+    rows: Side
+    columns: Side
+    sheets: Sequence[Sheet]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Of lines. names: of the positions 0, 1, ..., instead of numbers. low, high: None follows the
+    data."""
+
+    title: str
+    names: Sequence[str] | None = None
+    log: bool = False
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line, or dots.
+
+    y: NaN breaks the line. x: default 0, 1, ... error: one standard error of y. interval: half a
+    95 % interval in standard errors; the band is that wide, where it is unknown one error.
+    names: what each point is, for who points at it. group: which series belong together; the reader
+    picks groups. colour: which of the page's colours, default by the order of the series. line:
+    whether points are joined. dashed: of a line.
+    """
+
+    name: str
+    y: Sequence[float]
+    x: Sequence[float] | None = None
+    error: Sequence[float] | None = None
+    interval: float = float("nan")
+    names: Sequence[str] | None = None
+    group: str = ""
+    colour: int | None = None
+    line: bool = True
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line with a name: chance, uniform attention."""
+
+    name: str
+    y: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Series over a common axis. picks: what the groups are (`head`); "": there is nothing to
+    pick."""
+
+    title: str
+    x: Axis
+    y: Axis
+    series: Sequence[Series]
+    levels: Sequence[Level] = ()
+    picks: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Dim:
+    """What the reader steps through: a slider of names, or a list to choose from.
+
+    start: which is shown first.
+    """
+
+    title: str
+    names: Sequence[str]
+    slider: bool = False
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Small images of numbers, one for each choice along `dims`.
+
+    values: (*dims, rows, columns), NaN: blank. limits: of the colours; None: of each image its own
+    least and largest. centred: colours are those of a difference, with 0 in the middle. pictures:
+    uint8 (n, height, width, 3), drawn below; of: the dimension that chooses among them.
+    """
+
+    title: str
+    dims: Sequence[Dim]
+    values: np.ndarray
+    unit: str = ""
+    limits: tuple[float, float] | None = None
+    centred: bool = False
+    pictures: np.ndarray | None = None
+    of: int = 0
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts and numbers; sorted by a click on a column's title."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as it is. alt: what it shows, for who does not see it."""
+
+    title: str
+    png: bytes = field(repr=False)
+    alt: str = ""
+    caption: str = ""
+
+
+Kind = Map | Lines | Stack | Table | Picture

@@ -1,0 +1,71 @@
+"""Numbers and pictures as a page holds them: small, and exact to what it shows."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib import image
+
+MOST = 65_534  # steps between the least and the largest of an array; one more number is a blank
+FEW = 2_048  # numbers that are written as text
+DIGITS = 6  # significant, of these
+
+
+def packed(values: np.ndarray) -> dict[str, Any]:
+    """An array of numbers for JSON: its shape, and either the numbers or 16 bits for each.
+
+    The 16-bit numbers k stand for low + k * step, 65,535 for a blank, so the error is at most
+    1/131,068 of the range. They are stored as gzip of all low bytes, then all high bytes, in
+    base64. Infinite numbers are blanks.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    found: dict[str, Any] = {"shape": list(values.shape)}
+    if values.size <= FEW:
+        return found | {"numbers": numbers(values.ravel())}
+    there = np.isfinite(values)
+    low = float(values[there].min()) if there.any() else 0.0
+    step = (float(values[there].max()) - low) / MOST if there.any() else 0.0
+    scaled = np.zeros_like(values) if not step else (np.where(there, values, low) - low) / step
+    words = np.where(there, np.rint(scaled), MOST + 1).astype("<u2")
+    planes = words.reshape(-1, 1).view(np.uint8).T  # high bytes are alike: they shrink
+    return found | {"low": low, "step": step, "bytes": _base64(gzip.compress(planes.tobytes(), 6))}
+
+
+def numbers(values) -> list[float | None]:
+    """JSON has no NaN: None."""
+    return [number(value) for value in np.asarray(values, dtype=np.float64).tolist()]
+
+
+def number(value: float | None) -> float | None:
+    """To six significant digits; None where there is none."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{DIGITS}g}")
+
+
+def png_url(pixels: np.ndarray) -> str:
+    """uint8 (height, width, 3) as a data URL."""
+    buffer = io.BytesIO()
+    image.imsave(buffer, pixels, format="png")
+    return bytes_url(buffer.getvalue())
+
+
+def bytes_url(png: bytes) -> str:
+    """A PNG file as a data URL."""
+    return f"data:image/png;base64,{_base64(png)}"
+
+
+def json_text(document: Any) -> str:
+    """JSON that may stand in a <script> of a page: nothing in it ends the element."""
+    text = json.dumps(document, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
