@@ -1,7 +1,5 @@
 """`vitprobe train`: pre-train, fine-tune, probe or train from scratch."""
 
-import shlex
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -222,6 +220,7 @@ def command(
     """
     given = dict(locals())
     from vitprobe.cli._train_summary import print_summary
+    from vitprobe.cli._typed import typed
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.training import train
 
@@ -235,7 +234,7 @@ def command(
             resume=resume,
             overwrite=overwrite,
             progress=True,
-            command=shlex.join(["vitprobe", *sys.argv[1:]]),
+            command=typed(),
             **{key: value for key, value in given.items() if key not in apart},
         )
     print_summary(result)
