@@ -19,7 +19,10 @@ from matplotlib.colors import to_hex
 
 from vitprobe.report.packed import json_text
 
-SCRIPTS = ("tools", "pen", "map", "lines", "stack", "table", "picture", "page")  # in this order
+SCRIPTS = (
+    *("tools", "scales", "pen", "map_data", "map_view", "map_steer", "map"),
+    *("lines", "stack", "table", "picture", "page"),
+)  # in this order
 COLOURS = {"rising": "magma", "centred": "RdBu_r"}  # of the page -> matplotlib's
 _PAGE = """<!doctype html>
 <html lang="en">
