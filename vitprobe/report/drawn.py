@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vitprobe.report.kinds import Axis, Kind, Lines, Map, Picture, Series, Sheet, Side, Stack, Table
-from vitprobe.report.packed import bytes_url, number, numbers, packed, png_url
+from vitprobe.report.packed import COARSE, FINE, bytes_url, number, numbers, packed, png_url
 from vitprobe.text import printable
 
 
@@ -41,10 +41,17 @@ def _side(side: Side) -> dict[str, Any]:
 
 
 def _sheet(sheet: Sheet) -> dict[str, Any]:
-    arrays = {"values": sheet.values, "error": sheet.error, "line": sheet.line, "p": sheet.p}
+    arrays = {
+        "values": (sheet.values, FINE),
+        "error": (sheet.error, COARSE),
+        "line": (sheet.line, COARSE),
+        "p": (sheet.p, FINE),
+    }
     return {
         "name": text(sheet.name),
-        **{key: packed(array) for key, array in arrays.items() if array is not None},
+        **{
+            key: packed(array, steps) for key, (array, steps) in arrays.items() if array is not None
+        },
         "limits": numbers(sheet.limits),
         "distance": sheet.distance,
         "interval": number(sheet.interval),

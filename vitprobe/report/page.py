@@ -67,7 +67,7 @@ def page(*results: xr.Dataset | Paper, title: str | None = None) -> Page:
 
     Returns:
         `Page`: `html`, `save(path)`; in a notebook it shows itself. Maps are kept to 1/65,534 of
-        their range; small arrays to six digits.
+        their range, their errors to 1/4,094; small arrays to six digits.
 
     Raises:
         InputError: something is no result, or not as vitprobe writes one.

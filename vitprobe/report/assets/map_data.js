@@ -4,11 +4,25 @@ const allMaps = []; // of the page: differences may be taken between them
 
 function registerMaps(sections) {
   for (const section of sections) {
-    for (const figure of section.figures) if (figure.kind === "map") allMaps.push(figure);
+    for (const figure of section.figures) {
+      if (figure.kind !== "map") continue;
+      figure.sheets = figure.sheets.flatMap((sheet) => (sheet.line ? [sheet, calibrated(sheet)] : [sheet]));
+      allMaps.push(figure);
+    }
   }
 }
 
+/** What is above chance: 0 at its line, 1 at 1; see docs/null.md. */
+function calibrated(sheet) {
+  return { name: `${sheet.name}, above chance`, limits: [0, 1], blank: sheet.blank, of: sheet };
+}
+
 async function loaded(sheet) {
+  if (sheet.of && !sheet.arrays) {
+    const { values, line } = await loaded(sheet.of);
+    const above = values.map((value, k) => Math.max(0, Math.min(1, (value - line[k]) / (1 - line[k]))));
+    sheet.arrays = { values: above };
+  }
   if (!sheet.arrays) {
     const names = ["values", "error", "line", "p"];
     const arrays = await Promise.all(names.map((name) => unpacked(sheet[name])));

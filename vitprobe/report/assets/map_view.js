@@ -1,6 +1,6 @@
 // A map's drawing: cells on a canvas, names and marks over it, a window that moves and grows.
 
-const CELL = [3, 44]; // pixels of a cell's side: least before it is zoomed, most
+const CELL = 44; // pixels of a cell's side, at most
 const HIGHEST = 620; // pixels of a map
 const NAMES = 11; // pixels of the names
 const LEAST_GAP = 12; // pixels between two names
@@ -55,21 +55,34 @@ class MapView {
     return r1 - r0 < this.grid.rows.length || c1 - c0 < this.grid.columns.length;
   }
 
+  /** Names and blocks of the layers that are shown. */
+  sides() {
+    const { figure } = this.grid;
+    const of = (side, kept) => ({
+      title: side.title,
+      names: kept.map((k) => side.names[k]),
+      blocks: kept.map((k) => side.blocks[k]),
+    });
+    return { rows: of(figure.rows, this.grid.rows), columns: of(figure.columns, this.grid.columns) };
+  }
+
   layOut() {
     const { grid, width } = this;
     const [rows, columns] = [grid.rows.length, grid.columns.length];
-    const longest = (count, name) => {
-      let most = 0;
-      for (let k = 0; k < count; k++) most = Math.max(most, widthOf(name(k), NAMES));
-      return most;
-    };
+    const sides = this.sides();
     const room = width < 520 ? 84 : 140;
-    this.left = Math.min(room, longest(rows, (i) => grid.row(i))) + 30;
-    this.below = Math.min(room, longest(columns, (j) => grid.column(j))) + 32;
+    const wanted = ({ names, blocks }, cell) => {
+      const { found } = axisNames(names, blocks, 0, names.length, cell);
+      const hidden = found.length < names.length ? 64 : 0; // they come with zooming
+      return Math.min(room, Math.max(hidden, ...found.map(({ text }) => widthOf(text, NAMES))));
+    };
+    const guess = Math.min(CELL, (width - room - BAR) / columns);
+    this.left = wanted(sides.rows, Math.min(guess, HIGHEST / rows)) + 30;
+    this.below = wanted(sides.columns, guess) + 32;
     const across = Math.max(80, width - this.left - BAR);
-    const side = Math.min(CELL[1], across / columns);
+    const side = Math.min(CELL, across / columns);
     this.w = side * columns;
-    this.h = Math.max(Math.min(rows * side, HIGHEST), Math.min(120, rows * CELL[1]));
+    this.h = Math.max(Math.min(rows * side, HIGHEST), Math.min(120, rows * CELL));
     if (rows * side > HIGHEST) this.w = Math.max(Math.min(this.w, 260), this.w * Math.max(0.5, HIGHEST / (rows * side)));
     this.top = 6;
     this.height = this.top + this.h + this.below;
@@ -155,12 +168,11 @@ class MapView {
   overlay() {
     const { grid, left, top, w, h } = this;
     const svg = drawing(this.width, this.height);
-    const { rows, columns } = grid.figure;
-    const chosen = (side, kept) => [kept.map((k) => side.names[k]), kept.map((k) => side.blocks[k])];
+    const { rows, columns } = this.sides();
     const [cellWidth, cellHeight] = this.cell;
     const { r0, r1, c0, c1 } = this.window;
-    const across = axisNames(...chosen(columns, grid.columns), c0, c1, cellWidth);
-    const up = axisNames(...chosen(rows, grid.rows), r0, r1, cellHeight);
+    const across = axisNames(columns.names, columns.blocks, c0, c1, cellWidth);
+    const up = axisNames(rows.names, rows.blocks, r0, r1, cellHeight);
     for (const edge of across.edges) svg.append(stroke(this.x(edge), top + h, this.x(edge), top + h + 5, 0.5));
     for (const edge of up.edges) svg.append(stroke(left - 5, this.y(edge), left, this.y(edge), 0.5));
     for (const { text, at } of up.found) {

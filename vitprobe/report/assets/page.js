@@ -159,8 +159,10 @@ function sectionOf(section) {
     { id: anchor(section) },
     make("h2", {}, section.title),
     section.asked ? make("p", { class: "asked" }, section.asked) : null,
-    sentences(section.findings),
     make("div", { class: "figures" }, section.figures.map(later)),
+    section.findings.length
+      ? make("details", { class: "shows" }, make("summary", {}, `What it shows (${section.findings.length} sentences)`), sentences(section.findings))
+      : null,
     section.results.map(provenance),
   );
 }

@@ -38,16 +38,14 @@ def _map(group: Sequence[xr.Dataset]) -> Map:
 
 
 def sheets_of(result: xr.Dataset, varied: Sequence[str] = ()) -> list[Sheet]:
-    """A sheet for each measure of a result, and where it has a null, of what is above chance."""
-    said = ", ".join(f"{key} {result.attrs.get(key)}" for key in varied)
+    """A sheet for each measure of a result."""
+    told = [key for key in varied if key != "estimator"]  # the name says it
+    said = ", ".join(f"{key.replace('_', ' ')} {result.attrs.get(key)}" for key in told)
     found = []
     for name, spec in measures_in(result).items():
         measure = result[name].attrs.get("measure", "")
         title = spec if measure else f"CKA, {result.attrs.get('estimator', 'unbiased')}"
         found.append(_sheet(result, name, ", ".join(filter(None, (title, said)))))
-    if "calibrated" in result:
-        title = ", ".join(filter(None, ("CKA above chance", said)))
-        found.append(Sheet(title, _array(result, "calibrated"), blank=_blank(result)))
     return found
 
 
