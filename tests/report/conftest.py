@@ -39,7 +39,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """opened(page, width=, scheme=) opens a page of vitprobe from disk, and closes it afterwards."""
+    """opened(page, width=, scheme=) opens a page of vitprobe from disk; closed afterwards."""
 
     @contextmanager
     def open_page(page, width=1100, height=900, scheme="light", **options):

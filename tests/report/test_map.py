@@ -39,8 +39,9 @@ def known(shift=0.0, **attrs) -> xr.Dataset:
             "blank_a": ("layer_a", [*[""] * 5, "constant activations"]),
         },
     )
-    facts = dict(analysis="cka", model_a="vit", model_b="resnet18", estimator="unbiased")
-    result.attrs = facts | dict(dataset="digits", se_df=7.0, null_alpha=0.05, batches=8) | attrs
+    facts = {"analysis": "cka", "model_a": "vit", "model_b": "resnet18", "estimator": "unbiased"}
+    facts |= {"dataset": "digits", "se_df": 7.0, "null_alpha": 0.05, "batches": 8}
+    result.attrs = facts | attrs
     return result
 
 
@@ -166,7 +167,7 @@ def test_twenty_maps_of_300_layers_are_under_10_mb():
         variables = {"cka": (("layer_a", "layer_b"), values)}
         variables["cka_se"] = (("layer_a", "layer_b"), 0.002 + 0.02 * rng.random((300, 300)))
         result = xr.Dataset(variables, {"layer_a": names, "layer_b": names})
-        result.attrs = dict(analysis="cka", model_a=f"a{k}", model_b=f"b{k}", se_df=7.0)
+        result.attrs = {"analysis": "cka", "model_a": f"a{k}", "model_b": f"b{k}", "se_df": 7.0}
         results.append(result)
     page = vitprobe.page(*results)
     assert 5e6 < len(page.html) < 10e6
