@@ -21,7 +21,7 @@ from vitprobe.report.packed import json_text
 
 SCRIPTS = (
     *("tools", "scales", "pen", "map_data", "map_view", "map_steer", "map"),
-    *("lines", "stack", "table", "picture", "page"),
+    *("axes", "plot", "lines", "stack", "table", "picture", "page"),
 )  # in this order
 COLOURS = {"rising": "magma", "centred": "RdBu_r"}  # of the page -> matplotlib's
 _PAGE = """<!doctype html>

@@ -9,6 +9,8 @@ from vitprobe.report.kinds import Axis, Kind, Lines, Map, Picture, Series, Sheet
 from vitprobe.report.packed import COARSE, FINE, bytes_url, number, numbers, packed, png_url
 from vitprobe.text import printable
 
+WIDE = 30  # names along an axis that need the whole page
+
 
 def drawn(kind: Kind) -> dict[str, Any]:
     """One figure of the page."""
@@ -66,6 +68,9 @@ def _lines(kind: Lines) -> dict[str, Any]:
         "series": [_series(each) for each in kind.series],
         "levels": [{"name": text(each.name), "y": number(each.y)} for each in kind.levels],
         "picks": text(kind.picks),
+        "ordered": kind.ordered,
+        "band": text(kind.band),
+        "wide": len(kind.x.names or ()) > WIDE,
     }
 
 
@@ -76,15 +81,16 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "log": axis.log,
         "low": number(axis.low),
         "high": number(axis.high),
+        "unit": text(axis.unit),
     }
 
 
 def _series(series: Series) -> dict[str, Any]:
+    more = {key: getattr(series, key) for key in ("x", "error", "low", "high")}
     return {
         "name": text(series.name),
         "y": numbers(series.y),
-        "x": None if series.x is None else numbers(series.x),
-        "error": None if series.error is None else numbers(series.error),
+        **{key: None if given is None else numbers(given) for key, given in more.items()},
         "interval": number(series.interval),
         "names": None if series.names is None else texts(series.names),
         "group": text(series.group),

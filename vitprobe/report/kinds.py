@@ -61,13 +61,14 @@ class Map:
 @dataclass(frozen=True)
 class Axis:
     """Of lines. names: of the positions 0, 1, ..., instead of numbers. low, high: None follows the
-    data."""
+    data. unit: of its numbers."""
 
     title: str
     names: Sequence[str] | None = None
     log: bool = False
     low: float | None = None
     high: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ class Series:
     """One line, or dots.
 
     y: NaN breaks the line. x: default 0, 1, ... error: one standard error of y. interval: half a
-    95 % interval in standard errors; the band is that wide, where it is unknown one error.
-    names: what each point is, for who points at it. group: which series belong together; the reader
-    picks groups. colour: which of the page's colours, default by the order of the series. line:
+    95 % interval in standard errors; the band is that wide, where it is unknown one error. low,
+    high: the ends of the band instead, such as the least and the largest of several. names: what
+    each point is, for who points at it. group: which series belong together; the reader picks
+    groups. colour: which of the page's colours, default by the order of the series' names. line:
     whether points are joined. dashed: of a line.
     """
 
@@ -86,6 +88,8 @@ class Series:
     x: Sequence[float] | None = None
     error: Sequence[float] | None = None
     interval: float = float("nan")
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
     names: Sequence[str] | None = None
     group: str = ""
     colour: int | None = None
@@ -103,8 +107,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Lines:
-    """Series over a common axis. picks: what the groups are (`head`); "": there is nothing to
-    pick."""
+    """Series over a common axis.
+
+    picks: what the groups are (`head`); "": there is nothing to pick. ordered: the colours are
+    steps of one scale, as what they stand for is. band: what `low` and `high` are, in words.
+    """
 
     title: str
     x: Axis
@@ -112,6 +119,8 @@ class Lines:
     series: Sequence[Series]
     levels: Sequence[Level] = ()
     picks: str = ""
+    ordered: bool = False
+    band: str = ""
     caption: str = ""
 
 

@@ -147,7 +147,7 @@ async function drawNow(place) {
 }
 
 function later(figure) {
-  const place = make("div", { class: `later ${figure.kind}` }, make("p", {}, figure.title));
+  const place = make("div", { class: `later ${figure.kind}${figure.wide ? " wide" : ""}` }, make("p", {}, figure.title));
   waiting.set(place, figure);
   near.observe(place);
   return place;
