@@ -158,9 +158,14 @@ function linePlot(element, figure, readout) {
   };
 }
 
-/** The first series of each name. */
+/** The first series of each name; `shared` where others of that name have other colours. */
 function firstOfEach(series) {
-  return [...new Map([...series].reverse().map((each) => [each.name, each])).values()].reverse();
+  const found = new Map();
+  for (const each of series) {
+    const first = found.get(each.name) ?? { ...each, shared: false };
+    found.set(each.name, { ...first, shared: first.shared || first.colour !== each.colour });
+  }
+  return [...found.values()];
 }
 
 function nameOf(figure, each, i) {

@@ -63,11 +63,11 @@ function unbroken(good) {
  */
 function plotted(figure, series, picked, width) {
   const { x: xAxis, y: yAxis } = figure;
-  const plain = Math.round(Math.min(300, Math.max(190, width * 0.46)));
+  const plain = Math.round(Math.min(300, Math.max(210, width * 0.46)));
   const levels = figure.levels ?? [];
   const ends = (each) => [...each.y, ...(each.low ?? []), ...(each.high ?? [])];
-  const yLimits = limitsOf(yAxis, [...series.flatMap(ends), ...levels.map((each) => each.y)], plain / 45);
-  const yTicks = ticksOf(yAxis, yLimits, plain / (yAxis.log ? 28 : 45));
+  const yLimits = limitsOf(yAxis, [...series.flatMap(ends), ...levels.map((each) => each.y)], plain / 38);
+  const yTicks = ticksOf(yAxis, yLimits, plain / (yAxis.log ? 28 : 38));
   const digits = Math.max(...yTicks.map(([, text]) => widthOf(text, TICK)), 10);
   const right = width - 10;
   let left = Math.ceil(digits + 12);
@@ -191,20 +191,20 @@ function spreads(each, runs, xs, end, joined) {
 
 /** What bands and bars are, in words; "": there are none. */
 function bandWords(figure, series) {
-  const with_ = series.filter((each) => each.low && each.low.some(Number.isFinite));
-  if (!with_.length) return "";
-  const lines = new Set(with_.map((each) => (each.line ? "bands" : "bars")));
-  const known = new Set(with_.map((each) => each.known));
-  const what = figure.band || (known.size > 1 ? "95 % intervals, or ± one standard error" : known.has(true) ? "95 % intervals" : "± one standard error");
-  return `${[...lines].join(" and ")}: ${what}`;
+  const found = new Map();
+  for (const each of series.filter((one) => one.low && one.low.some(Number.isFinite))) {
+    const words = each.error ? (each.known ? "95 % intervals" : "± one standard error") : figure.band || "ranges";
+    found.set(words, (found.get(words) ?? new Set()).add(each.line ? "bands" : "bars"));
+  }
+  return [...found].map(([words, marks]) => `${[...marks].join(" and ")}: ${words}`).join("; ");
 }
 
-/** A piece of line, dashed or not, or a dot, in the series' colour. */
+/** A piece of line, dashed or not, or a dot, in the series' colour, where its name has but one. */
 function swatch(each, x = 0, y = 7) {
-  const mark = each.line
-    ? draw("line", { x1: x, y1: y, x2: x + 20, y2: y, stroke: each.colour, "stroke-width": 2.4, "stroke-dasharray": each.dashed ? "6 4" : null })
-    : draw("circle", { cx: x + 10, cy: y, r: 4, fill: each.colour });
-  return mark;
+  const colour = each.shared ? "currentColor" : each.colour;
+  return each.line
+    ? draw("line", { x1: x, y1: y, x2: x + 20, y2: y, stroke: colour, "stroke-width": 2.4, "stroke-dasharray": each.dashed ? "6 4" : null })
+    : draw("circle", { cx: x + 10, cy: y, r: 4, fill: colour });
 }
 
 /** Rows of swatches and names below a plot, for files. */
