@@ -2,6 +2,7 @@
 
 const held = JSON.parse(document.getElementById("document").textContent);
 const DRAWERS = { map: drawMap, lines: drawLines, stack: drawStack, table: drawTable, picture: drawPicture };
+const manySections = held.sections.length > 1; // else its sentences stand below its figures
 const THEMES = ["auto", "light", "dark"];
 
 function themeButton() {
@@ -154,21 +155,23 @@ function later(figure) {
 }
 
 function sectionOf(section) {
+  const count = section.findings.length;
+  const shows = `What it shows (${count} sentence${count > 1 ? "s" : ""})`;
   return make(
     "section",
     { id: anchor(section) },
     make("h2", {}, section.title),
     section.asked ? make("p", { class: "asked" }, section.asked) : null,
     make("div", { class: "figures" }, section.figures.map(later)),
-    section.findings.length
-      ? make("details", { class: "shows" }, make("summary", {}, `What it shows (${section.findings.length} sentences)`), sentences(section.findings))
+    count
+      ? make("details", { class: "shows", open: !manySections }, make("summary", {}, shows), sentences(section.findings))
       : null,
     section.results.map(provenance),
   );
 }
 
 function build() {
-  const some = held.sections.some((section) => section.findings.length) || held.papers.length;
+  const some = manySections && (held.sections.some((section) => section.findings.length) || held.papers.length);
   const parts = [
     ...(some ? [["Findings", "findings"]] : []),
     ...held.sections.map((section) => [section.title, anchor(section)]),
