@@ -94,9 +94,9 @@ def _series(series: Series) -> dict[str, Any]:
         "interval": number(series.interval),
         "names": None if series.names is None else texts(series.names),
         "group": text(series.group),
-        "colour": series.colour,
-        "line": series.line,
-        "dashed": series.dashed,
+        "colour": None if series.colour is None else int(series.colour),
+        "line": bool(series.line),
+        "dashed": bool(series.dashed),
     }
 
 

@@ -20,7 +20,8 @@ DIFFERENT = ("tokens_asked", "pool", "solver", "shots", "dataset", "split", "see
 def layer_axis(names: Sequence[str]) -> Axis:
     """Layers by their names, without what all of them share: that is in the axis's title."""
     short, pattern = short_names(xr.Dataset(coords={"layer": list(names)}), ticks=True)
-    return Axis(pattern, short)
+    title = pattern if pattern.removeprefix("layer").strip(":*. ") else "layer"
+    return Axis(title, short)
 
 
 def along(layers: Sequence[Sequence[str]]) -> tuple[Axis, list[np.ndarray]]:
@@ -31,6 +32,11 @@ def along(layers: Sequence[Sequence[str]]) -> tuple[Axis, list[np.ndarray]]:
         return layer_axis(first), [np.arange(len(first), dtype=float) for _ in layers]
     axis = Axis("depth (share of the layers)", low=0.0, high=1.0)
     return axis, [(np.arange(len(names)) + 0.5) / max(len(names), 1) for names in layers]
+
+
+def cka_axis(values: np.ndarray) -> Axis:
+    """From 0 to 1; from below where values are."""
+    return Axis("CKA", low=None if (values < 0).any() else 0.0, high=1.0)
 
 
 def named(result: xr.Dataset) -> list[str]:

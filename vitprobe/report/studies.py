@@ -11,7 +11,7 @@ import xarray as xr
 from vitprobe.figures.study_groups import Group, Variant, Words, spread
 from vitprobe.figures.study_panels import BLANKS, GROUPS, depths_of, parts_of
 from vitprobe.report.kinds import Axis, Level, Lines, Series
-from vitprobe.report.layers import layer_axis
+from vitprobe.report.layers import cka_axis, layer_axis
 
 TITLES = {
     "cka": "CKA with {whole}",
@@ -19,7 +19,6 @@ TITLES = {
     "skip_ratio": "|skip| / |branch|, patches",
 }
 AXES = {
-    "cka": Axis("CKA", high=1.0),
     "distance": Axis("mean attention distance", low=0.0, unit="px"),
     "skip_ratio": Axis("|skip| / |branch|", log=True),
 }
@@ -107,8 +106,9 @@ def _layers(dataset, group: Group, dim: str, name: str, words: Words) -> list[Li
     if not series:
         return []
     levels = [Level("equal", 1.0)] if name == "skip_ratio" else []
+    y = cka_axis(dataset["cka"].values) if name == "cka" else AXES[name]
     title = f"{TITLES[name].format(whole=words.whole)}, {group.label}"
-    return [Lines(title, axis, AXES[name], series, levels, ordered=True, band=band_of(dataset))]
+    return [Lines(title, axis, y, series, levels, ordered=True, band=band_of(dataset))]
 
 
 def _variant(variant: Variant, words: Words) -> str:

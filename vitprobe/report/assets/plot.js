@@ -36,9 +36,16 @@ function preparedSeries(figure) {
       high: end(each.high, 1),
       known: Boolean(each.error) && Number.isFinite(each.interval),
       colour: figure.ordered ? stepColour(places[number] / last) : colourOf(places[number]),
-      title: each.group && figure.picks ? `${figure.picks} ${each.group}` : each.name,
+      title: titleIn(figure, each),
     };
   });
+}
+
+/** What a series is called: by its group alone where all that are picked from have one name. */
+function titleIn(figure, each) {
+  if (!each.group || !figure.picks) return each.name;
+  const alike = figure.series.every((other) => !other.group || other.name === each.name);
+  return alike ? `${figure.picks} ${each.group}` : `${each.name}, ${figure.picks} ${each.group}`;
 }
 
 function blankless(value) {

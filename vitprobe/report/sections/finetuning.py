@@ -10,7 +10,7 @@ import xarray as xr
 from vitprobe.errors import InputError
 from vitprobe.figures.finetuning import ATTENTION, DIMS
 from vitprobe.report.kinds import Axis, Lines, Series
-from vitprobe.report.layers import interval, layer_axis, no_value
+from vitprobe.report.layers import cka_axis, interval, layer_axis, no_value
 
 FEW = 4  # checkpoints: of more the colours are steps of one scale
 
@@ -28,7 +28,7 @@ def _of_one(result: xr.Dataset) -> list[Lines]:
     cka = Lines(
         f"CKA with {names[0]}",
         _axis(result, "layer"),
-        Axis("CKA", low=_low(result["cka"].values), high=1.0),
+        cka_axis(result["cka"].values),
         [_line(result, "cka", "layer", k, interval(result.attrs)) for k in others],
         ordered=ordered,
         caption=_blanks(result, "layer", "blank"),
@@ -60,11 +60,6 @@ def _line(result: xr.Dataset, name: str, dim: str, place: int, times: float) -> 
         colour=place,
         dashed=place == 0,
     )
-
-
-def _low(values: np.ndarray) -> float | None:
-    """CKA from 0; below where values are."""
-    return None if (values < 0).any() else 0.0
 
 
 def _blanks(result: xr.Dataset, dim: str, blank: str) -> str:
