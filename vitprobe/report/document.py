@@ -21,8 +21,10 @@ from vitprobe.report.packed import json_text
 
 SCRIPTS = (
     *("tools", "scales", "pen", "map_data", "map_view", "map_steer", "map"),
-    *("axes", "plot", "lines", "stack", "table", "picture", "page"),
+    *("axes", "plot", "lines", "stack_data", "stack_steer", "stack"),
+    *("table", "picture", "gallery", "page"),
 )  # in this order
+STYLES = ("page", "stack")
 COLOURS = {"rising": "magma", "centred": "RdBu_r"}  # of the page -> matplotlib's
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -46,7 +48,7 @@ _PAGE = """<!doctype html>
 
 def html(document: Mapping[str, Any], version: str) -> str:
     """document: as JSON holds it; its `title` is the page's."""
-    script, style = _script(), _asset("page.css")
+    script, style = _script(), "".join(_asset(f"{name}.css") for name in STYLES)
     policy = {
         "default-src": "'none'",
         "script-src": _hash(script),

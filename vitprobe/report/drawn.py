@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from vitprobe.report.kinds import Axis, Kind, Lines, Map, Picture, Series, Sheet, Side, Stack, Table
+import numpy as np
+
+from vitprobe.report.kinds import (
+    Axis,
+    Gallery,
+    Kind,
+    Lines,
+    Map,
+    Picture,
+    Series,
+    Sheet,
+    Side,
+    Stack,
+    Table,
+)
 from vitprobe.report.packed import COARSE, FINE, bytes_url, number, numbers, packed, png_url
 from vitprobe.text import printable
 
 WIDE = 30  # names along an axis that need the whole page
+TINY = 32  # numbers of an image of a stack that are written as text
 
 
 def drawn(kind: Kind) -> dict[str, Any]:
@@ -101,6 +117,8 @@ def _series(series: Series) -> dict[str, Any]:
 
 
 def _stack(kind: Stack) -> dict[str, Any]:
+    """Images are packed one by one: each to the steps of its own range."""
+    shape = kind.values.shape[:-2]
     pictures = [] if kind.pictures is None else [png_url(each) for each in kind.pictures]
     return {
         "dims": [
@@ -109,15 +127,51 @@ def _stack(kind: Stack) -> dict[str, Any]:
                 "names": texts(each.names),
                 "slider": each.slider,
                 "start": each.start,
+                "columns": each.columns,
             }
             for each in kind.dims
         ],
-        "values": packed(kind.values),
+        "values": _images(kind.values, kind.used),
+        "error": None if kind.error is None else _images(kind.error, kind.used),
         "unit": text(kind.unit),
-        "limits": None if kind.limits is None else numbers(kind.limits),
+        "limits": numbers(kind.limits),
+        "scale": kind.scale,
         "centred": kind.centred,
+        "said": [] if kind.said is None else texts(kind.said[at] for at in np.ndindex(shape)),
+        "marks": [[asdict(mark) for mark in marks] for marks in kind.marks],
         "pictures": pictures,
+        "ratio": number(_ratio(kind)),
         "of": kind.of,
+        "opacity": kind.opacity,
+    }
+
+
+def _images(values: np.ndarray, used: np.ndarray | None) -> list[dict[str, Any]]:
+    found = []
+    for at in np.ndindex(values.shape[:-2]):
+        rows, columns = values.shape[-2:] if used is None else used[at]
+        found.append(packed(values[at][:rows, :columns], few=TINY))
+    return found
+
+
+def _ratio(kind: Stack) -> float | None:
+    """Height over width of an image; None: its cells are square."""
+    if kind.ratio is None and kind.pictures is not None:
+        return kind.pictures.shape[1] / kind.pictures.shape[2]
+    return kind.ratio
+
+
+def _gallery(kind: Gallery) -> dict[str, Any]:
+    """All pictures are one, below one another: a page may hold hundreds."""
+    count, height, width, channels = kind.pictures.shape
+    whole = kind.pictures.reshape(count * height, width, channels)
+    return {
+        "source": png_url(whole),
+        "count": count,
+        "height": height,
+        "width": width,
+        "names": [texts(name.split("\n")) for name in kind.names],
+        "words": text(kind.words),
     }
 
 
@@ -141,4 +195,5 @@ _FORMS: dict[type, Callable[[Any], dict[str, Any]]] = {
     Stack: _stack,
     Table: _table,
     Picture: _picture,
+    Gallery: _gallery,
 }

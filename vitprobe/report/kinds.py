@@ -1,4 +1,4 @@
-"""What a page can draw: maps, lines, stacks of small images, tables, pictures.
+"""What a page can draw: maps, lines, stacks of small images, tables, pictures, galleries.
 
 Each kind is drawn by the file of its name in `assets/`. Texts are texts: nothing in them is markup.
 """
@@ -128,32 +128,60 @@ class Lines:
 class Dim:
     """What the reader steps through: a slider of names, or a list to choose from.
 
-    start: which is shown first.
+    start: which is shown first. columns: the names are places of a grid, row by row, in so many
+    columns; names beyond its last row have no place. 0: they are in a row.
     """
 
     title: str
     names: Sequence[str]
     slider: bool = False
     start: int = 0
+    columns: int = 0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An outline on an image, in cells from its upper left corner: the middle and the size.
+
+    round: an ellipse, not a rectangle. dashed: so drawn.
+    """
+
+    row: float
+    column: float
+    height: float
+    width: float
+    round: bool = False
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
 class Stack:
     """Small images of numbers, one for each choice along `dims`.
 
-    values: (*dims, rows, columns), NaN: blank. limits: of the colours; None: of each image its own
-    least and largest. centred: colours are those of a difference, with 0 in the middle. pictures:
-    uint8 (n, height, width, 3), drawn below; of: the dimension that chooses among them.
+    values: (*dims, rows, columns), NaN: blank. error: their standard errors. used: (*dims, 2) int,
+    the rows and columns that an image has; None: all. limits: of the colours; None: of each image
+    its own least or largest. scale: of the colours, `linear`, `root` (of the share of the way) or
+    `log`. centred: they are those of a difference, and own limits have 0 in the middle. said: a
+    text for each image, (*dims). marks: for each image, by its place along the dims in C order.
+    pictures: uint8 (n, height, width, 3 or 1), drawn below; of: the dimension that chooses among
+    them (one picture: for all). opacity: of the numbers over a picture, at first.
     """
 
     title: str
     dims: Sequence[Dim]
     values: np.ndarray
+    error: np.ndarray | None = None
+    used: np.ndarray | None = None
     unit: str = ""
-    limits: tuple[float, float] | None = None
+    limits: tuple[float | None, float | None] = (None, None)
+    scale: str = "linear"
     centred: bool = False
+    said: np.ndarray | None = None
+    marks: Sequence[Sequence[Mark]] = ()
     pictures: np.ndarray | None = None
     of: int = 0
+    opacity: float = 0.6
+    ratio: float | None = None
     caption: str = ""
 
 
@@ -177,4 +205,16 @@ class Picture:
     caption: str = ""
 
 
-Kind = Map | Lines | Stack | Table | Picture
+@dataclass(frozen=True)
+class Gallery:
+    """Many small pictures of one size, side by side. pictures: uint8 (n, height, width, 3 or 1).
+    names: lines of text below each, `\\n` between them. words: what one is (`filter`)."""
+
+    title: str
+    pictures: np.ndarray
+    names: Sequence[str] = ()
+    words: str = "picture"
+    caption: str = ""
+
+
+Kind = Map | Lines | Stack | Table | Picture | Gallery

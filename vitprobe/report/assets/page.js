@@ -1,7 +1,7 @@
 // The page: what it is of, findings, a section for each analysis, where the numbers come from.
 
 const held = JSON.parse(document.getElementById("document").textContent);
-const DRAWERS = { map: drawMap, lines: drawLines, stack: drawStack, table: drawTable, picture: drawPicture };
+const DRAWERS = { map: drawMap, lines: drawLines, stack: drawStack, table: drawTable, picture: drawPicture, gallery: drawGallery };
 const manySections = held.sections.length > 1; // else its sentences stand below its figures
 const THEMES = ["auto", "light", "dark"];
 
