@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.compare_parts import assembled, parts_of
 from vitprobe.analyses.compare_reader import NULL, CompareReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -23,12 +24,12 @@ def compare(
     models: Sequence[ModelLike] | Mapping[str, ModelLike],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "blocks",
     tokens: str = "all",
     null: int = NULL,
     at_once: int | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """How alike some models are: a matrix, a dendrogram and a map, from one pass over the images.
 
@@ -66,11 +67,11 @@ def compare(
         raise InputError("models are given as a list: vitprobe.compare(['vit@digits', 'vit'])")
     given = [models] if isinstance(models, Mapping) else list(models)
     named = {one.label: one.model for one in named_models(given)}
-    labels = list(named)
+    labels, options = list(named), InputOptions(**inputs)
     results = []
     for places in parts_of(len(labels), at_once):
         some = [{labels[k]: named[labels[k]]} for k in places]
         some = given if len(places) == len(labels) else some
         reader, told = CompareReader(layers, tokens=tokens, null=null), Bar() if progress else None
-        results += run(prepare(some, data, inputs), [reader], told or Progress())[0]
+        results += run(prepare(some, data, options), [reader], told or Progress())[0]
     return results[0] if len(results) == 1 else assembled(results, labels)

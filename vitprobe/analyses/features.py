@@ -9,12 +9,13 @@ import torch
 import xarray as xr
 from torch import Tensor
 from torch.utils.data import Dataset
+from typing_extensions import Unpack
 
 from vitprobe.analyses.first_filters import first_filters
 from vitprobe.analyses.pictures import Chosen, picture_facts, prepare_pictures
 from vitprobe.analyses.strongest import STRENGTH, Strongest, variables
 from vitprobe.errors import InputError, option, say
-from vitprobe.input_options import SINGLE_IMAGES, InputOptions, takes_inputs
+from vitprobe.input_options import SINGLE_IMAGES, InputOptions, PictureOptions, takes_inputs
 from vitprobe.models import choose_device
 from vitprobe.passes.inputs import autocast, failed
 from vitprobe.passes.provenance import (
@@ -43,8 +44,8 @@ def features(
     layers: Layers | None = None,
     *,
     index: int | Sequence[int] | None = None,
-    inputs: InputOptions,
     top: int = TOP,
+    **inputs: Unpack[PictureOptions],
 ) -> xr.Dataset:
     """Feature maps of single images, as the network computes them, at the moment it does.
 
@@ -77,8 +78,9 @@ def features(
     Raises:
         InputError: no such image or layer, no layer that is a map, or `top` below 1.
     """
-    subject, chosen = prepare_pictures(model, data, index, inputs)
-    return features_of(subject, chosen, inputs, layers=layers, top=top)
+    options = InputOptions(**inputs)
+    subject, chosen = prepare_pictures(model, data, index, options)
+    return features_of(subject, chosen, options, layers=layers, top=top)
 
 
 def features_of(

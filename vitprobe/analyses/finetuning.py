@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.finetuning_reader import FinetuningReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -22,9 +23,9 @@ def finetuning(
     models: Sequence[ModelLike] | Mapping[str, ModelLike],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "blocks",
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """How similar each block of some checkpoints is to the same block of the first of them.
 
@@ -55,4 +56,4 @@ def finetuning(
         raise InputError("models are given as a list: vitprobe.finetuning(['vit@digits', 'vit'])")
     given = [models] if isinstance(models, Mapping) else list(models)
     told = Bar() if progress else Progress()
-    return run(prepare(given, data, inputs), [FinetuningReader(layers)], told)[0][0]
+    return run(prepare(given, data, InputOptions(**inputs)), [FinetuningReader(layers)], told)[0][0]

@@ -7,13 +7,14 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+from typing_extensions import Unpack
 
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.patch_filters import filter_components, patch_filters, position_similarity
 from vitprobe.analyses.pictures import Chosen, picture_facts, prepare_pictures
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
 from vitprobe.errors import InputError, say
-from vitprobe.input_options import SINGLE_IMAGES, InputOptions, takes_inputs
+from vitprobe.input_options import SINGLE_IMAGES, InputOptions, PictureOptions, takes_inputs
 from vitprobe.models import choose_device
 from vitprobe.passes.inputs import autocast, failed
 from vitprobe.passes.provenance import (
@@ -38,11 +39,11 @@ def maps(
     data: str | Dataset | Tensor,
     index: int | Sequence[int] | None = None,
     *,
-    inputs: InputOptions,
     layers: str | Sequence[str] = "all",
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
+    **inputs: Unpack[PictureOptions],
 ) -> xr.Dataset:
     """Attention maps of single images, and what the model knows of places and patches beforehand.
 
@@ -75,9 +76,10 @@ def maps(
         InputError: no such image, no attention, or attention within windows or over several grids,
             where there is no map of the whole image.
     """
-    subject, chosen = prepare_pictures(model, data, index, inputs)
+    options = InputOptions(**inputs)
+    subject, chosen = prepare_pictures(model, data, index, options)
     return maps_of(
-        subject, chosen, inputs, layers=layers, grid=grid, prefix=prefix, patch_size=patch_size
+        subject, chosen, options, layers=layers, grid=grid, prefix=prefix, patch_size=patch_size
     )
 
 

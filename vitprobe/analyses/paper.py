@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.features import features_of
@@ -19,7 +20,7 @@ from vitprobe.analyses.paper_reader import PaperReader
 from vitprobe.analyses.paper_result import findings_table, left_out_table, with_left_out
 from vitprobe.analyses.pictures import choose
 from vitprobe.errors import InputError
-from vitprobe.input_options import SAVE_EVERY, InputOptions, takes_inputs
+from vitprobe.input_options import SAVE_EVERY, ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, Inputs, prepare
 from vitprobe.passes.keeper import Keeper
@@ -63,13 +64,13 @@ def paper(
     models: ModelLike | Sequence[ModelLike],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "blocks",
     index: int | Sequence[int] | None = IMAGES,
     partial: str | Path | None = None,
     resume: bool = False,
     save_every: float = SAVE_EVERY,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> Paper:
     """Every analysis that these models allow, from one pass over the images, and what they show.
 
@@ -101,7 +102,7 @@ def paper(
     if resume and partial is None:
         raise InputError("resume goes on from a file: give partial='NAME.partial'")
     several = isinstance(models, Sequence) and not isinstance(models, str)
-    given = prepare(list(models) if several else [models], data, inputs)
+    given = prepare(list(models) if several else [models], data, InputOptions(**inputs))
     keeper = Keeper(None if partial is None else Path(partial), None, save_every, resume)
     (results,) = run(given, [PaperReader(layers, index)], Bar() if progress else Progress(), keeper)
     return gathered([*results, *pictures(given, index)])

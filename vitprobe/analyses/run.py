@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.errors import InputError
-from vitprobe.input_options import SAVE_EVERY, InputOptions, takes_inputs
+from vitprobe.input_options import SAVE_EVERY, ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.keeper import Keeper
@@ -23,7 +24,6 @@ def run(
     models: ModelLike | Sequence[ModelLike],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     passes: int = 1,
     partial: str | Path | None = None,
     resume: bool = False,
@@ -31,6 +31,7 @@ def run(
     shard: str | None = None,
     tolerance: float | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> list[list[xr.Dataset]]:
     """Several analyses of some models, from one forward of each model for each batch.
 
@@ -76,5 +77,7 @@ def run(
         save_every,
         resume,
     )
-    given = prepare(list(models) if several else [models], data, inputs, passes=passes)
+    given = prepare(
+        list(models) if several else [models], data, InputOptions(**inputs), passes=passes
+    )
     return run_pass(given, readers, Bar() if progress else Progress(), keeper, tolerance)
