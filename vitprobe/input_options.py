@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypedDict, TypeVar, cast
 
 from vitprobe.errors import InputError
@@ -206,7 +207,7 @@ def _with_default(told: Field, defaults: Mapping[str, Any], usual: Mapping[str, 
     own.default = defaults.get(told.name, told.default)
     said = f" (default: {usual[told.name]})" if told.name in usual else ""
     words = re.sub(r" \(default: [^)]*\)", said, told.metadata["help"])
-    own.metadata = {**told.metadata, "help": words}
+    own.metadata = MappingProxyType({**told.metadata, "help": words})
     return own
 
 

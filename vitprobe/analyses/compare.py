@@ -14,14 +14,14 @@ from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
-from vitprobe.passes.subjects import ModelLike, named_models
+from vitprobe.passes.subjects import ModelLike, OneModel, named_models
 
 READER = CompareReader
 
 
 @takes_inputs()
 def compare(
-    models: Sequence[ModelLike] | Mapping[str, ModelLike],
+    models: Sequence[ModelLike] | Mapping[str, OneModel],
     data: DataLike = "digits",
     *,
     layers: LayerSpec = "blocks",
@@ -65,12 +65,12 @@ def compare(
     """
     if isinstance(models, str) or not isinstance(models, (Sequence, Mapping)):
         raise InputError("models are given as a list: vitprobe.compare(['vit@digits', 'vit'])")
-    given = [models] if isinstance(models, Mapping) else list(models)
+    given: list[ModelLike] = [models] if isinstance(models, Mapping) else list(models)
     named = {one.label: one.model for one in named_models(given)}
     labels, options = list(named), InputOptions(**inputs)
     results = []
     for places in parts_of(len(labels), at_once):
-        some = [{labels[k]: named[labels[k]]} for k in places]
+        some: list[ModelLike] = [{labels[k]: named[labels[k]]} for k in places]
         some = given if len(places) == len(labels) else some
         reader, told = CompareReader(layers, tokens=tokens, null=null), Bar() if progress else None
         results += run(prepare(some, data, options), [reader], told or Progress())[0]

@@ -98,15 +98,16 @@ def features_of(
         inputs.device, [subject.model] if inputs.device in (None, "auto") else []
     )
     notes: list[str] = []
-    pictures, batches, views = [], [], None
+    pictures, batches = [], []
+    views: dict[str, MapView] = {}
     images = iter(chosen)
     with torch.no_grad(), moved(subject.model, device):
         while batch := list(islice(images, BATCH)):
             x = torch.cat([x for x, _ in batch]).to(device, subject.dtype)
             pictures += [picture for _, picture in batch]
-            if views is None:
+            if not views:
                 survey = Surveyed(subject, 0, _with_others(x)).sites
-                views, left_out = _chosen(subject, survey, layers, tuple(x.shape[2:]), notes)
+                views, left_out = _chosen(subject, survey, layers, (x.shape[2], x.shape[3]), notes)
                 filters = first_filters(subject.model, survey, x.shape[1])
             with autocast(device, inputs):
                 batches.append((len(x), _taken(subject, x, survey, views, top)))
@@ -185,16 +186,17 @@ def _chosen(
     note = survey.blocks_note if layers is None else found.note
     if note:
         say(notes, f"{subject.label}: {note}")
-    sites, left_out = [], dict(found.left_out)
+    shown, left_out = {}, dict(found.left_out)
     for site in found.sites:
-        if isinstance(views[site.name], MapView):
-            sites.append(site)
+        view = views[site.name]
+        if isinstance(view, MapView):
+            shown[site.name] = view
         else:
-            left_out[site.name] = views[site.name]
-    if not sites:
+            left_out[site.name] = view
+    if not shown:
         name, why = next(iter(left_out.items()))
         raise InputError(f"no layer that was asked for is a map: {name!r}: {why}")
-    return {site.name: views[site.name] for site in sites}, left_out
+    return shown, left_out
 
 
 def _taken(

@@ -13,14 +13,14 @@ from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
-from vitprobe.passes.subjects import ModelLike
+from vitprobe.passes.subjects import ModelLike, OneModel
 
 READER = FinetuningReader
 
 
 @takes_inputs()
 def finetuning(
-    models: Sequence[ModelLike] | Mapping[str, ModelLike],
+    models: Sequence[ModelLike] | Mapping[str, OneModel],
     data: DataLike = "digits",
     *,
     layers: LayerSpec = "blocks",
@@ -54,6 +54,6 @@ def finetuning(
     """
     if isinstance(models, str) or not isinstance(models, (Sequence, Mapping)):
         raise InputError("models are given as a list: vitprobe.finetuning(['vit@digits', 'vit'])")
-    given = [models] if isinstance(models, Mapping) else list(models)
+    given: list[ModelLike] = [models] if isinstance(models, Mapping) else list(models)
     told = Bar() if progress else Progress()
     return run(prepare(given, data, InputOptions(**inputs)), [FinetuningReader(layers)], told)[0][0]

@@ -4,7 +4,7 @@ The questions are those of Raghu et al. 2021, "Do Vision Transformers See Like C
 Networks?" (arXiv 2108.08810).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +26,15 @@ from vitprobe.passes.inputs import DataLike, Inputs, prepare
 from vitprobe.passes.keeper import Keeper
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
-from vitprobe.passes.subjects import ModelLike
+from vitprobe.passes.subjects import ModelLike, listed
 
 READER = PaperReader
 IMAGES = 0  # which are drawn, unless others are asked for
-PICTURES = {"maps": maps_of, "features": features_of}  # of single images
+# Of single images.
+PICTURES: Mapping[str, Callable[..., xr.Dataset]] = {
+    "maps": maps_of,
+    "features": features_of,
+}
 _MERGED = "images are shown to a model, and where shares are merged there is none"
 
 
@@ -101,8 +105,7 @@ def paper(
     """
     if resume and partial is None:
         raise InputError("resume goes on from a file: give partial='NAME.partial'")
-    several = isinstance(models, Sequence) and not isinstance(models, str)
-    given = prepare(list(models) if several else [models], data, InputOptions(**inputs))
+    given = prepare(listed(models), data, InputOptions(**inputs))
     keeper = Keeper(None if partial is None else Path(partial), None, save_every, resume)
     (results,) = run(given, [PaperReader(layers, index)], Bar() if progress else Progress(), keeper)
     return gathered([*results, *pictures(given, index)])

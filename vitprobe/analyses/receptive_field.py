@@ -1,6 +1,6 @@
 """Effective receptive fields: which pixels the centre of each layer depends on."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import replace
 
 import xarray as xr
@@ -84,5 +84,5 @@ def few(data: DataLike, options: InputOptions) -> InputOptions:
     if options.examples is not None or not isinstance(data, str):
         return options
     named = opened(data, options)
-    there = len(named) if hasattr(named, "__len__") else EXAMPLES
+    there = len(named) if isinstance(named, Sized) else EXAMPLES
     return options if there < EXAMPLES else replace(options, examples=EXAMPLES)

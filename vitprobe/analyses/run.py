@@ -15,7 +15,7 @@ from vitprobe.passes.progress import Progress
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
-from vitprobe.passes.subjects import ModelLike
+from vitprobe.passes.subjects import ModelLike, listed
 
 
 @takes_inputs()
@@ -70,14 +70,11 @@ def run(
         raise InputError("a shard is left in a file: give partial='NAME.partial'")
     if resume and partial is None:
         raise InputError("resume goes on from a file: give partial='NAME.partial'")
-    several = isinstance(models, Sequence) and not isinstance(models, str)
     keeper = Keeper(
         None if partial is None else Path(partial),
         None if shard is None else Share.read(shard),
         save_every,
         resume,
     )
-    given = prepare(
-        list(models) if several else [models], data, InputOptions(**inputs), passes=passes
-    )
+    given = prepare(listed(models), data, InputOptions(**inputs), passes=passes)
     return run_pass(given, readers, Bar() if progress else Progress(), keeper, tolerance)

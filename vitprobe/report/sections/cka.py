@@ -9,8 +9,8 @@ import xarray as xr
 from scipy.special import stdtrit
 
 from vitprobe.errors import InputError
-from vitprobe.figures.cka_sides import ROUNDING, layers_of
 from vitprobe.figures.chosen import with_layers
+from vitprobe.figures.cka_sides import ROUNDING, layers_of
 from vitprobe.figures.measures import measures_in
 from vitprobe.report.kinds import Map, Sheet, Side
 
