@@ -82,17 +82,17 @@ def page_of(entries: Sequence[Entry], title: str | None = None, command: str = "
     papers = [entry for entry in entries if entry.analysis == "paper"]
     others = [entry for entry in entries if entry.analysis != "paper"]
     names = list(dict.fromkeys(name for each in entries for name in labels(each.result.attrs)))
-    title = title or ", ".join(names) or "results"
+    title = text(title or ", ".join(names) or "results")
     made = {str(each.result.attrs.get("command", "")) for each in entries}
     document = {
-        "title": text(title),
+        "title": title,
         "version": vitprobe.__version__,
         "command": text(command or (made.pop() if len(made) == 1 else "")),
         "citation": citation({each.analysis for each in others}, vitprobe.__version__),
         "sections": sections(others),
         "papers": [_paper(entry) for entry in papers],
     }
-    return Page(document["title"], html(document, vitprobe.__version__))
+    return Page(title, html(document, vitprobe.__version__))
 
 
 def _paper(entry: Entry) -> dict:
