@@ -15,7 +15,7 @@ from vitprobe.models.source import Source
 NAMES = ("vit", "resnet20", "vit_tiny_patch16_224", "resnet18", "torchvision:vit_b_16")
 
 
-FILLING = {"add_", "clamp", "clamp_", "erfinv", "erfinv_", "fill_", "mul", "mul_", "normal_"}
+FILLING = {"add_", "clamp", "clamp_", "erfinv", "erfinv_", "fill_", "mul_", "normal_"}
 FILLING |= {"normal", "uniform", "uniform_", "zero_"}
 
 
