@@ -6,7 +6,6 @@ import signal
 import pytest
 import xarray as xr
 from children import dead_process
-from run_server import RunServer
 
 from vitprobe.lock import Lock
 from vitprobe.owner import Owner
@@ -25,13 +24,6 @@ COMMANDS = {
 OFTEN = ["--save-every", 1e-6]
 SAVE = "vitprobe.passes.partial.write_file"
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
-
-
-@pytest.fixture(scope="module")
-def vitprobe_run():
-    server = RunServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,12 @@ from matplotlib.colors import to_hex
 
 from vitprobe.report.packed import json_text
 
-SCRIPTS = ("tools", "pen", "map", "lines", "stack", "table", "picture", "page")  # in this order
+SCRIPTS = (
+    *("tools", "scales", "pen", "map_data", "map_view", "map_steer", "map"),
+    *("axes", "plot", "lines", "stack_data", "stack_steer", "stack"),
+    *("table", "picture", "gallery", "page"),
+)  # in this order
+STYLES = ("page", "stack")
 COLOURS = {"rising": "magma", "centred": "RdBu_r"}  # of the page -> matplotlib's
 _OF = re.compile(
     '<meta name="generator" content="vitprobe [^">]*">\n<meta name="results" content="([^">]*)">'
@@ -48,7 +53,7 @@ _PAGE = """<!doctype html>
 
 def html(document: Mapping[str, Any], version: str, results: Sequence[str] = ()) -> str:
     """document: as JSON holds it; its `title` is the page's. results: which ones, in hex."""
-    script, style = _script(), _asset("page.css")
+    script, style = _script(), "".join(_asset(f"{name}.css") for name in STYLES)
     policy = {
         "default-src": "'none'",
         "script-src": _hash(script),

@@ -67,7 +67,7 @@ def page(*results: xr.Dataset | Paper, title: str | None = None) -> Page:
 
     Returns:
         `Page`: `html`, `save(path)`; in a notebook it shows itself. Maps are kept to 1/65,534 of
-        their range; small arrays to six digits.
+        their range, their errors to 1/4,094; small arrays to six digits.
 
     Raises:
         InputError: something is no result, or not as vitprobe writes one.
@@ -82,10 +82,10 @@ def page_of(entries: Sequence[Entry], title: str | None = None, command: str = "
     papers = [entry for entry in entries if entry.analysis == "paper"]
     others = [entry for entry in entries if entry.analysis != "paper"]
     names = list(dict.fromkeys(name for each in entries for name in labels(each.result.attrs)))
-    title = title or ", ".join(names) or "results"
+    title = text(title or ", ".join(names) or "results")
     made = {str(each.result.attrs.get("command", "")) for each in entries}
     document = {
-        "title": text(title),
+        "title": title,
         "version": vitprobe.__version__,
         "command": text(command or (made.pop() if len(made) == 1 else "")),
         "citation": citation({each.analysis for each in others}, vitprobe.__version__),
@@ -93,7 +93,7 @@ def page_of(entries: Sequence[Entry], title: str | None = None, command: str = "
         "papers": [_paper(entry) for entry in papers],
     }
     which = sorted({run_of(entry.result) for entry in entries})
-    return Page(document["title"], html(document, vitprobe.__version__, which))
+    return Page(title, html(document, vitprobe.__version__, which))
 
 
 def _paper(entry: Entry) -> dict:

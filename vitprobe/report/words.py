@@ -16,6 +16,7 @@ TITLES = {
     "finetuning": "What fine-tuning changes",
     "compare": "Models at a glance",
     "compare_training": "Training",
+    "training": "Training, epoch by epoch",
     "data_size": "More and less data",
     "model_size": "Small and large models",
 }
@@ -37,6 +38,7 @@ ASKED = {
     "finetuning": "Which blocks does fine-tuning, or an epoch, change?",
     "compare": "Which of many models are alike?",
     "compare_training": "How well did these runs learn?",
+    "training": "How did this run learn?",
     "data_size": "What does a model need more data for?",
     "model_size": "Are small models like large ones?",
 }

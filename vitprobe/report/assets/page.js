@@ -1,7 +1,8 @@
 // The page: what it is of, findings, a section for each analysis, where the numbers come from.
 
 const held = JSON.parse(document.getElementById("document").textContent);
-const DRAWERS = { map: drawMap, lines: drawLines, stack: drawStack, table: drawTable, picture: drawPicture };
+const DRAWERS = { map: drawMap, lines: drawLines, stack: drawStack, table: drawTable, picture: drawPicture, gallery: drawGallery };
+const manySections = held.sections.length > 1; // else its sentences stand below its figures
 const THEMES = ["auto", "light", "dark"];
 
 function themeButton() {
@@ -147,26 +148,30 @@ async function drawNow(place) {
 }
 
 function later(figure) {
-  const place = make("div", { class: `later ${figure.kind}` }, make("p", {}, figure.title));
+  const place = make("div", { class: `later ${figure.kind}${figure.wide ? " wide" : ""}` }, make("p", {}, figure.title));
   waiting.set(place, figure);
   near.observe(place);
   return place;
 }
 
 function sectionOf(section) {
+  const count = section.findings.length;
+  const shows = `What it shows (${count} sentence${count > 1 ? "s" : ""})`;
   return make(
     "section",
     { id: anchor(section) },
     make("h2", {}, section.title),
     section.asked ? make("p", { class: "asked" }, section.asked) : null,
-    sentences(section.findings),
     make("div", { class: "figures" }, section.figures.map(later)),
+    count
+      ? make("details", { class: "shows", open: !manySections }, make("summary", {}, shows), sentences(section.findings))
+      : null,
     section.results.map(provenance),
   );
 }
 
 function build() {
-  const some = held.sections.some((section) => section.findings.length) || held.papers.length;
+  const some = manySections && (held.sections.some((section) => section.findings.length) || held.papers.length);
   const parts = [
     ...(some ? [["Findings", "findings"]] : []),
     ...held.sections.map((section) => [section.title, anchor(section)]),

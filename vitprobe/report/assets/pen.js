@@ -76,9 +76,9 @@ function frame(figure, { controls = [], save = null, rows = null }) {
   }
   const element = make(
     "figure",
-    { class: figure.kind },
-    make("figcaption", {}, make("h3", {}, figure.title), figure.caption || null),
-    make("div", { class: "controls" }, controls, files),
+    { class: figure.wide ? `${figure.kind} wide` : figure.kind },
+    make("figcaption", {}, make("div", { class: "head" }, make("h3", {}, figure.title), files), figure.caption || null),
+    controls.length ? make("div", { class: "controls" }, controls) : null,
     body,
     line,
   );

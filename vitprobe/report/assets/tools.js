@@ -171,5 +171,6 @@ function showTip(lines, x, y) {
 function hideTip() {
   tip.hidden = true;
 }
+addEventListener("scroll", hideTip, { passive: true });
 
 const COARSE = matchMedia("(pointer: coarse)");

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy.special import stdtrit
 
 from vitprobe.errors import InputError
-from vitprobe.figures.cka_sides import ROUNDING, layers_of
 from vitprobe.figures.chosen import with_layers
+from vitprobe.figures.cka_sides import ROUNDING, layers_of
 from vitprobe.figures.measures import measures_in
 from vitprobe.report.kinds import Map, Sheet, Side
 
@@ -31,31 +32,35 @@ def figures(results: Sequence[xr.Dataset]) -> list[Map]:
 
 def _map(group: Sequence[xr.Dataset]) -> Map:
     first = group[0]
-    rows, columns = (_side(first, side) for side in "ab")
+    rows, columns = (side_of(first, side) for side in "ab")
     varied = [key for key in DIFFERENT if len({str(each.attrs.get(key)) for each in group}) > 1]
     sheets = [sheet for result in group for sheet in sheets_of(result, varied)]
     return Map(f"{rows.title} and {columns.title}", rows, columns, sheets)
 
 
 def sheets_of(result: xr.Dataset, varied: Sequence[str] = ()) -> list[Sheet]:
-    """A sheet for each measure of a result, and where it has a null, of what is above chance."""
-    said = ", ".join(f"{key} {result.attrs.get(key)}" for key in varied)
+    """A sheet for each measure of a result."""
+    told = [key for key in varied if key != "estimator"]  # the name says it
+    said = ", ".join(f"{key.replace('_', ' ')} {result.attrs.get(key)}" for key in told)
     found = []
     for name, spec in measures_in(result).items():
         measure = result[name].attrs.get("measure", "")
         title = spec if measure else f"CKA, {result.attrs.get('estimator', 'unbiased')}"
-        found.append(_sheet(result, name, ", ".join(filter(None, (title, said)))))
-    if "calibrated" in result:
-        title = ", ".join(filter(None, ("CKA above chance", said)))
-        found.append(Sheet(title, _array(result, "calibrated"), blank=_blank(result)))
+        found.append(sheet_of(result, name, ", ".join(filter(None, (title, said)))))
     return found
 
 
-def _sheet(result: xr.Dataset, name: str, title: str) -> Sheet:
+def half_interval(attrs: Mapping[str, Any]) -> float:
+    """Half a 95 % interval in standard errors, of Student's t; NaN where it is unknown."""
+    degrees = float(attrs.get("se_df", np.nan))
+    return float(stdtrit(degrees, (1 + LEVEL) / 2)) if degrees > 0 else np.nan
+
+
+def sheet_of(result: xr.Dataset, name: str, title: str) -> Sheet:
+    """One measure of a result."""
     values, distance = _array(result, name), bool(result[name].attrs.get("distance", 0))
     values = np.where((values > 1) & (values <= 1 + ROUNDING), 1.0, values)
     most = float(np.nanmax(values, initial=0.0, where=np.isfinite(values))) if distance else 1.0
-    degrees = float(result.attrs.get("se_df", np.nan))
     error = _array(result, f"{name}_se") if f"{name}_se" in result else None
     if error is not None and not np.isfinite(error).any():
         error = None
@@ -68,7 +73,7 @@ def _sheet(result: xr.Dataset, name: str, title: str) -> Sheet:
         _array(result, "p_value") if null else None,
         (0.0, most or 1.0),
         distance,
-        float(stdtrit(degrees, (1 + LEVEL) / 2)) if degrees > 0 else np.nan,
+        half_interval(result.attrs),
         _blank(result, "" if name == "cka" else f"{name}_"),
     )
 
@@ -87,7 +92,8 @@ def _blank(result: xr.Dataset, prefix: str = "") -> tuple[list[str], list[str]]:
     return found[0], found[1]
 
 
-def _side(result: xr.Dataset, side: str) -> Side:
+def side_of(result: xr.Dataset, side: str) -> Side:
+    """The layers of side `a` or `b`."""
     layers, other = layers_of(result, side), "b" if side == "a" else "a"
     try:
         alone = result.drop_dims(f"layer_{other}")
