@@ -5,6 +5,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from vitprobe.analyses.training import training_result
 from vitprobe.cli._ending import note
 from vitprobe.cli._page import RESULT
 from vitprobe.cli._results import read_result
@@ -14,7 +15,7 @@ from vitprobe.report.provenance import labels
 from vitprobe.report.words import TITLES
 from vitprobe.text import printable
 
-READERS = {RESULT: read_result}  # ending of a file -> what reads it; of any other the first
+TABLE = ".csv"  # of a training run
 
 
 def results_in(words: Sequence[str | Path]) -> dict[Path, xr.Dataset]:
@@ -33,7 +34,8 @@ def results_in(words: Sequence[str | Path]) -> dict[Path, xr.Dataset]:
 
 
 def _read(path: Path) -> xr.Dataset:
-    return READERS.get(path.suffix.lower(), read_result)(str(path))
+    is_table = path.suffix.lower() == TABLE
+    return training_result(path) if is_table else read_result(str(path))
 
 
 def _in_folder(folder: Path) -> dict[Path, xr.Dataset]:
@@ -41,18 +43,19 @@ def _in_folder(folder: Path) -> dict[Path, xr.Dataset]:
     them."""
     found = {}
     try:
-        paths = sorted(path for path in folder.iterdir() if path.name.endswith(RESULT))
+        paths = sorted(path for path in folder.iterdir() if path.name.endswith((RESULT, TABLE)))
     except OSError as error:
         raise InputError(f"cannot read {printable(folder)}: {error.strerror}") from error
     for path in paths:
         try:
-            found[path] = read_result(str(path))
+            found[path] = _read(path)
         except InputError as error:
-            note(f"left out: {error}")
+            if path.suffix == RESULT:  # most tables are of results
+                note(f"left out: {error}")
     if not found:
         raise InputError(
-            f"there is no result ({RESULT}) in {printable(folder)}: name a file, or the folder "
-            "that a command wrote to"
+            f"there is no result ({RESULT}) in {printable(folder)}, and no table of a training "
+            "run: name a file, or the folder that a command wrote to"
         )
     first = [label for each in found.values() if _is_paper(each) for label in labels(each.attrs)]
 

@@ -9,8 +9,8 @@ def command(
     results: Annotated[
         list[str],
         typer.Argument(
-            help="Files (.nc) that commands wrote, or folders of them, such as that of vitprobe "
-            "paper, in the order of the page.",
+            help="Files (.nc) that commands wrote, tables (.csv) of vitprobe train, or folders "
+            "of them, such as that of vitprobe paper, in the order of the page.",
             metavar="RESULT...",
             show_default=False,
         ),
