@@ -24,13 +24,13 @@ class NotebookBar:
 
     def __init__(self, going: Going):
         self._going, self._shown = going, None
-        self._next = 0.0
 
     def start(self) -> None:
         """Show it."""
         from IPython.display import display
 
         self._shown = display(self, display_id=True)
+        self._next = time.monotonic() + DRAW_EVERY
 
     def draw(self) -> None:
         """Show how far it is, unless that was done just now."""
