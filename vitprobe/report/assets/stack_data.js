@@ -42,7 +42,7 @@ function stackTicks(figure, [low, high], count) {
     const words = [[0, shown(low)], [0.05, "5 %"], [0.25, "25 %"], [0.5, "50 %"], [1, "largest"]];
     return words.map(([part, text]) => [low + part * (high - low), text]);
   }
-  const found = figure.scale === "log" ? logTicks(low, high, count) : ticks(low, high, count);
+  const found = figure.scale === "log" ? logTicks(low, high, 2 * count) : ticks(low, high, count);
   return found.map((value) => [value, barNumber(value)]);
 }
 
