@@ -9,8 +9,8 @@ import xarray as xr
 
 from vitprobe.errors import InputError
 from vitprobe.report.kinds import Axis, Lines, Series
+from vitprobe.report.layers import interval
 from vitprobe.report.provenance import labels
-from vitprobe.report.sections.cka import half_interval
 
 
 def figures(results: Sequence[xr.Dataset]) -> list[Lines]:
@@ -28,6 +28,7 @@ def _by_size(result: xr.Dataset) -> list[Lines]:
 
 def _lines(result: xr.Dataset, size: int) -> Lines:
     """Local subsets on the left, global ones on the right; all sizes have the same axes."""
+    band = result["cka_se"].fillna(0) * np.nan_to_num(interval(result.attrs), nan=1.0)
     of = result.isel(subset=result["size"].values == size)
     plural = "s" if size > 1 else ""
     series = [
@@ -36,7 +37,7 @@ def _lines(result: xr.Dataset, size: int) -> Lines:
             of["cka"].values[k],
             of["distance"].values,
             of["cka_se"].values[k],
-            interval=half_interval(result.attrs),
+            interval=interval(result.attrs),
             names=[f"head{plural} {each}" for each in of["heads"].values],
         )
         for k, layer in enumerate(of["layer"].values)
@@ -47,7 +48,7 @@ def _lines(result: xr.Dataset, size: int) -> Lines:
     return Lines(
         f"{size} head{plural} of {whose}",
         _axis("mean attention distance (pixels)", result["distance"].values),
-        _axis("CKA (unbiased)", result["cka"].values),
+        _axis("CKA (unbiased)", np.stack([result["cka"] - band, result["cka"] + band])),
         series,
         ordered=True,
         caption=f"CKA with early layers of {other} of what {size} head{plural} "
