@@ -112,7 +112,8 @@ function plotted(figure, series, picked, width) {
   for (const each of pickedLast(series, picked)) {
     const chosen = picked !== null && each.group === picked;
     const faded = picked !== null && each.group && !chosen;
-    const group = draw("g", { opacity: faded ? FADED : null, color: each.colour });
+    const strength = faded ? FADED : picked !== null && !chosen ? 0.5 : null;
+    const group = draw("g", { opacity: strength, color: each.colour });
     const good = each.y.map((value, i) => there(value) && Number.isFinite(each.x[i]));
     const xs = each.x.map(atX);
     const ys = each.y.map(kept);
