@@ -97,7 +97,8 @@ def test_skips_of_each_kind_of_layer_and_token():
 def radii(model, boxes):
     count = len(boxes)
     values = {"r50": np.arange(1.0, count + 1), "r90": np.arange(2.0, count + 2)}
-    coords = {"twin": [""] * count, "point_row": [4.0] * count, "point_col": [4.0] * count}
+    coords = {key: [""] * count for key in ("twin", "blank", "no_box")}
+    coords |= {"point_row": [4.0] * count, "point_col": [4.0] * count}
     names = [f"layer{k}" for k in range(count)]
     result = along(names, values, {"analysis": "receptive_field", "model": model}, **coords)
     maps = np.full((count, 8, 8), 1 / 64)
@@ -105,7 +106,7 @@ def radii(model, boxes):
 
 
 def test_radii_of_the_gradient():
-    first, second = receptive_field.figures([radii("a", [3.0, 6.0, 99.0])])[:2]
+    first, second, maps = receptive_field.figures([radii("a", [3.0, 6.0, 99.0])])
     np.testing.assert_array_equal(by_name(first)["a"].y, [1, 2, 3])
     np.testing.assert_allclose(by_name(first)["a"].error, [0.1, 0.2, 0.3])
     even = by_name(first)["an even map"]
@@ -114,6 +115,7 @@ def test_radii_of_the_gradient():
     box = by_name(second)["half of the theoretical box's side"]
     np.testing.assert_array_equal(box.y, [1.5, 3, np.nan])  # the last ends outside the image
     assert not box.line and first.y.unit == "px" and "90 %" in second.title
+    assert maps.values.shape == (3, 8, 8)
 
 
 def test_probes_along_the_blocks_and_of_tokens():
@@ -145,7 +147,7 @@ def test_probes_along_the_blocks_and_of_tokens():
     np.testing.assert_allclose([lines["vit"].low, lines["vit"].high], [[10, 90], [50, 90]])
     np.testing.assert_allclose(lines["vit, first token"].y, [10, np.nan])
     np.testing.assert_allclose(maps.values, [[[20, 30], [40, 50]]])
-    assert maps.dims[0].names == ["blocks.0"] and maps.limits == pytest.approx((10, 90))
+    assert maps.dims[0].names == ["blocks.0"] and maps.limits == pytest.approx((20, 50))
 
 
 def test_checkpoints_against_the_first():

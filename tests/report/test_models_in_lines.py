@@ -147,7 +147,7 @@ def test_a_training_run_from_its_table(tmp_path):
     np.testing.assert_array_equal(by_name(loss)["validation"].x, [1, 2, 3])
     np.testing.assert_allclose(by_name(accuracy)["test"].y, [35, 65, 60])
     np.testing.assert_array_equal(rate.series[0].y, [0.1, 0.05, 0])
-    assert loss.caption == "run: epoch 2 is the best by validation."
+    assert loss.caption == "The best by validation: epoch 2 of run."
     other = training_result(table(tmp_path / "other.csv", ROWS[:1]))
     titles = [each.title for each in training.figures([result, other])]
     assert titles[:3] == [f"Loss, {name} images" for name in ("training", "validation", "test")]
