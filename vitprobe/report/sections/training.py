@@ -23,7 +23,7 @@ def figures(results: Sequence[xr.Dataset]) -> list[Lines]:
     runs = list(zip(results, labels_of(results), strict=True))
     best = [f"epoch {int(run.attrs['best_epoch'])} of {label}" for run, label in runs]
     chosen = f"The best by validation: {', '.join(best)}."
-    found = []
+    found: list[Lines] = []
     for (name, axis), parts in zip(AXES.items(), PARTS.values(), strict=True):
         if len(runs) == 1:
             ((run, label),) = runs
