@@ -24,7 +24,7 @@ FIGURES = (
               for k, y in enumerate(HEADS)),
             Series("mean", [7.0, np.nan, 9.0], error=[1.0] * 3, interval=2.0, colour=1),
         ],
-        [Level("uniform", 15.0)],
+        [Level("uniform", 15.0), Level("beyond", 20.0), Level("below", -9.0)],
         picks="head",
     ),
     Lines(
