@@ -17,7 +17,7 @@ BOX = "half of the theoretical box's side"
 
 
 def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
-    """Both radii along the layers, of all models; then the maps of each."""
+    """Both radii along the layers, of all models; then of each model the maps."""
     for result in results:
         check(result)
     shown = [distinct(result) for result in results]
@@ -27,7 +27,7 @@ def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
 def _radii(shown: Sequence[xr.Dataset], labels: Sequence[str]) -> list[Lines]:
     """Of 50 and of 90 % of the gradient; dashed: of a map that is the same everywhere."""
     axis, places = along([named(each) for each in shown])
-    even = [uniform_radii(_size(each), _points(each)) for each in shown]
+    even = [uniform_radii(each["map"].shape[1:], _points(each)) for each in shown]
     blank = [no_value(named(each), each["blank"].values) for each in shown if "blank" in each]
     found = []
     for k, (name, share) in enumerate(SHARES.items()):
@@ -59,10 +59,6 @@ def _boxes(one: xr.Dataset, x: np.ndarray, colour: int) -> list[Series]:
     if not np.isfinite(inside).any():
         return []
     return [Series(BOX, inside, x, names=named(one), colour=colour, line=False)]
-
-
-def _size(one: xr.Dataset) -> tuple[int, int]:
-    return one.sizes["row"], one.sizes["col"]
 
 
 def _points(one: xr.Dataset) -> list[tuple[float, float]]:

@@ -23,10 +23,14 @@ LEVELS = {"ratio": Level("equal", 1.0), "cosine": Level("at right angles", 0.0)}
 
 def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
     """For patches, class token and registers the ratio and the cosine, all models in one figure;
-    then the maps of each."""
+    then of each model the maps of its places."""
     for result in results:
         check(result)
-    found: list[Kind] = []
+    return [*_curves(results), *(stack for result in results for stack in skip_maps(result))]
+
+
+def _curves(results: Sequence[xr.Dataset]) -> list[Lines]:
+    found = []
     for group, (words, *_) in GROUPS.items():
         for name, axis in AXES.items():
             x, series = _series(results, name, group)
@@ -34,7 +38,7 @@ def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
                 caption = _blanks(results) if not found else ""
                 title = f"{TITLES[name]}, {words}"
                 found.append(Lines(title, x, axis, series, [LEVELS[name]], caption=caption))
-    return [*found, *(each for result in results for each in skip_maps(result))]
+    return found
 
 
 def _series(results: Sequence[xr.Dataset], name: str, group: str) -> tuple[Axis, list[Series]]:
