@@ -145,8 +145,8 @@ def _names(given: Any, held: Any, count: int, what: str) -> list[str]:
 
 
 def _misnamed(*sides: Sequence[str]) -> str:
-    """What is wrong with the names, or "": torch_cka lists modules as they are registered, containers first, and fills its rows as they
-    fire, containers last."""
+    """What is wrong with the names, or "": torch_cka lists modules as they are registered,
+    containers first, and fills its rows as they fire, containers last."""
     for names in sides:
         for place, name in enumerate(names):
             inside = name == "output" or any(

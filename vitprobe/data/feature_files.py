@@ -24,12 +24,12 @@ from safetensors import safe_open
 from vitprobe.data.npz import NpyHeader, check_member, npy_header
 from vitprobe.data.stored_array import BFLOAT16, Place, StoredArray, in_file, sampled
 from vitprobe.errors import InputError, brief
-from vitprobe.files import open_file
+from vitprobe.files import expanded, open_file
 from vitprobe.text import printable
 
 ENDINGS = (".npz", ".npy", ".safetensors")
 HOW = "numpy.savez, numpy.save and safetensors write what is read here"
-PIECE = 1 << 22  # bytes that are copied at a time
+PIECE = 1 << 20  # bytes that are copied at a time
 NOTED = 1 << 28  # bytes of copies that are worth a word
 
 _LOCAL_HEADER = 30  # bytes of a zip member's own header, before its name
@@ -56,10 +56,11 @@ def feature_file(path: str | Path) -> FeatureFile:
     """
     name = printable(path)
     file = open_file(path, "features")  # stays open as long as an array of it
+    place = expanded(path, "features")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy's, of headers that Python 2 wrote
-            return _reader(file, Path(path))(file, Path(path))
+            return _reader(file, place)(file, place)
     except InputError:
         raise
     except Exception as error:  # of damaged archives and headers: many types
@@ -99,7 +100,8 @@ def _npz(file: BinaryIO, path: Path) -> FeatureFile:
         what = f"features {printable(path)}: {printable(member.filename)}"
         with archive.open(member) as opened:
             header = npy_header(opened)
-        check_member(member, header, held, what)
+        if not header.dtype.hasobject:  # a pickle, which is never read, has any size
+            check_member(member, header, held, what)
         compressed = member.compress_type != zipfile.ZIP_STORED
         if compressed:
             place = partial(_unpacked, archive, member, header, what)
@@ -169,7 +171,7 @@ def _copy(parts: Iterator[bytes], what: str) -> Place:
 
 
 def _safetensors(file: BinaryIO, path: Path) -> FeatureFile:
-    with safe_open(file.name, framework="np"):  # checks that each tensor lies in the file
+    with safe_open(path, framework="np"):  # checks that each tensor lies in the file
         pass
     length = int.from_bytes(file.read(8), "little")
     found = json.loads(file.read(length))

@@ -85,13 +85,14 @@ def in_memory(name: str, array: Tensor | np.ndarray) -> StoredArray:
         dtype = "it holds complex numbers"
     else:
         dtype = float_type(np.dtype(f"i{array.dtype.itemsize}"))
-    reason = why_no_layer(shape) or (dtype if isinstance(dtype, str) else "")
+    reason = dtype if isinstance(dtype, str) else why_no_layer(shape)
     if reason:
         return StoredArray(name, shape, None, _never, "", reason)
-    held = array.detach() if isinstance(array, Tensor) else torch.from_numpy(_native(array))
 
     def rows(index: Sequence[int]) -> Tensor:
-        return held[torch.as_tensor(index, device=held.device)].to("cpu", dtype)
+        if isinstance(array, Tensor):
+            return array.detach()[torch.as_tensor(index, device=array.device)].to("cpu", dtype)
+        return torch.from_numpy(_native(array[np.asarray(index)])).to(dtype)
 
     some = rows(range(0, shape[0], max(1, shape[0] // SAMPLES))).flatten(1)[:, :SAMPLE]
     digest = sha256(some.contiguous().view(torch.uint8).numpy()).hexdigest()
@@ -106,7 +107,7 @@ def in_file(
     kind: the type that is stored. place: where it lies; called when the first rows are read.
     """
     dtype = float_type(kind)
-    reason = why_no_layer(shape) or (dtype if isinstance(dtype, str) else "")
+    reason = dtype if isinstance(dtype, str) else why_no_layer(shape)
     if reason:
         return StoredArray(name, shape, None, _never, "", reason)
     size = math.prod(shape[1:]) * kind.itemsize
