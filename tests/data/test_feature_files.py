@@ -1,5 +1,6 @@
 """Activations in files: their rows as they were stored, one batch at a time."""
 
+import tempfile
 import tracemalloc
 import zipfile
 
@@ -172,6 +173,13 @@ def test_a_file_that_becomes_shorter_meanwhile(tmp_path):
     (tmp_path / "x.npy").write_bytes(held[: len(held) // 2])
     with pytest.raises(InputError, match="'x' is cut off"):
         array.rows(range(12))
+
+
+def test_no_room_for_a_copy(tmp_path, monkeypatch):
+    compressed(tmp_path / "x.npz", numbers())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="has no room for a copy .*: set TMPDIR"):
+        only(tmp_path / "x.npz").rows([0])
 
 
 @pytest.mark.parametrize("write", [npz, compressed, by_columns])

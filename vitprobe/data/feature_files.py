@@ -22,7 +22,7 @@ import numpy as np
 from safetensors import safe_open
 
 from vitprobe.data.npz import NpyHeader, check_member, npy_header
-from vitprobe.data.stored_array import BFLOAT16, Place, StoredArray, in_file, sampled
+from vitprobe.data.stored_array import BFLOAT16, Opened, Place, StoredArray, in_file, sampled
 from vitprobe.errors import InputError, brief
 from vitprobe.files import expanded, open_file
 from vitprobe.text import printable
@@ -55,10 +55,9 @@ def feature_file(path: str | Path) -> FeatureFile:
         InputError: no such file, one of another kind, damaged, or with less in it than it claims.
     """
     name = printable(path)
-    file = open_file(path, "features")  # stays open as long as an array of it
     place = expanded(path, "features")
     try:
-        with warnings.catch_warnings():
+        with open_file(path, "features") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy's, of headers that Python 2 wrote
             return _reader(file, place)(file, place)
     except InputError:
@@ -85,28 +84,28 @@ def _reader(file: BinaryIO, path: Path) -> Callable[[BinaryIO, Path], FeatureFil
 def _npy(file: BinaryIO, path: Path) -> FeatureFile:
     header = npy_header(file)
     _check_end(file, header.offset + header.nbytes)
-    place = Place(file, header.offset)
+    place = Place(Opened(file), header.offset)
     digest = sampled(place, header.nbytes)
     return _arrays([(path.stem, header, partial(_same, place), digest, False)])
 
 
 def _npz(file: BinaryIO, path: Path) -> FeatureFile:
-    archive = zipfile.ZipFile(file)
+    opened, archive = Opened(file), zipfile.ZipFile(file)
     held = os.fstat(file.fileno()).st_size
     found = []
     for member in archive.infolist():
         if not member.filename.endswith(".npy"):
             continue
         what = f"features {printable(path)}: {printable(member.filename)}"
-        with archive.open(member) as opened:
-            header = npy_header(opened)
+        with archive.open(member) as inside:
+            header = npy_header(inside)
         if not header.dtype.hasobject:  # a pickle, which is never read, has any size
             check_member(member, header, held, what)
         compressed = member.compress_type != zipfile.ZIP_STORED
         if compressed:
-            place = partial(_unpacked, archive, member, header, what)
+            place = partial(_unpacked, opened, member, header, what)
         else:
-            place = partial(Place, file, _start(file, member) + header.offset)
+            place = partial(Place, opened, _start(file, member) + header.offset)
         name = member.filename.removesuffix(".npy")
         found.append((name, header, place, f"crc32 {member.CRC:08x}", compressed))
     return _arrays(found)
@@ -136,13 +135,11 @@ def _start(file: BinaryIO, member: zipfile.ZipInfo) -> int:
     )
 
 
-def _unpacked(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, header: NpyHeader, what: str
-) -> Place:
+def _unpacked(opened: Opened, member: zipfile.ZipInfo, header: NpyHeader, what: str) -> Place:
     try:
-        with archive.open(member) as opened:
-            opened.read(header.offset)
-            return _copy(iter(lambda: opened.read(PIECE), b""), what)
+        with opened.file() as file, zipfile.ZipFile(file).open(member) as inside:
+            inside.read(header.offset)
+            return _copy(iter(lambda: inside.read(PIECE), b""), what)
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise InputError(f"{what} is damaged ({brief(error)})") from error
 
@@ -150,24 +147,24 @@ def _unpacked(
 def _row_by_row(place: Callable[[], Place], header: NpyHeader, name: str) -> Place:
     """A copy of what is stored column by column."""
     there = place()
-    held = np.memmap(there.file, header.dtype, "r", there.offset, header.shape, order="F")
     rows = max(1, PIECE * header.shape[0] // max(1, header.nbytes))
-    parts = (held[k : k + rows].tobytes() for k in range(0, header.shape[0], rows))
-    return _copy(parts, name)
+    with there.opened.file() as file:
+        held = np.memmap(file, header.dtype, "r", there.offset, header.shape, order="F")
+        parts = (held[k : k + rows].tobytes() for k in range(0, header.shape[0], rows))
+        return _copy(parts, name)
 
 
 def _copy(parts: Iterator[bytes], what: str) -> Place:
-    file = tempfile.TemporaryFile(prefix="vitprobe-")  # noqa: SIM115 (as long as the array)
     try:
-        for part in parts:
-            file.write(part)
-        file.flush()
+        with tempfile.TemporaryFile(prefix="vitprobe-") as file:
+            file.writelines(parts)
+            file.flush()
+            return Place(Opened(file), 0)
     except OSError as error:
         raise InputError(
             f"{what} is compressed or stored by columns, and {tempfile.gettempdir()} has no room "
             f"for a copy ({error.strerror or error}): set TMPDIR, or save it with numpy.savez"
         ) from error
-    return Place(file, 0)
 
 
 def _safetensors(file: BinaryIO, path: Path) -> FeatureFile:
@@ -175,11 +172,11 @@ def _safetensors(file: BinaryIO, path: Path) -> FeatureFile:
         pass
     length = int.from_bytes(file.read(8), "little")
     found = json.loads(file.read(length))
-    arrays = []
+    arrays, opened = [], Opened(file)
     for name in sorted(found.keys() - {"__metadata__"}, key=_natural):
         about = found[name]
         begin, end = about["data_offsets"]
-        place = Place(file, 8 + length + begin)
+        place = Place(opened, 8 + length + begin)
         kind = np.dtype(_SAFETENSORS.get(about["dtype"], "V1"))
         shape = tuple(about["shape"])
         digest = sampled(place, end - begin)

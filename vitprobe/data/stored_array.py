@@ -44,11 +44,27 @@ class StoredArray:
         return math.prod(self.shape) * (self.dtype.itemsize if self.dtype else 0)
 
 
+class Opened:
+    """A file that stays open as long as anybody holds this."""
+
+    def __init__(self, file: BinaryIO):
+        self.number = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+    def file(self) -> BinaryIO:
+        """For reading from its first byte; to be closed."""
+        file = os.fdopen(os.dup(self.number), "rb")
+        file.seek(0)
+        return file
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where an array lies in a file, row after row: open, and from which byte on."""
+    """Where an array lies in a file, row after row: from which byte on."""
 
-    file: BinaryIO
+    opened: Opened
     offset: int
 
 
@@ -131,7 +147,7 @@ def sampled(place: Place, nbytes: int) -> str:
     digest = sha256()
     for start in sorted(starts):
         count = min(SAMPLE, nbytes - start)
-        digest.update(os.pread(place.file.fileno(), count, place.offset + start))
+        digest.update(os.pread(place.opened.number, count, place.offset + start))
     return digest.hexdigest()
 
 
@@ -146,7 +162,7 @@ def _fill(held: np.ndarray, place: Place, size: int, index: Sequence[int], name:
         part = bytes_held[place_held * size : (place_held + count) * size]
         at = place.offset + first * size
         while len(part):
-            read = os.preadv(place.file.fileno(), [part], at)
+            read = os.preadv(place.opened.number, [part], at)
             if not read:
                 raise InputError(f"layer {name!r} is cut off: its file became shorter")
             part, at = part[read:], at + read
