@@ -13,7 +13,7 @@ from vitprobe.input_options import InputOptions
 @options.takes_run
 def command(
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="More of --features.")
+        list[str] | None, typer.Argument(metavar="FILE", help="More of --features.")
     ] = None,
     *,
     models: Annotated[
