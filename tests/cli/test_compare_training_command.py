@@ -23,6 +23,7 @@ def written(ended):
     return [line.split()[-1] for line in ended.out.splitlines() if line.startswith("wrote")]
 
 
+@pytest.mark.drawn
 def test_files_table_and_lines(vitprobe_command, tmp_path, train):
     train.fail["mine-resnet20-none-f10-s1"] = Diverged("the loss is nan at step 7")
     ended = vitprobe_command("compare-training", write(tmp_path))

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 from children import ended, start
-from run_server import RunServer
 
 SMALL = ["--examples", "16", "--batch-size", "8", "--layers", "blocks", "--device", "cpu"]
 CKA = ["cka", "--models", "resnet20", *SMALL]
@@ -21,13 +20,6 @@ def app(words, standalone_mode):
 cli.app, sys.argv = app, ["vitprobe", "info"]
 cli.main()
 """
-
-
-@pytest.fixture(scope="module")
-def vitprobe_run():
-    server = RunServer()
-    yield server
-    server.close()
 
 
 def results(folder):

@@ -46,6 +46,7 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.drawn
 def test_a_figure_beside_its_result(vitprobe_command, tmp_path, write):
     ended = vitprobe_command("plot", write("cka-vit-resnet18", made()))
     assert (ended.code, ended.err) == (0, "")

@@ -12,6 +12,7 @@ from vitprobe.cli._names import run_words
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles, Writers
 from vitprobe.cli._partial import Place, find
+from vitprobe.cli._report_file import write_page
 from vitprobe.cli._summary import new_console, say
 from vitprobe.cli._told import Told
 from vitprobe.cli._warned import plain_warnings, require_kernels
@@ -59,7 +60,9 @@ def analyse(
         SaveFailed: what there is so far could not be written.
     """
     share = None if run.shard is None else Share.read(run.shard)
-    files = result_files(run.output, writers, name=run.name, overwrite=run.overwrite)
+    files = result_files(
+        run.output, writers, name=run.name, overwrite=run.overwrite, report=run.report
+    )
     with plain_warnings() if first_process() else unheard():
         require_kernels(inputs.device)
         images = prepare(models, dataset, inputs, passes=passes)
@@ -135,6 +138,9 @@ def _finished(files: ResultFiles, place: Place, run: RunOptions) -> bool:
         return False
     paths = ", ".join(map(printable, held))
     _say(run, "finished", f"the results of this run are there: {paths}")
+    if run.report:
+        page = write_page(files.shown(), files.page, overwrite=run.overwrite)
+        _say(run, "wrote", printable(page))
     return True
 
 
@@ -166,7 +172,8 @@ def _tell_share(path: Path, share: Share, run: RunOptions) -> None:
     every = path.name.replace(share.suffix, f".shard-*-of-{share.count}")
     if share.count > 1:
         every = printable(path.with_name(every))
-        _say(run, "next", f"where all shares are: vitprobe merge {every}")
+        page = " --report" if run.report else ""
+        _say(run, "next", f"where all shares are: vitprobe merge {every}{page}")
 
 
 def _say(run: RunOptions, label: str, text: str) -> None:
