@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka import compared_pair
 from vitprobe.analyses.cka_measures import reader_of_measures
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import InputOptions, StoredOptions, takes_inputs
 from vitprobe.passes.inputs import prepare
 from vitprobe.passes.stored import FeaturesLike, stored
 
-OPTIONS = ("order", "examples", "batch_size", "device", "seed")
+OPTIONS = tuple(StoredOptions.__annotations__)
 
 
 @takes_inputs(only=OPTIONS)
@@ -20,7 +21,6 @@ def cka_features(
     features_a: FeaturesLike,
     features_b: FeaturesLike | None = None,
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "all",
     layers_b: LayerSpec | None = None,
     passes: int = 1,
@@ -29,6 +29,7 @@ def cka_features(
     null: int | None = None,
     measure: str | Sequence[str] = "cka",
     progress: bool = False,
+    **inputs: Unpack[StoredOptions],
 ) -> xr.Dataset:
     """`vitprobe.cka` of activations that were stored: files of one array for each layer.
 
@@ -61,7 +62,7 @@ def cka_features(
     if len(models) > 2:
         raise InputError(f"two are compared, not {len(models)}: call it for each pair")
     models *= 1 if len(models) == 2 else 2
-    given = prepare(models, rows, inputs, passes=passes)
+    given = prepare(models, rows, InputOptions(**inputs), passes=passes)
     reader = reader_of_measures(
         measure,
         layers_of_each=[layers, layers if layers_b is None else layers_b],

@@ -184,10 +184,10 @@ def _dataset(
     dims = ("layer_a", "layer_b")
     finite = np.isfinite(values)
     values = np.where(finite, values, np.nan)
-    sides = [_layers(rows, finite.any(1)), _layers(columns, finite.any(0))]
+    a, b = _layers(rows, finite.any(1)), _layers(columns, finite.any(0))
     nothing = np.full(values.shape, np.nan)
     dataset = layers_dataset(
-        *sides, {"cka": (dims, values), "cka_se": (dims, nothing), "hsic": (dims, nothing.copy())}
+        a, b, {"cka": (dims, values), "cka_se": (dims, nothing), "hsic": (dims, nothing.copy())}
     ).drop_vars(["features_a", "features_b"])
     dataset["cka"].attrs["long_name"] = "centred kernel alignment"
     dataset["cka_se"].attrs["long_name"] = "standard error of cka: not in the matrix"
