@@ -159,3 +159,12 @@ def test_it_installs_itself(tmp_path):
     (written,) = (tmp_path / ".bash_completions").iterdir()
     assert "_VITPROBE_COMPLETE=complete_bash" in written.read_text()
     assert str(written) in (tmp_path / ".bashrc").read_text()
+
+
+def test_files_of_features(tmp_path):
+    for name in ("a.npz", "b.npz", "c.npy", "d.txt"):
+        (tmp_path / name).touch()
+    found = fish("cka --features late=", cwd=tmp_path)
+    assert found == ["late=a.npz", "late=b.npz", "late=c.npy"]
+    assert fish("cka --features a.npz,b", cwd=tmp_path) == ["a.npz,b.npz"]
+    assert fish("cka --features a.npz c", cwd=tmp_path) == ["c.npy"]
