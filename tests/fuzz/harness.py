@@ -19,9 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import forked
+import pytest
 
 SPARE = 1 << 30  # bytes of address space beyond what the process took before the first input
 SECONDS = 5  # for each input
+# Parts of the inputs: the first third in every run of the tests, all of them in slow ones.
+SHARES = (3, pytest.param(1, marks=pytest.mark.slow))
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
