@@ -5,6 +5,7 @@
 >>> figure = vitprobe.plot(result)
 """
 
+import sys
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ _HOMES = {
     "match_layers": "vitprobe.analyses",
     "merge": "vitprobe.analyses",
     "model_size": "vitprobe.analyses",
+    "page": "vitprobe.report",
     "paper": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "probe": "vitprobe.analyses",
@@ -58,8 +60,13 @@ __all__ = list(_HOMES)
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'vitprobe' has no attribute {name!r}")
+    import_module("vitprobe.accessor")  # `result.vitprobe`
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+if "xarray" in sys.modules:  # `xarray.open_dataset(file).vitprobe`, before anything else is used
+    import_module("vitprobe.accessor")

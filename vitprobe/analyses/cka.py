@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_measures import CKAMeasuresReader, reader_of_measures
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.measures_result import compared
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -24,7 +25,6 @@ def cka(
     model_b: ModelLike | None = None,
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "all",
     layers_b: LayerSpec | None = None,
     tokens: str | Sequence[str] = "all",
@@ -35,6 +35,7 @@ def cka(
     measure: str | Sequence[str] = "cka",
     defer_bytes: int | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """Similarity of every layer of one model with every layer of another (or of itself).
 
@@ -83,7 +84,7 @@ def cka(
     if len(named) > 2:
         raise InputError(f"two models are compared, not {len(named)}: call it for each pair")
     models = [{one.label: one.model} for one in named] * (1 if len(named) == 2 else 2)
-    images = prepare(models, data, inputs, passes=passes)
+    images = prepare(models, data, InputOptions(**inputs), passes=passes)
     reader = reader_of_measures(
         measure,
         layers_of_each=[layers, layers if layers_b is None else layers_b],

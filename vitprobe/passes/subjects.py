@@ -24,7 +24,8 @@ from vitprobe.models import (
 from vitprobe.models.spec import split_label
 from vitprobe.text import printable
 
-ModelLike = str | nn.Module | Mapping[str, str | nn.Module]
+OneModel = str | nn.Module
+ModelLike = OneModel | Mapping[str, OneModel]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ class Subject:
     def dtype(self) -> torch.dtype:
         """What the model computes in: the type of its first floating-point parameter."""
         return dtype_of(self.model)
+
+
+def listed(models: ModelLike | Sequence[ModelLike]) -> list[ModelLike]:
+    """One or several models as a list."""
+    if isinstance(models, Sequence) and not isinstance(models, str):
+        return list(models)
+    return [models]
 
 
 def named_models(models: Sequence[ModelLike]) -> list[Named]:
