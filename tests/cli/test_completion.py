@@ -159,3 +159,13 @@ def test_it_installs_itself(tmp_path):
     (written,) = (tmp_path / ".bash_completions").iterdir()
     assert "_VITPROBE_COMPLETE=complete_bash" in written.read_text()
     assert str(written) in (tmp_path / ".bashrc").read_text()
+
+
+def test_the_functions_of_bash_are_shown_and_define_a_completion():
+    words = COMMAND.replace("['vitprobe']", "['vitprobe', '--show-completion', 'bash']")
+    env = os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = subprocess.run([sys.executable, "-c", words], env=env, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    script = f"{shown.stdout}\ncomplete -p vitprobe"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "vitprobe"
