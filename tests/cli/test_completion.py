@@ -168,3 +168,13 @@ def test_files_of_features(tmp_path):
     assert found == ["late=a.npz", "late=b.npz", "late=c.npy"]
     assert fish("cka --features a.npz,b", cwd=tmp_path) == ["a.npz,b.npz"]
     assert fish("cka --features a.npz c", cwd=tmp_path) == ["c.npy"]
+
+
+def test_the_functions_of_bash_are_shown_and_define_a_completion():
+    words = COMMAND.replace("['vitprobe']", "['vitprobe', '--show-completion', 'bash']")
+    env = os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = subprocess.run([sys.executable, "-c", words], env=env, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    script = f"{shown.stdout}\ncomplete -p vitprobe"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "vitprobe"
