@@ -50,7 +50,6 @@ def test_two_architectures_and_two_analyses(tool, tmp_path, capsys):
     assert "resnet20, maps: refused after" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_every_analysis_of_two_architectures_runs_or_says_why_not(tool, tmp_path):
     cells = tool.main(["--only", "vit,resnet20", "--output", str(tmp_path / "page.md")])
     assert {state for cell in cells.values() if (state := cell.state)} <= {"ran", "refused"}

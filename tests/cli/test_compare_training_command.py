@@ -73,7 +73,6 @@ def test_a_ready_study(vitprobe_command, train):
     assert train.calls[0]["model_name"] == "data-size-vit-none-f3-s0"
 
 
-@pytest.mark.slow
 def test_the_whole_of_small_data(vitprobe_command, train):
     """All its data but the target are left out: they would have to be downloaded."""
     words = ("--dataset", "digits", "--epochs", "2", "--pretraining", "none")

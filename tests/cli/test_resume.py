@@ -99,7 +99,7 @@ def test_stopped(vitprobe_run, whole, tmp_path, number):
 
 
 def test_stopped_while_figures_are_made(vitprobe_run, tmp_path):
-    how = {"stop_at": ("vitprobe.figures.plot", 0), "signal": signal.SIGTERM}
+    how = {"stop_at": ("vitprobe.cli._cka_summary.plot", 0), "signal": signal.SIGTERM}
     run = vitprobe_run(*CKA, *OFTEN, cwd=tmp_path, **how)
     assert run.code == 143
     line = "vitprobe: terminated; --resume goes on from results/x.partial"

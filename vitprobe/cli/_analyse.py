@@ -25,13 +25,14 @@ from vitprobe.passes.processes import processes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
+from vitprobe.passes.subjects import ModelLike
 from vitprobe.text import printable
 from vitprobe.writing import WRITTEN
 
 
 def analyse(
     reader: Reader,
-    models: Sequence[str],
+    models: Sequence[ModelLike],
     dataset: DataLike,
     inputs: InputOptions,
     run: RunOptions,
