@@ -32,7 +32,7 @@ function axisNames(names, blocks, from, to, cell) {
 
 /** As much of a text as so many pixels hold. */
 function fitted(text, pixels, size) {
-  let count = text.length;
+  let count = Math.min(text.length, Math.ceil(pixels)); // a character takes a pixel at least
   while (count > 3 && widthOf(shortened(text, count), size) > pixels) count--;
   return shortened(text, count);
 }
