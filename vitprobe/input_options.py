@@ -134,6 +134,16 @@ class ImageOptions(PictureOptions, total=False):
     workers: int
 
 
+class StoredOptions(TypedDict, total=False):
+    """Those of InputOptions for activations that are there already."""
+
+    order: str
+    examples: int | None
+    batch_size: int | None
+    device: Any
+    seed: int
+
+
 SINGLE_IMAGES = tuple(PictureOptions.__annotations__)
 
 

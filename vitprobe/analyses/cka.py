@@ -6,12 +6,13 @@ import xarray as xr
 from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_measures import CKAMeasuresReader, reader_of_measures
+from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.measures_result import compared
 from vitprobe.errors import InputError
 from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
-from vitprobe.passes.inputs import DataLike, prepare
+from vitprobe.passes.inputs import DataLike, Inputs, prepare
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
 from vitprobe.passes.subjects import ModelLike, named_models
@@ -94,7 +95,12 @@ def cka(
         null=null,
         defer_bytes=defer_bytes,
     )
-    results = run(images, [reader], Bar() if progress else Progress())[0]
+    return compared_pair(images, reader, progress)
+
+
+def compared_pair(inputs: Inputs, reader: CKAReader, progress: bool) -> xr.Dataset:
+    """The result of two models, with each against itself beside it; or that of one."""
+    results = run(inputs, [reader], Bar() if progress else Progress())[0]
     if len(results) == 1:
         return results[0]
     result, *own = results

@@ -33,7 +33,9 @@ def compare_files(paths: Sequence[str], run: RunOptions) -> None:
 
 def write(result: xr.Dataset, run: RunOptions, words: Sequence[str] = ()) -> list[Path]:
     """The files of a result that no single pass made, and what is said of it."""
-    files = ResultFiles(run.output, WRITERS, name=run.name, overwrite=run.overwrite)
+    files = ResultFiles(
+        run.output, WRITERS, name=run.name, overwrite=run.overwrite, report=run.report
+    )
     facts = _facts(result)
     files.settle([facts], words)
     paths = files.save([result.assign_attrs(run=run_id(facts))])

@@ -52,7 +52,10 @@ def compare_models(
 
     def groups(at_once: int) -> None:
         paths, folder = [], os.path.join(run.output, f"{run.name or 'compare'}-groups")
-        where, of = replace(run, output=folder, name=None), parts_of(len(labels), at_once)
+        where, of = (
+            replace(run, output=folder, name=None, report=False),
+            parts_of(len(labels), at_once),
+        )
         for number, places in enumerate(of, 1):
             some = [list(labels.values())[k] for k in places]
             if not run.quiet and writes():

@@ -2,6 +2,7 @@
 
 import xarray as xr
 
+from vitprobe.analyses.load_matrix import ENDINGS, load_matrix
 from vitprobe.errors import InputError
 from vitprobe.files import regular_file
 from vitprobe.packages import package
@@ -11,12 +12,14 @@ MOST = 2**31  # bytes of numbers; a file may claim more than it holds
 
 
 def read_result(path: str) -> xr.Dataset:
-    """The result in a file, in memory.
+    """The result in a file, in memory; or the matrix of another package, as `load_matrix` reads it.
 
     Raises:
         InputError: no file, no netCDF file, one of something else, more than fits, or the library
             that reads it is missing.
     """
+    if path.lower().endswith(ENDINGS):
+        return load_matrix(path)
     file, name = regular_file(path, "result"), printable(path)
     h5py = package("h5py", name, "h5py")
     package("h5netcdf", name, "h5netcdf")

@@ -17,7 +17,8 @@ def command(
     results: Annotated[
         list[str],
         typer.Argument(
-            help="Files (.nc) that commands wrote, of one analysis; several give one figure.",
+            help="Files (.nc) that commands wrote, of one analysis, or matrices that torch_cka and "
+            "others saved (.pt, .npy, .npz, .pkl); several give one figure.",
             metavar="RESULT.nc...",
             show_default=False,
         ),

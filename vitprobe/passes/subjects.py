@@ -22,6 +22,7 @@ from vitprobe.models import (
     unwrapped,
 )
 from vitprobe.models.spec import split_label
+from vitprobe.taps import StoredFeatures
 from vitprobe.text import printable
 
 OneModel = str | nn.Module
@@ -150,6 +151,8 @@ def make_subject(named: Named, data, options: InputOptions) -> Subject:
         InputError: a model that cannot be had.
     """
     model, data_size = named.model, _image_size(data)
+    if isinstance(model, StoredFeatures):
+        return Subject(model, named.label, Transform(), model.provenance)
     if isinstance(model, str):
         model = build_model(
             model,

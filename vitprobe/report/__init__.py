@@ -4,6 +4,7 @@
 `assets/` draws these kinds in a browser.
 """
 
-from vitprobe.report.page import Page, page
+from vitprobe.report.document import results_on
+from vitprobe.report.page import Page, page, page_of
 
-__all__ = ["Page", "page"]
+__all__ = ["Page", "page", "page_of", "results_on"]

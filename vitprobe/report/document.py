@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -26,6 +27,9 @@ SCRIPTS = (
 )  # in this order
 STYLES = ("page", "stack")
 COLOURS = {"rising": "magma", "centred": "RdBu_r"}  # of the page -> matplotlib's
+_OF = re.compile(
+    '<meta name="generator" content="vitprobe [^">]*">\n<meta name="results" content="([^">]*)">'
+)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -33,6 +37,7 @@ _PAGE = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="vitprobe {version}">
+<meta name="results" content="{results}">
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
@@ -46,8 +51,8 @@ _PAGE = """<!doctype html>
 """
 
 
-def html(document: Mapping[str, Any], version: str) -> str:
-    """document: as JSON holds it; its `title` is the page's."""
+def html(document: Mapping[str, Any], version: str, results: Sequence[str] = ()) -> str:
+    """document: as JSON holds it; its `title` is the page's. results: which ones, in hex."""
     script, style = _script(), "".join(_asset(f"{name}.css") for name in STYLES)
     policy = {
         "default-src": "'none'",
@@ -60,11 +65,18 @@ def html(document: Mapping[str, Any], version: str) -> str:
     return _PAGE.format(
         policy="; ".join(f"{key} {value}" for key, value in policy.items()),
         version=escape(version),
+        results=escape(" ".join(results)),
         title=escape(str(document["title"])),
         style=style,
         document=json_text({**document, "colours": _colours()}),
         script=script,
     )
+
+
+def results_on(text: str) -> set[str] | None:
+    """The `results` of a page, given its beginning; None of a text that is no page of vitprobe."""
+    found = _OF.search(text)
+    return set(found[1].split()) if found else None
 
 
 @cache

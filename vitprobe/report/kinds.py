@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+Numbers = Sequence[float] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Side:
@@ -84,17 +86,17 @@ class Series:
     """
 
     name: str
-    y: Sequence[float]
-    x: Sequence[float] | None = None
-    error: Sequence[float] | None = None
+    y: Numbers
+    x: Numbers | None = None
+    error: Numbers | None = None
     interval: float = float("nan")
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
     names: Sequence[str] | None = None
     group: str = ""
     colour: int | None = None
     line: bool = True
     dashed: bool = False
+    low: Numbers | None = None
+    high: Numbers | None = None
 
 
 @dataclass(frozen=True)

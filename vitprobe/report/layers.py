@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def interval(attrs: Mapping[str, Any]) -> float:
     return float(stdtrit(degrees, (1 + LEVEL) / 2)) if degrees > 0 else float("nan")
 
 
-def no_value(names: Sequence[str], reasons: Sequence[str]) -> str:
+def no_value(names: Sequence[str], reasons: Iterable[str]) -> str:
     """Which layers have no value, and why, as a sentence; "": all have one."""
     groups: dict[str, list[str]] = {}
     for name, reason in zip(names, reasons, strict=True):

@@ -16,7 +16,7 @@ from vitprobe.errors import InputError
 from vitprobe.files import expanded
 from vitprobe.report.document import html
 from vitprobe.report.drawn import text
-from vitprobe.report.provenance import labels
+from vitprobe.report.provenance import labels, run_of
 from vitprobe.report.section import Entry, sections
 from vitprobe.report.words import citation
 from vitprobe.text import printable
@@ -92,7 +92,8 @@ def page_of(entries: Sequence[Entry], title: str | None = None, command: str = "
         "sections": sections(others),
         "papers": [_paper(entry) for entry in papers],
     }
-    return Page(title, html(document, vitprobe.__version__))
+    which = sorted({run_of(entry.result) for entry in entries})
+    return Page(title, html(document, vitprobe.__version__, which))
 
 
 def _paper(entry: Entry) -> dict:

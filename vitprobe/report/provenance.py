@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ import xarray as xr
 from vitprobe.report.drawn import text
 from vitprobe.report.packed import number
 
+APART = ("notes", "command")  # have a place of their own
 MODEL = re.compile(r"model(_a|_b|_\d+)?")
 
 
@@ -29,9 +31,16 @@ def heading(result: xr.Dataset) -> str:
     return " on ".join(filter(None, (names, data)))
 
 
+def run_of(result: xr.Dataset) -> str:
+    """16 hexadecimal digits that say which run a result is of."""
+    attrs = result.attrs
+    told = attrs.get("run") or f"{attrs.get('analysis')} of {heading(result)}"
+    return hashlib.sha256(str(told).encode(errors="replace")).hexdigest()[:16]
+
+
 def facts(result: xr.Dataset) -> list[list[str]]:
     """Every attribute, as (name, value) in words; what says nothing is left out."""
-    told = {key: _value(value) for key, value in result.attrs.items() if key != "notes"}
+    told = {key: _value(value) for key, value in result.attrs.items() if key not in APART}
     return [[text(key.replace("_", " ")), value] for key, value in told.items() if value]
 
 

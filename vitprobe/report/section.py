@@ -18,6 +18,7 @@ from vitprobe.report.drawn import drawn, text
 from vitprobe.report.kinds import Kind, Picture
 from vitprobe.report.provenance import facts, heading, notes
 from vitprobe.report.words import ASKED, TITLES
+from vitprobe.text import printable
 
 SAME = ("dataset", "split", "order", "seed", "examples", "batch_size")  # of results of one run
 
@@ -39,7 +40,21 @@ def sections(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.analysis, []).append(entry)
-    return [_section(analysis, group) for analysis, group in groups.items()]
+    return [_checked(analysis, group) for analysis, group in groups.items()]
+
+
+def _checked(analysis: str, entries: Sequence[Entry]) -> dict[str, Any]:
+    """Files hold what others wrote: numbers of a wrong kind, shape or size."""
+    try:
+        return _section(analysis, entries)
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(
+            f"cannot show this result of {text(analysis)}: it is not as vitprobe writes one "
+            f"({printable(why)}); compute it again"
+        ) from error
 
 
 def _section(analysis: str, entries: Sequence[Entry]) -> dict[str, Any]:
@@ -56,19 +71,9 @@ def _section(analysis: str, entries: Sequence[Entry]) -> dict[str, Any]:
 
 def _kinds(analysis: str, results: Sequence[xr.Dataset]) -> Sequence[Kind]:
     name = f"vitprobe.report.sections.{analysis}"
-    try:
-        if analysis.isidentifier() and find_spec(name):
-            return import_module(name).figures(results)
-        return [Picture(heading(each), png_bytes(plot(each))) for each in results]
-    except InputError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        # files hold what others wrote: numbers of a wrong kind, shape or size
-        why = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(
-            f"cannot show this result of {text(analysis)}: it is not as vitprobe writes one "
-            f"({text(why)}); compute it again"
-        ) from error
+    if analysis.isidentifier() and find_spec(name):
+        return import_module(name).figures(results)
+    return [Picture(heading(each), png_bytes(plot(each))) for each in results]
 
 
 def _findings(results: Sequence[xr.Dataset]) -> list[dict[str, Any]]:

@@ -196,8 +196,8 @@ function lineRows(figure, series) {
       each.x[i],
       value,
       each.error?.[i] ?? NaN,
-      each.low?.[i] ?? NaN,
-      each.high?.[i] ?? NaN,
+      Number((each.low?.[i] ?? NaN).toPrecision(7)),
+      Number((each.high?.[i] ?? NaN).toPrecision(7)),
     ]),
   );
   return [head, ...rows];

@@ -2,6 +2,8 @@
 
 const KEYS = "Arrow keys move, Enter fixes the row, Escape lets it go, plus and minus zoom, 0 shows all.";
 
+let mapsDrawn = 0;
+
 async function drawMap(figure) {
   const others = comparable(figure);
   const state = { sheet: 0, minusOf: null, blocks: false, along: "row", fixed: null, cursor: null };
@@ -9,6 +11,7 @@ async function drawMap(figure) {
   const canBlocks = some(figure.rows) && some(figure.columns) && ![...figure.rows.outputs, ...figure.columns.outputs].every(Boolean);
   let grid = await Grid.of(figure, figure.sheets[0], null, false);
   let view = null;
+  const number = mapsDrawn++;
 
   const controls = [];
   if (figure.sheets.length > 1) {
@@ -47,7 +50,7 @@ async function drawMap(figure) {
   const plot = make("div", { class: "plot", tabindex: 0, role: "application", "aria-roledescription": "map", "aria-label": `${figure.title}. ${KEYS}` }, canvas, layer);
   const profile = make("div", { class: "profile" });
   body.append(plot, profile);
-  readout([`${figure.rows.names.length} × ${figure.columns.names.length} layers: point at a pair, or use the arrow keys`]);
+  readout([`${figure.rows.names.length} × ${figure.columns.names.length} pairs: point at one, or use the arrow keys; a click shows its row as a line`]);
 
   async function change(what) {
     Object.assign(state, what, { fixed: null, cursor: null });
@@ -75,7 +78,10 @@ async function drawMap(figure) {
   function mark() {
     const svg = layer.firstChild;
     svg.querySelector(".marks")?.remove();
-    const marks = draw("g", { class: "marks", fill: "none", "clip-path": `path("M${view.left - 2} ${view.top - 2}h${view.w + 4}v${view.h + 4}h${-view.w - 4}z")` });
+    const id = `window-${number}`;
+    const window_ = { x: view.left - 2, y: view.top - 2, width: view.w + 4, height: view.h + 4 };
+    const clip = draw("clipPath", { id }, draw("rect", window_));
+    const marks = draw("g", { class: "marks", fill: "none", "clip-path": `url(#${id})` }, clip);
     const box = (i, j, rows, columns) => {
       const [w, h] = view.cell;
       const at = { x: view.x(j), y: view.y(i + rows), width: w * columns, height: h * rows };

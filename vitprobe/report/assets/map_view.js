@@ -1,7 +1,7 @@
 // A map's drawing: cells on a canvas, names and marks over it, a window that moves and grows.
 
 const CELL = 44; // pixels of a cell's side, at most
-const HIGHEST = 620; // pixels of a map
+const HIGHEST = 540; // pixels of a map
 const NAMES = 11; // pixels of the names
 const LEAST_GAP = 12; // pixels between two names
 const DOTS = 4000; // cells with a dot, at most
@@ -32,7 +32,7 @@ function axisNames(names, blocks, from, to, cell) {
 
 /** As much of a text as so many pixels hold. */
 function fitted(text, pixels, size) {
-  let count = text.length;
+  let count = Math.min(text.length, Math.ceil(pixels)); // a character takes a pixel at least
   while (count > 3 && widthOf(shortened(text, count), size) > pixels) count--;
   return shortened(text, count);
 }
@@ -167,7 +167,7 @@ class MapView {
   /** Names, marks, colour bar. */
   overlay() {
     const { grid, left, top, w, h } = this;
-    const svg = drawing(this.width, this.height);
+    const svg = drawing(Math.min(this.width, this.left + this.w + BAR), this.height);
     const { rows, columns } = this.sides();
     const [cellWidth, cellHeight] = this.cell;
     const { r0, r1, c0, c1 } = this.window;

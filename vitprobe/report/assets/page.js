@@ -95,6 +95,7 @@ function findingsSection() {
     all.length ? make("p", { class: "asked" }, count) : null,
     table,
     held.papers.map(leftOut),
+    held.papers.map((paper) => (paper.files.length ? fileLinks(paper.files) : null)),
   );
 }
 

@@ -112,7 +112,8 @@ function plotted(figure, series, picked, width) {
   for (const each of pickedLast(series, picked)) {
     const chosen = picked !== null && each.group === picked;
     const faded = picked !== null && each.group && !chosen;
-    const group = draw("g", { opacity: faded ? FADED : null, color: each.colour });
+    const strength = faded ? FADED : picked !== null && !chosen ? 0.5 : null;
+    const group = draw("g", { opacity: strength, color: each.colour });
     const good = each.y.map((value, i) => there(value) && Number.isFinite(each.x[i]));
     const xs = each.x.map(atX);
     const ys = each.y.map(kept);
@@ -144,14 +145,24 @@ function plotted(figure, series, picked, width) {
     svg.append(group);
   }
   for (const each of levels.filter((one) => there(one.y))) {
-    const y = kept(each.y);
-    const name = label(shortened(each.name, 40), right, y < top + 14 ? y + 13 : y - 4, { size: TICK, anchor: "end" });
-    name.setAttribute("class", "halo");
-    svg.append(name);
+    svg.append(levelName(shortened(each.name, 40), kept(each.y), { left, right, top, bottom }, points));
   }
   const marks = draw("g", {});
   svg.append(marks);
   return { svg, points, marks, top, bottom };
+}
+
+/** A level's name at that end of it, and on that side, where the fewest points are. */
+function levelName(name, level, { left, right, top, bottom }, points) {
+  const wide = widthOf(name, TICK);
+  const places = [level - 4, level + 13]
+    .filter((y) => y - 8 > top - 12 && y < bottom + 8)
+    .flatMap((y) => [[right - wide, y], [left + 4, y]]);
+  const met = ([x, y]) => points.filter((each) => each.x > x - 4 && each.x < x + wide + 4 && each.y > y - 13 && each.y < y + 5).length;
+  const [x, y] = places.reduce((best, each) => (met(each) < met(best) ? each : best));
+  const text = label(name, x, y, { size: TICK });
+  text.setAttribute("class", "halo");
+  return text;
 }
 
 /** Of x: never rounded, a line fills the width. */

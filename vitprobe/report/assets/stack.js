@@ -1,7 +1,7 @@
 // Small images of numbers, one at a time large: over a picture, with colours, cell by cell.
 
 const LONGEST_SIDE = 420; // pixels of an image
-const BAR_ROOM = 78; // pixels right of it
+const BAR_ROOM = 82; // pixels right of it
 const CELL_STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 class Stack {

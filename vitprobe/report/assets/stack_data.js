@@ -42,7 +42,7 @@ function stackTicks(figure, [low, high], count) {
     const words = [[0, shown(low)], [0.05, "5 %"], [0.25, "25 %"], [0.5, "50 %"], [1, "largest"]];
     return words.map(([part, text]) => [low + part * (high - low), text]);
   }
-  const found = figure.scale === "log" ? logTicks(low, high, count) : ticks(low, high, count);
+  const found = figure.scale === "log" ? logTicks(low, high, 2 * count) : ticks(low, high, count);
   return found.map((value) => [value, barNumber(value)]);
 }
 
@@ -84,7 +84,7 @@ function stackBar(figure, limits, x, y, height) {
     group.append(stroke(x + 12, at, x + 15, at, 0.6));
     group.append(label(text, x + 18, at + 3.5, { size: 10.5 }));
   }
-  const middle = [x + 68, y + height / 2];
+  const middle = [x + 66, y + height / 2];
   if (figure.unit) group.append(label(shortened(figure.unit, Math.floor(height / 6)), ...middle, { size: 11, anchor: "middle", turn: -90 }));
   return group;
 }

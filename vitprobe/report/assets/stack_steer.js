@@ -39,7 +39,7 @@ function smallImages(dim, choose) {
       "button",
       { type: "button", tabindex: -1, title: name, "aria-label": name, onclick: () => choose(at) },
       canvases[at],
-      make("span", { class: "name" }, short[at]),
+      make("span", { class: "name" }, shortened(short[at], 30)),
     ),
   );
   const strip = make("div", { class: dim.columns ? "strip grid" : "strip" });

@@ -18,7 +18,8 @@ async function drawTable(figure) {
   let by = -1;
   let turned = false;
   const titles = figure.columns.map((name, column) => {
-    const title = make("th", { scope: "col", "aria-sort": "none" });
+    const counted = figure.rows.length > 0 && figure.rows.every((row) => typeof row[column] !== "string");
+    const title = make("th", { scope: "col", "aria-sort": "none", class: counted ? "number" : null });
     title.append(make("button", { type: "button", class: "small", onclick: () => sort(column) }, name));
     return title;
   });

@@ -64,10 +64,10 @@ def _ranked(result: xr.Dataset, label: str) -> Lines:
         order = np.argsort(values)[: int(np.isfinite(values).sum())]  # NaN last
         if not len(order):
             continue
-        heads = [f"{name}, head {result['head'].values[head]}" for head in order]
+        points = [f"{name}, head {result['head'].values[head]}" for head in order]
         line = f"layer {short[layer]}" if short[layer].isdigit() else name
         x = np.arange(1.0, len(order) + 1)
-        series.append(Series(line, values[order], x, errors[order], names=heads, colour=layer))
+        series.append(Series(line, values[order], x, errors[order], names=points, colour=layer))
     levels, _ = _uniform(result, "distance")
     heads = Axis("head, from the most local to the most global")
     _, *y = QUANTITIES["distance"]
@@ -97,8 +97,7 @@ def _by_depth(result: xr.Dataset, name: str, label: str, colour: int) -> Lines:
     series.append(Series("mean of the heads", mean, names=names, colour=colour))
     levels, drawn = _uniform(result, name)
     title, *y = QUANTITIES[name]
-    blank = result["blank"].values if "blank" in result.coords else []
-    caption = no_value(names, blank) if len(blank) else ""
+    caption = no_value(names, result["blank"].values) if "blank" in result.coords else ""
     y_axis = _axis(*y) if name != "patch_mass" else Axis(y[0])
     return Lines(
         f"{title}, {label}", layer_axis(names), y_axis, [*series, *drawn], levels, "head",

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from scipy.special import stdtrit
 
 from vitprobe.errors import InputError
 from vitprobe.figures.chosen import with_layers
 from vitprobe.figures.cka_sides import ROUNDING, layers_of
 from vitprobe.figures.measures import measures_in
 from vitprobe.report.kinds import Map, Sheet, Side
+from vitprobe.report.layers import interval
 
-LEVEL = 0.95
 # what two runs of one pair may differ in, and how a sheet says so
 DIFFERENT = ("estimator", "kernel", "tokens_a", "tokens_b", "dataset", "split", "seed", "examples")
 
@@ -50,12 +48,6 @@ def sheets_of(result: xr.Dataset, varied: Sequence[str] = ()) -> list[Sheet]:
     return found
 
 
-def half_interval(attrs: Mapping[str, Any]) -> float:
-    """Half a 95 % interval in standard errors, of Student's t; NaN where it is unknown."""
-    degrees = float(attrs.get("se_df", np.nan))
-    return float(stdtrit(degrees, (1 + LEVEL) / 2)) if degrees > 0 else np.nan
-
-
 def sheet_of(result: xr.Dataset, name: str, title: str) -> Sheet:
     """One measure of a result."""
     values, distance = _array(result, name), bool(result[name].attrs.get("distance", 0))
@@ -73,7 +65,7 @@ def sheet_of(result: xr.Dataset, name: str, title: str) -> Sheet:
         _array(result, "p_value") if null else None,
         (0.0, most or 1.0),
         distance,
-        half_interval(result.attrs),
+        interval(result.attrs),
         _blank(result, "" if name == "cka" else f"{name}_"),
     )
 

@@ -39,23 +39,42 @@ def _matrix(result: xr.Dataset) -> Map:
     blank = [str(result["blank"].values[k]) for k in order]
     side = Side("models", names, [""] * len(names), [False] * len(names))
 
-    def array(name: str) -> np.ndarray | None:
-        if name not in result:
-            return None
+    def array(name: str) -> np.ndarray:
         return result[name].transpose(*PAIR).values.astype(float)[np.ix_(order, order)]
 
-    values = array("similarity")
-    others = values[~np.eye(len(values), dtype=bool)]
+    def where_there(name: str) -> np.ndarray | None:
+        return array(name) if name in result else None
+
+    values, times = array("similarity"), interval(result.attrs)
+    others = values[~np.identity(len(values), dtype=np.bool_)]
     lowest = np.min(others, initial=1.0, where=np.isfinite(others))
     low = float(np.floor(SHADES * lowest) / SHADES) if lowest < 1 else 0.0
-    about = {"interval": interval(result.attrs), "blank": (blank, blank)}
-    error, line, p = map(array, ("similarity_se", "null_line", "p_value"))
-    sheets = [Sheet("similarity", values, error, line, p, (low, 1.0), **about)]
-    if (above := array("calibrated")) is not None:
+    sheets = [
+        Sheet(
+            "similarity",
+            values,
+            where_there("similarity_se"),
+            where_there("null_line"),
+            where_there("p_value"),
+            (low, 1.0),
+            interval=times,
+            blank=(blank, blank),
+        )
+    ]
+    if "calibrated" in result:
+        above = array("calibrated")
         sheets.append(Sheet("similarity above chance", above, blank=(blank, blank)))
-    if (matched := array("matched")) is not None:
-        title, error = "layers of the row in the column", array("matched_se")
-        sheets.append(Sheet(title, matched, error, limits=(low, 1.0), **about))
+    if "matched" in result:
+        sheets.append(
+            Sheet(
+                "layers of the row in the column",
+                array("matched"),
+                where_there("matched_se"),
+                limits=(low, 1.0),
+                interval=times,
+                blank=(blank, blank),
+            )
+        )
     return Map(f"How alike {len(names)} models are", side, side, sheets, caption=CAPTION)
 
 
@@ -71,11 +90,11 @@ def _pairs(result: xr.Dataset, of: str) -> Table:
     }
     kept = {key: title for key, title in columns.items() if key in result}
     arrays = {key: result[key].transpose(*PAIR).values for key in kept}
-    rows = [
-        [names[i], names[j], *(float(arrays[key][i, j]) for key in kept)]
-        for i, j in combinations(range(len(names)), 2)
+    alike = np.nan_to_num(arrays["similarity"], nan=-np.inf)
+    places = sorted(combinations(range(len(names)), 2), key=lambda pair: -alike[pair])
+    rows: list[list[str | float]] = [
+        [names[i], names[j], *(float(arrays[key][i, j]) for key in kept)] for i, j in places
     ]
-    rows.sort(key=lambda row: -np.nan_to_num(row[2], nan=-np.inf))
     return Table(f"Pairs, {of}", ["model", "and", *kept.values()], rows)
 
 
@@ -85,7 +104,7 @@ def _matches(result: xr.Dataset, of: str) -> Table:
     of_site = result["site_model"].values.astype(str)
     best, error = (result[key].transpose("site", "model2").values for key in ("best", "best_se"))
     match, alike = result["match"].transpose("site", "model2").values, result["alike"].values
-    rows = [
+    rows: list[list[str | float]] = [
         [
             own,
             str(result["site_layer"].values[site]),

@@ -28,7 +28,7 @@ def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
 def _of_one(result: xr.Dataset) -> list[Kind]:
     if "accuracy" not in result or set(result["accuracy"].dims) != set(DIMS):
         raise InputError(f"cannot show this result: it has no 'accuracy' over {', '.join(DIMS)}")
-    result = result.transpose(*DIMS, "epoch")
+    result = result.transpose(*DIMS, "epoch", missing_dims="ignore")
     title = str(result.attrs.get("title", "Training"))
     return [_table(result, title), _accuracy(result, title), *_curves(result, title)]
 

@@ -9,8 +9,9 @@ import xarray as xr
 
 from vitprobe.errors import InputError
 from vitprobe.report.kinds import Axis, Gallery, Kind, Lines, Map, Series
+from vitprobe.report.layers import interval, layer_axis
 from vitprobe.report.provenance import heading
-from vitprobe.report.sections.cka import half_interval, sheet_of, side_of
+from vitprobe.report.sections.cka import sheet_of, side_of
 
 
 def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
@@ -60,12 +61,12 @@ def _shares(result: xr.Dataset) -> Lines:
         "first principal component",
         result["first_share"].values,
         error=result["first_share_se"].values,
-        interval=half_interval(result.attrs),
+        interval=interval(result.attrs),
         names=names,
     )
     return Lines(
         f"First component of {heading(result)}",
-        Axis("layer", layers),
+        layer_axis(layers),
         Axis("share of the variance", low=0.0, high=1.0),
         [series],
         caption="Where a few examples rule a layer, its first principal component holds most of "

@@ -58,17 +58,15 @@ def _ranks(count: int) -> list[str]:
 def _said(result: xr.Dataset, values: np.ndarray) -> np.ndarray:
     """Which channel each map is of, and the layer's size; or why there is no map."""
     said = np.full(values.shape[:3], "", object)
-    for image, layer, place in np.ndindex(said.shape):
-        one = result.isel(layer=layer)
-        grid = f"{int(one['rows'])} x {int(one['cols'])}"
-        what = f"mean of {int(one['channels']):,} channels"
-        if place:
-            channel = int(one["top_channel"].values[image, place - 1])
-            strength = float(one["strength"].values[image, place - 1])
-            what = f"channel {channel} of {int(one['channels']):,}"
-            what += f", mean absolute activation {strength:.3g}"
+    channels, strengths = result["top_channel"].values, result["strength"].values
+    columns = (result[name].values for name in ("channels", "rows", "cols", "blank"))
+    for layer, (count, rows, cols, blank) in enumerate(zip(*columns, strict=True)):
+        size = "; ".join(filter(None, (f"{rows} x {cols} positions", str(blank))))
+        said[:, layer, 0] = f"mean of {count:,} channels; {size}"
+        for image, place in np.ndindex(said.shape[0], said.shape[2] - 1):
+            channel, strength = channels[image, layer, place], strengths[image, layer, place]
+            what = f"channel {channel} of {count:,}, mean absolute activation {strength:.3g}"
             if channel < 0:
                 what = "this layer has fewer channels"
-        parts = [what, f"{grid} positions", str(one["blank"].values)]
-        said[image, layer, place] = "; ".join(filter(None, parts))
+            said[image, layer, place + 1] = f"{what}; {size}"
     return said

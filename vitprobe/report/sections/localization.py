@@ -49,7 +49,7 @@ def _maps(result: xr.Dataset) -> Stack:
         values,
         error,
         unit="CKA",
-        limits=(min(0.0, float(np.nanmin(values, initial=0.0))), highest([result])),
+        limits=(0.0, highest([result])),
         said=np.array(said, object),
         marks=marks,
         ratio=_ratio(result),

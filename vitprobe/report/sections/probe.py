@@ -88,31 +88,29 @@ def _own(result: xr.Dataset, label: str, axis: Axis, colour: int) -> list[Series
 
 
 def _maps(result: xr.Dataset, label: str) -> list[Stack]:
-    """Accuracy at every patch, one image a layer; layers of each grid by themselves."""
+    """Accuracy at every patch, an image for each layer that has a grid."""
     values, names = 100 * result["accuracy"].transpose("layer", "token").values, named(result)
-    sizes = list(
-        zip(result["rows"].values.tolist(), result["columns"].values.tolist(), strict=True)
-    )
-    known = values[np.isfinite(values)]
-    found = []
-    for rows, columns in dict.fromkeys(size for size in sizes if min(size) > 0):
-        layers = [k for k, size in enumerate(sizes) if size == (rows, columns)]
-        starts = result["prefix"].values[layers]
-        images = [
-            values[layer, start : start + rows * columns].reshape(rows, columns)
-            for layer, start in zip(layers, starts, strict=True)
-        ]
-        grid = f", {rows} × {columns} tokens" if len(set(sizes)) > 1 else ""
-        found.append(
-            Stack(
-                f"Accuracy of each token's probe, {label}{grid}",
-                [Dim("layer", [names[layer] for layer in layers], slider=True)],
-                np.array(images),
-                "%",
-                (float(known.min()), float(known.max())) if known.size else None,
-            )
+    grids = np.stack([result[key].values for key in ("rows", "columns")], 1)
+    layers = np.flatnonzero(grids.min(1) > 0)
+    if not len(layers):
+        return []
+    images = np.full((len(layers), *grids[layers].max(0)), np.nan)
+    for image, layer in zip(images, layers, strict=True):
+        rows, columns = grids[layer]
+        first = int(result["prefix"].values[layer])
+        patches = values[layer, first : first + rows * columns]
+        image[:rows, :columns] = patches.reshape(rows, columns)
+    known = images[np.isfinite(images)]
+    return [
+        Stack(
+            f"Accuracy of each token's probe, {label}",
+            [Dim("layer", [names[layer] for layer in layers], slider=True)],
+            images,
+            used=grids[layers],
+            unit="%",
+            limits=(float(known.min()), float(known.max())) if known.size else (None, None),
         )
-    return found
+    ]
 
 
 def _has_reasons(result: xr.Dataset) -> bool:

@@ -10,17 +10,18 @@ import xarray as xr
 from vitprobe.figures.receptive_field_panels import SHARES, check, distinct, uniform_radii
 from vitprobe.report.kinds import Axis, Kind, Lines, Series
 from vitprobe.report.layers import along, labels_of, named, no_value
+from vitprobe.report.sections._receptive_maps import receptive_maps
 
 EVEN = "an even map"
 BOX = "half of the theoretical box's side"
 
 
 def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
-    """Both radii along the layers, of all models."""
+    """Both radii along the layers, of all models; then of each model the maps."""
     for result in results:
         check(result)
     shown = [distinct(result) for result in results]
-    return [*_radii(shown, labels_of(results))]
+    return [*_radii(shown, labels_of(results)), *map(receptive_maps, results)]
 
 
 def _radii(shown: Sequence[xr.Dataset], labels: Sequence[str]) -> list[Lines]:

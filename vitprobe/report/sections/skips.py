@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from vitprobe.figures.skips_panels import GROUPS, check
-from vitprobe.report.kinds import Axis, Level, Lines, Series
+from vitprobe.report.kinds import Axis, Kind, Level, Lines, Series
 from vitprobe.report.layers import along, labels_of, named, no_value
+from vitprobe.report.sections._skip_maps import skip_maps
 
 KINDS = {"attention": "attention", "mlp": "MLP", "block": "blocks"}
 AXES = {
@@ -20,10 +21,15 @@ TITLES = {"ratio": "|skip| / |branch|", "cosine": "Cosine of skip and branch"}
 LEVELS = {"ratio": Level("equal", 1.0), "cosine": Level("at right angles", 0.0)}
 
 
-def figures(results: Sequence[xr.Dataset]) -> list[Lines]:
-    """For patches, class token and registers the ratio and the cosine, all models in one figure."""
+def figures(results: Sequence[xr.Dataset]) -> list[Kind]:
+    """For patches, class token and registers the ratio and the cosine, all models in one figure;
+    then of each model the maps of its places."""
     for result in results:
         check(result)
+    return [*_curves(results), *(stack for result in results for stack in skip_maps(result))]
+
+
+def _curves(results: Sequence[xr.Dataset]) -> list[Lines]:
     found = []
     for group, (words, *_) in GROUPS.items():
         for name, axis in AXES.items():

@@ -21,20 +21,20 @@ def figures(results: Sequence[xr.Dataset]) -> list[Lines]:
     """Of one run its losses together, and its accuracies; of several a figure for each quantity,
     with a line for each run."""
     runs = list(zip(results, labels_of(results), strict=True))
-    best = "; ".join(
-        f"{label}: epoch {int(run.attrs['best_epoch'])} is the best by validation"
-        for run, label in runs
-    )
-    found = []
+    best = [f"epoch {int(run.attrs['best_epoch'])} of {label}" for run, label in runs]
+    chosen = f"The best by validation: {', '.join(best)}."
+    found: list[Lines] = []
     for (name, axis), parts in zip(AXES.items(), PARTS.values(), strict=True):
         if len(runs) == 1:
             ((run, label),) = runs
             series = [_line(run, key, words) for key, words in parts.items()]
-            found.append(Lines(f"{name}, {label}", EPOCH, axis, series, caption=f"{best}."))
+            found.append(
+                Lines(f"{name}, {label}", EPOCH, axis, series, caption="" if found else chosen)
+            )
             continue
         for key, words in parts.items():
             series = [_line(run, key, label) for run, label in runs]
-            caption = f"{best}." if not found else ""
+            caption = "" if found else chosen
             found.append(Lines(f"{name}, {words} images", EPOCH, axis, series, caption=caption))
     rates = [_line(run, "lr", label) for run, label in runs]
     return [*found, Lines("Learning rate", EPOCH, Axis("of the epoch's last step"), rates)]
