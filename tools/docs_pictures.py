@@ -84,6 +84,8 @@ PROBE = (
     "--train npz:cifar10-train4000.npz"
 )
 
+TRAINED_BLOCKS = "vitprobe cka --models vit@digits,resnet20@digits --layers blocks --null 200"
+
 PICTURES = {
     "cka-vit-resnet20-digits": Picture(
         "vitprobe cka --models vit@digits,resnet20@digits",
@@ -120,6 +122,15 @@ PICTURES = {
         f"vitprobe cka --models vit@{VIT},resnet18@{RESNET}",
         "results/cka-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
         (VIT, RESNET),
+    ),
+    "tutorial-trained": Picture(
+        TRAINED_BLOCKS, "results/cka-vit@digits-resnet20@digits-blocks-null200.png"
+    ),
+    "tutorial-learnt": Picture(
+        f"{TRAINED_BLOCKS} && vitprobe cka --models vit,resnet20 --layers blocks --null 200 && "
+        "vitprobe plot results/cka-vit@digits-resnet20@digits-blocks-null200.nc "
+        "results/cka-vit-resnet20-blocks-null200.nc --difference --output results/learnt.png",
+        "results/learnt.png",
     ),
     "attention-vit": Picture("vitprobe attention --models vit", "results/attention-vit.png"),
     "attention-trained-vit": Picture(
