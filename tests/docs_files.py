@@ -32,11 +32,11 @@ def trained(spec: str) -> Callable[[Path], None]:
 
 
 def bare(model: Callable[[], torch.nn.Module], *keys: str) -> Callable[[Path], None]:
-    """The state of a model, once under each key, or as it is."""
+    """The state of such a model under each key, or as it is."""
 
     def write(path: Path) -> None:
-        state = model().state_dict()
-        torch.save(dict.fromkeys(keys, state) or state, path)
+        states = {key: model().state_dict() for key in keys}
+        torch.save(states or model().state_dict(), path)
 
     return write
 

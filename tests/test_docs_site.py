@@ -1,4 +1,4 @@
-"""The documentation site is built, strictly; its pages load nothing from elsewhere and are whole."""
+"""The site of the documentation: built strictly, whole, and nothing of it is from elsewhere."""
 
 import re
 from html import unescape
