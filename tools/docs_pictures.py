@@ -92,6 +92,7 @@ DEMO = "vitprobe demo --no-browser"
 DEMO_PAGE = "results/paper-vit@digits-resnet20@digits/report.html"
 CHANCE = "vitprobe cka --models vit@digits,resnet20@digits --null 200 --report"
 CHANCE_PAGE = "results/cka-vit@digits-resnet20@digits-null200.html"
+TRAINED_BLOCKS = "vitprobe cka --models vit@digits,resnet20@digits --layers blocks --null 200"
 
 PICTURES = {
     "report-cka": Picture(
@@ -140,6 +141,15 @@ PICTURES = {
         f"vitprobe cka --models vit@{VIT},resnet18@{RESNET}",
         "results/cka-vit@vit-digits-scratch-resnet18@resnet18-digits-scratch.png",
         (VIT, RESNET),
+    ),
+    "tutorial-trained": Picture(
+        TRAINED_BLOCKS, "results/cka-vit@digits-resnet20@digits-blocks-null200.png"
+    ),
+    "tutorial-learnt": Picture(
+        f"{TRAINED_BLOCKS} && vitprobe cka --models vit,resnet20 --layers blocks --null 200 && "
+        "vitprobe plot results/cka-vit@digits-resnet20@digits-blocks-null200.nc "
+        "results/cka-vit-resnet20-blocks-null200.nc --difference --output results/learnt.png",
+        "results/learnt.png",
     ),
     "attention-vit": Picture("vitprobe attention --models vit", "results/attention-vit.png"),
     "attention-trained-vit": Picture(
