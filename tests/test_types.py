@@ -10,7 +10,7 @@ import pytest
 
 import vitprobe
 from vitprobe.analyses.study_run import LookOptions
-from vitprobe.input_options import ImageOptions, InputOptions, PictureOptions
+from vitprobe.input_options import ImageOptions, InputOptions, PictureOptions, StoredOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,6 +18,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
+TYPED = (ImageOptions, PictureOptions, StoredOptions, LookOptions)
 FACE = ast.parse((ROOT / "vitprobe" / "__init__.pyi").read_text())
 
 
@@ -28,7 +29,7 @@ def test_the_typed_face_has_the_names_that_are_loaded():
     assert all(alias.name == alias.asname for node in imports for alias in node.names)
 
 
-@pytest.mark.parametrize("options", [ImageOptions, PictureOptions, LookOptions])
+@pytest.mark.parametrize("options", TYPED)
 def test_options_have_the_types_of_input_options(options):
     typed, every = get_type_hints(options), get_type_hints(InputOptions)
     assert typed == {name: every[name] for name in typed}
@@ -36,7 +37,9 @@ def test_options_have_the_types_of_input_options(options):
 
 
 def test_the_options_that_are_typed_are_those_that_are_taken():
-    kinds = {each.__name__: each for each in (ImageOptions, PictureOptions, LookOptions)}
+    kinds = {
+        each.__name__: each for each in (ImageOptions, PictureOptions, StoredOptions, LookOptions)
+    }
     found = set()
     for name in vitprobe.__all__:
         function = getattr(vitprobe, name)

@@ -30,8 +30,7 @@ def values(path, name="cka"):
         ("--features", "a.npz", "--features", "late=b.npz"),
     ],
 )
-def test_several_files(vitprobe_command, draw_nothing, files, words):
-    draw_nothing("cka")
+def test_several_files(vitprobe_command, files, words):
     ended = vitprobe_command("cka", *words, *SMALL)
     assert ended.code == 0, ended.err
     found = sorted(path.name for path in (files / "results").glob("*.nc"))
@@ -47,6 +46,7 @@ def test_several_files(vitprobe_command, draw_nothing, files, words):
     assert "random" not in ended.out and ended.err == ""
 
 
+@pytest.mark.drawn
 def test_one_file_drawn_with_other_measures_and_a_null(vitprobe_command, files):
     asked_for = ("--measure", "cka,rsa", "--null", 19, "--layers", "conv*", "--name", "x")
     ended = vitprobe_command("cka", "--features", "a.npz", *asked_for, *SMALL)
@@ -58,8 +58,7 @@ def test_one_file_drawn_with_other_measures_and_a_null(vitprobe_command, files):
     assert np.isfinite(values(files / "results" / "x.nc", "p_value")[0, 1])
 
 
-def test_shares_are_merged_and_a_run_goes_on(vitprobe_command, draw_nothing, files):
-    draw_nothing("cka")
+def test_shares_are_merged_and_a_run_goes_on(vitprobe_command, files):
     same = ("cka", "--features", "a.npz", "b.npz", *SMALL)
     assert vitprobe_command(*same, "--output", "whole").code == 0
     for share in ("1/2", "2/2"):

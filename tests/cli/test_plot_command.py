@@ -187,3 +187,6 @@ def test_matrices_of_other_packages(vitprobe_command, tmp_path):
     difference = vitprobe_command("plot", "cka.pt", "plain.npy", "--difference")
     assert difference.code == 2 and len(difference.err.splitlines()) == 1  # no layers in common
     assert "no matrix absent.pt" in vitprobe_command("plot", "absent.pt").err
+    page = vitprobe_command("report", "cka.pt", "plain.npy")
+    assert page.code == 0, page.err
+    assert "Similarity of layers" in (tmp_path / "report.html").read_text()

@@ -10,7 +10,8 @@ def command(
         list[str],
         typer.Argument(
             help="Files (.nc) that commands wrote, tables (.csv) of vitprobe train, or folders "
-            "of them, such as that of vitprobe paper, in the order of the page.",
+            "of them, such as that of vitprobe paper, in the order of the page; also matrices that "
+            "torch_cka and others saved (.pt, .npy, .npz, .pkl).",
             metavar="RESULT...",
             show_default=False,
         ),
