@@ -8,8 +8,8 @@ import xarray as xr
 from attention_results import vit
 from fuzz.harness import Case, fuzzed, main
 
-from vitprobe.cli._output import netcdf
 from vitprobe.analyses.load_result import load_result
+from vitprobe.cli._output import netcdf
 from vitprobe.errors import InputError
 from vitprobe.figures import plot
 

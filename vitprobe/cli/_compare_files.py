@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 
 from vitprobe.analyses.compare_results import compare_results
+from vitprobe.analyses.load_result import load_result
 from vitprobe.cli._compare_summary import WRITERS, print_summary
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles
-from vitprobe.analyses.load_result import load_result
 from vitprobe.cli._warned import plain_warnings
 from vitprobe.errors import InputError
 from vitprobe.passes.provenance import run_id

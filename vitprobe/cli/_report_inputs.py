@@ -5,10 +5,10 @@ from pathlib import Path
 
 import xarray as xr
 
+from vitprobe.analyses.load_result import load_result
 from vitprobe.analyses.training import training_result
 from vitprobe.cli._ending import note
 from vitprobe.cli._page import RESULT
-from vitprobe.analyses.load_result import load_result
 from vitprobe.errors import InputError
 from vitprobe.files import expanded
 from vitprobe.report.provenance import labels
