@@ -118,8 +118,9 @@ def _limit_files(size: int) -> None:
 
 def _call_first(name: str, left: int, end) -> None:
     """`end` before call number `left` of the function called `name`."""
-    module = importlib.import_module(name.rpartition(".")[0])
-    function = getattr(module, name.rpartition(".")[2])
+    place, _, attribute = name.rpartition(".")
+    module = importlib.import_module(place)
+    function = getattr(module, attribute)
 
     def called(*args, **how):
         nonlocal left
@@ -130,5 +131,5 @@ def _call_first(name: str, left: int, end) -> None:
 
     of_vitprobe = [each for name, each in sys.modules.items() if name.startswith("vitprobe.")]
     for each in (module, *of_vitprobe):  # also where it was imported already
-        if getattr(each, function.__name__, None) is function:
-            setattr(each, function.__name__, called)
+        if getattr(each, attribute, None) is function:
+            setattr(each, attribute, called)

@@ -3,16 +3,14 @@
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
 import typer
+from docs_pages import PAGES, name_of
 
 from vitprobe.cli import app
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+each_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 def fenced(page, language):
@@ -83,6 +81,13 @@ def test_scripts_are_understood(page):
         assert len(found) == script.count("vitprobe "), "all of them are looked at"
         for command, *words in map(shlex.split, found):
             assert known[command].make_context(command, words).params is not None
+
+
+@each_page
+def test_no_text_is_taken_for_html(page):
+    """`<v(a), v(b)>` in a sentence is shown by GitHub, and a tag that nobody sees to the site."""
+    spoken = re.sub(r"`[^`]*`|^    .*$", "", prose(page), flags=re.MULTILINE)
+    assert not re.findall(r"<(?!/?(?:img|sub)\b|https?:|!--)[A-Za-z/][^\n]*", spoken)
 
 
 @each_page

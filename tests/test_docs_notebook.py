@@ -8,7 +8,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.slow
 def test_the_notebook_runs(tmp_path):
     pytest.importorskip("nbclient")
     spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / "run_notebook.py")

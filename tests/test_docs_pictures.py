@@ -1,29 +1,27 @@
 """The pictures of the docs can be made by tools/docs_pictures.py, and are on a page."""
 
-import importlib.util
 import re
 import shlex
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import typer
+from docs_pages import PAGES, ROOT
 
 from vitprobe.cli import app
 from vitprobe.passes import Reader
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-
-def _tool():
-    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / "docs_pictures.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def _tool(name):
+    path = ROOT / "tools" / f"{name}.py"
+    module = sys.modules[name] = module_from_spec(spec_from_file_location(name, path))
+    module.__spec__.loader.exec_module(module)
     return module
 
 
-TOOL = _tool()
+TOOL = _tool("docs_pictures")
 
 
 def test_each_picture_is_made_and_shown():
@@ -32,6 +30,13 @@ def test_each_picture_is_made_and_shown():
     there = {path.stem for path in (ROOT / "docs").glob("*.png")}
     assert there == set(TOOL.PICTURES)
     assert there <= shown
+
+
+def test_the_gallery_is_of_these():
+    """`python tools/docs_gallery.py` writes it anew."""
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    assert page == _tool("docs_gallery").gallery()
+    assert page.count("<img ") == len(TOOL.PICTURES)
 
 
 def test_its_commands_are_understood():

@@ -23,8 +23,7 @@ import pytest
 
 SPARE = 1 << 30  # bytes of address space beyond what the process took before the first input
 SECONDS = 5  # for each input
-# Parts of the inputs: the first third in every run of the tests, all of them in slow ones.
-SHARES = (3, pytest.param(1, marks=pytest.mark.slow))
+TIMES = (1, pytest.param(3, marks=pytest.mark.slow))  # as many inputs as in every run of the tests
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:

@@ -5,7 +5,11 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import paper_work
 import pytest
+import xarray as xr
+
+import vitprobe
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -56,3 +60,11 @@ def opened(browser, tmp_path):
         context.close()
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def small_results():
+    """Of every analysis of a small transformer and a small CNN, as `vitprobe.paper` makes them."""
+    found = [each for each in paper_work.paper(count=24) if isinstance(each, xr.Dataset)]
+    of = (paper_work.vit(), paper_work.images(2))
+    return [*found, vitprobe.maps(*of), vitprobe.features(*of)]

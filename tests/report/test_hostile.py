@@ -6,12 +6,9 @@ import re
 import unicodedata
 from pathlib import Path
 
-import paper_work
 import pytest
-import xarray as xr
 from hostile_texts import MARK, NASTY, RUN, poisoned
 
-import vitprobe
 from vitprobe.cli._page import links
 from vitprobe.report import page_of
 from vitprobe.report.section import Entry
@@ -21,18 +18,10 @@ FILES = [f"{text}.nc" for text in NASTY if not {"/", "\0"} & set(text) and len(t
 
 
 @pytest.fixture(scope="module")
-def results():
-    """Of every analysis of a small transformer and a small CNN, with texts that would do harm."""
-    found = [each for each in paper_work.paper(count=24) if isinstance(each, xr.Dataset)]
-    found.append(vitprobe.maps(paper_work.vit(), paper_work.images(2)))
-    found.append(vitprobe.features(paper_work.vit(), paper_work.images(2)))
-    return [poisoned(each) for each in found]
-
-
-@pytest.fixture(scope="module")
-def page(results):
+def page(small_results):
+    """Each of their texts would do harm, and so would the files' names and the title."""
     files = links(map(Path, FILES), Path())
-    return page_of([Entry(each, files) for each in results], NASTY[0])
+    return page_of([Entry(poisoned(each), files) for each in small_results], NASTY[0])
 
 
 class Tags(html.parser.HTMLParser):

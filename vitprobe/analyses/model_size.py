@@ -47,8 +47,9 @@ def model_size(
     Args:
         study: `digits`, `cifar10`, `cifar100`, `imagenet-100`, or a TOML file's path (see
             `vitprobe.training.study`): its models are the sizes, `family` says whose.
-        dataset, test_dataset, data_dir, epochs, seeds, models, pretraining, output, progress,
-            report, train: as for `vitprobe.data_size`.
+        dataset, test_dataset, data_dir, epochs, seeds, models, pretraining: as for
+            `vitprobe.data_size`.
+        output, progress, report, train: as for `vitprobe.data_size`.
         {inputs}
 
     Returns:

@@ -29,23 +29,27 @@ def page_beside(results: Sequence[xr.Dataset], names: Sequence[str]) -> bytes:
     found = [name for name in names if name.endswith(RESULT)]
     entries = []
     for result, own in zip(results, found, strict=True):
-        files = [name for name in names if owners.get(name, found[0]) == own]
+        more = [name for name in owners if (owners[name] or found[0]) == own and name != own]
+        files = [own, *more]
         entries.append(Entry(result, tuple((name, quote(name)) for name in files)))
     return page_of(entries).html.encode()
 
 
 def owners_of(names: Iterable[str]) -> dict[str, str]:
-    """For each file that a page may link to the result whose name it begins with: of
-    `cka-a-b-pairs.png` `cka-a-b.nc`. The longest name counts."""
+    """For each file that a page may link to the result whose name it begins with, "": none. Of
+    `cka-a-b-pairs.png` that is `cka-a-b.nc`. The longest name counts."""
     linked = sorted(name for name in names if name.endswith(LINKED))
     stems = sorted((Path(name).stem for name in linked if name.endswith(RESULT)), key=len)
     found = {}
     for name in linked:
         body = Path(name).stem
-        for stem in reversed(stems):
-            if body == stem or body.startswith((f"{stem}-", f"{stem}.")):
-                found[name] = stem + RESULT
-                break
+        own = (
+            stem
+            for stem in reversed(stems)
+            if body == stem or body.startswith((f"{stem}-", f"{stem}."))
+        )
+        owner = next(own, None)
+        found[name] = "" if owner is None else owner + RESULT
     return found
 
 

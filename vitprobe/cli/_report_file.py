@@ -1,8 +1,10 @@
 """A page of results that are in files: where it goes, and its links to what lies beside them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import xarray as xr
 
 from vitprobe.cli._folder import REPORT
 from vitprobe.cli._page import PAGE, check_page, links, owners_of
@@ -66,14 +68,16 @@ def _target(output: str | Path | None, words: Sequence[str | Path], paths: Seque
     return path
 
 
-def _beside(paths: Iterable[Path]) -> dict[Path, list[Path]]:
-    """For each result its own file, and the figures and tables that have its name."""
+def _beside(results: Mapping[Path, xr.Dataset]) -> dict[Path, list[Path]]:
+    """For each result its own file, and the figures and tables that have its name. What has no
+    result's name in a folder of the paper is of the findings."""
     found, owners = {}, {}
-    for path in paths:
+    for path, result in results.items():
         folder = path.parent
         if folder not in owners:
             owners[folder] = owners_of(_files(folder))
-        own = [name for name, owner in owners[folder].items() if owner == path.name]
+        names = (path.name, *([""] if result.attrs["analysis"] == "paper" else []))
+        own = [name for name, owner in owners[folder].items() if owner in names]
         found[path] = [path, *(folder / name for name in own if name != path.name)]
     return found
 
