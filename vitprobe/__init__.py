@@ -39,6 +39,7 @@ _HOMES = {
     "load_data": "vitprobe.data",
     "load_matrix": "vitprobe.analyses",
     "load_model": "vitprobe.models",
+    "load_result": "vitprobe.analyses",
     "localization": "vitprobe.analyses",
     "maps": "vitprobe.analyses",
     "match_layers": "vitprobe.analyses",

@@ -25,6 +25,7 @@ from vitprobe.analyses import (
     finetuning as finetuning,
     head_subsets as head_subsets,
     load_matrix as load_matrix,
+    load_result as load_result,
     localization as localization,
     maps as maps,
     match_layers as match_layers,

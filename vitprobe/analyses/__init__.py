@@ -18,6 +18,7 @@ from vitprobe.analyses.finetuning_reader import FinetuningReader
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
 from vitprobe.analyses.load_matrix import load_matrix
+from vitprobe.analyses.load_result import load_result
 from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
@@ -60,6 +61,7 @@ __all__ = [
     "finetuning",
     "head_subsets",
     "load_matrix",
+    "load_result",
     "localization",
     "maps",
     "match_layers",

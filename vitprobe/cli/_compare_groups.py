@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vitprobe.analyses.compare_parts import assembled, parts_of, smaller
 from vitprobe.analyses.compare_reader import CompareReader
+from vitprobe.analyses.load_result import load_result
 from vitprobe.cli._analyse import analyse
 from vitprobe.cli._compare_files import write
 from vitprobe.cli._compare_summary import WRITERS, Told, ToldGroup, print_summary
@@ -14,7 +15,6 @@ from vitprobe.cli._ending import note
 from vitprobe.cli._names import run_words
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import Writers, netcdf
-from vitprobe.cli._results import read_result
 from vitprobe.cli._summary import new_console, say
 from vitprobe.cli._warned import plain_warnings
 from vitprobe.input_options import InputOptions
@@ -68,7 +68,7 @@ def compare_models(
             )
         elif writes():
             with plain_warnings():
-                parts = [read_result(str(path)) for path in paths]
+                parts = [load_result(str(path)) for path in paths]
                 write(assembled(parts, list(labels)), run, run_words(inputs, "compare"))
 
     whole = len(parts_of(len(labels), at_once)) == 1

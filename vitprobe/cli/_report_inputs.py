@@ -5,10 +5,10 @@ from pathlib import Path
 
 import xarray as xr
 
+from vitprobe.analyses.load_result import load_result
 from vitprobe.analyses.training import training_result
 from vitprobe.cli._ending import note
 from vitprobe.cli._page import RESULT
-from vitprobe.cli._results import read_result
 from vitprobe.errors import InputError
 from vitprobe.files import expanded
 from vitprobe.report.provenance import labels
@@ -35,7 +35,7 @@ def results_in(words: Sequence[str | Path]) -> dict[Path, xr.Dataset]:
 
 def _read(path: Path) -> xr.Dataset:
     is_table = path.suffix.lower() == TABLE
-    return training_result(path) if is_table else read_result(str(path))
+    return training_result(path) if is_table else load_result(str(path))
 
 
 def _in_folder(folder: Path) -> dict[Path, xr.Dataset]:
