@@ -48,7 +48,7 @@ def test_the_readme_says_it(claim):
 
 @pytest.mark.parametrize("claim, behind", [row for row in ROWS if row[0] in CLAIMS])
 def test_what_is_behind_it_is_there(claim, behind):
-    """`FILE::test_name` below tests/ (`::test_name`: of the last file), bench/, docs/*.png, .ci/."""
+    """FILE::test below tests/ or in bench/ (::test: of the last file), docs/*.png, .ci/*."""
     names = re.findall(r"`([^`]+)`", behind)
     assert names and not re.sub(r"`[^`]+`", "", behind).strip(", ")
     file = ""
