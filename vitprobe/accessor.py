@@ -64,7 +64,8 @@ class Accessor:
 
     def to_pandas(self) -> pd.DataFrame:
         """The result's numbers as one table: a row for each value of its first variable, with
-        everything that is known of the row.
+        everything that is known of the row (of receptive fields for each layer, of places for each
+        token and patch).
 
         Columns: the dimensions of that variable, then all variables and coordinates that lie along
         some of these. Of `vitprobe.cka`: `layer_a`, `layer_b`, `cka`, `cka_se`, ...
@@ -75,9 +76,13 @@ class Accessor:
 
     def to_latex(self, *, caption: str | None = None, label: str | None = None) -> str:
         r"""A table for a paper (LaTeX with booktabs): of `vitprobe.cka` the best matches, of others
-        the rows of `to_pandas`, numbers as $0.931 \pm 0.003$, one standard error.
+        the rows of `to_pandas` with what was measured, numbers as $0.931 \pm 0.003$, one standard
+        error. Some of the rows: of `result.sel(...)` or `result.isel(...)`.
 
         caption: instead of what was done. label: of \label.
+
+        Raises:
+            InputError: more than 400 rows.
         """
         from vitprobe.report.latex import latex
 

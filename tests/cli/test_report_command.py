@@ -144,6 +144,7 @@ def test_whose_place_it_takes(results, vitprobe_command, tmp_path):
         (("mine.nc",), "cannot read mine.nc as netCDF"),
         (("mine.csv",), "mine.csv is no table of a training run"),
         (("empty",), "there is no result (.nc) in empty, and no table of a training run"),
+        (("above",), "the folder that a command wrote to, such as above/run"),
         (("empty", "--output", "page.png"), "there is no result"),
         (("result.nc", "--output", "page.png"), "page.png ends in .png: a page ends in .html"),
         (("bare.nc",), "cannot show this result of attention: it is not as vitprobe writes one"),
@@ -152,6 +153,8 @@ def test_whose_place_it_takes(results, vitprobe_command, tmp_path):
 )
 def test_what_cannot_be_shown_is_one_line(vitprobe_command, tmp_path, words, line):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "above" / "run").mkdir(parents=True)
+    (tmp_path / "above" / "run" / "mine.nc").write_text("mine")
     for name in ("mine.nc", "mine.csv"):
         (tmp_path / name).write_text("mine")
     for name in ("result.nc", "bare.nc"):

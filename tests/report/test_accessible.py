@@ -34,6 +34,21 @@ def test_nobody_is_shut_out(small_results, opened):
         assert faults(tab, only).keys() == {"color-contrast", "button-name"}
 
 
+def test_links_lead_to_their_section(small_results, opened):
+    """Though figures before it take their size only when they are drawn."""
+    with opened(vitprobe.page(*small_results), height=500) as held:
+        link = held.page.locator("nav a").last
+        link.click()
+        name = link.get_attribute("href")
+        held.page.wait_for_function(
+            "name => Math.abs(document.querySelector(name).getBoundingClientRect().top - 80) < 2",
+            arg=name,
+        )
+        held.page.wait_for_timeout(300)
+        top = f"document.querySelector('{name}').getBoundingClientRect().top"
+        assert abs(held.page.evaluate(top) - 80) < 2 and held.errors == []
+
+
 def faults(tab, how):
     """Serious faults -> elements that have them."""
     found = tab.evaluate("how => axe.run(how)", how | {"resultTypes": ["violations"]})

@@ -39,6 +39,8 @@ def test_plot_and_page(cka):
     shown = cka.vitprobe._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and shown.count("<iframe") == 1
     assert cka.vitprobe.page(title="mine").title == "mine"
+    with pytest.raises(InputError, match=r"vitprobe.load_result\('cka.nc'\)"):
+        vitprobe.page("cka.nc")
 
 
 def test_best_matches_are_those_of_match_layers(cka):
@@ -106,3 +108,33 @@ def test_to_latex_escapes_names():
     text = result.vitprobe.to_latex()
     assert r"a\_b\&\{c\} & $0.500 \pm 0.010$ \\" in text
     assert r"50\%\$x\textasciicircum{}2\textasciitilde{}\textbackslash{} & -- \\" in text
+
+
+def test_to_latex_has_what_was_measured():
+    """What is only known of a row stands where the row has no other name; large tables are none."""
+    result = xr.Dataset(
+        {
+            "cka": (("subset", "layer"), [[2e-5], [0.5]]),
+            "spread": (("subset", "layer"), [[np.nan]] * 2),
+        },
+        {"layer": ["conv"], "depth": ("layer", [0.5]), "heads": ("subset", ["1", "1, 2"])},
+        {"analysis": "made_up", "model": "m"},
+    )
+    text = result.vitprobe.to_latex()
+    assert r"subset & layer & CKA & heads \\" in text
+    assert r"0 & conv & $2 \times 10^{-5}$ & 1 \\" in text
+    many = xr.concat([result] * 300, "layer", data_vars="all")
+    with pytest.raises(InputError, match="600 rows are no table of a paper"):
+        many.vitprobe.to_latex()
+    assert r"$0.5$" in many.isel(layer=0).vitprobe.to_latex()
+
+
+@pytest.mark.parametrize(
+    ("analysis", "name", "dims"),
+    [("localization", "cka", ("token", "row")), ("receptive_field", "r50", ("layer",))],
+)
+def test_rows_are_of_what_was_asked(analysis, name, dims):
+    """Not of the class token, nor of each pixel, which come first."""
+    held = {"first": ("row", [1.0, 2.0]), name: (dims, np.ones([2] * len(dims)))}
+    table = xr.Dataset(held, attrs={"analysis": analysis}).vitprobe.to_pandas()
+    assert (table[name] == 1).all() and len(table) == 2 ** len(dims)

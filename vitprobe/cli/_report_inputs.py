@@ -53,9 +53,11 @@ def _in_folder(folder: Path) -> dict[Path, xr.Dataset]:
             if path.suffix == RESULT:  # most tables are of results
                 note(f"left out: {error}")
     if not found:
+        inside = sorted(path.parent for path in folder.glob(f"*/*{RESULT}"))
+        such = f", such as {printable(inside[0])}" if inside else ""
         raise InputError(
             f"there is no result ({RESULT}) in {printable(folder)}, and no table of a training "
-            "run: name a file, or the folder that a command wrote to"
+            f"run: name a file, or the folder that a command wrote to{such}"
         )
     first = [label for each in found.values() if _is_paper(each) for label in labels(each.attrs)]
 

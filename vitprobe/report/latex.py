@@ -8,6 +8,7 @@ import re
 import pandas as pd
 import xarray as xr
 
+from vitprobe.errors import InputError
 from vitprobe.report.provenance import heading
 from vitprobe.report.tables import best_matches, rows
 from vitprobe.report.words import TITLES
@@ -20,15 +21,21 @@ _SPECIAL = {
     **{each: f"\\{each}" for each in "&%$#_{}"},
 }
 _ERRORS = ("_se", "_error")
+MOST = 400  # rows; with more it is no table of a paper
 MATCHES = ("model", "layer", "match", "cka", "cka_se", "p_value")
 
 
 def latex(result: xr.Dataset, caption: str | None = None, label: str | None = None) -> str:
     """See `Accessor.to_latex`."""
     of_cka = result.attrs["analysis"] == "cka"
-    table = best_matches(result) if of_cka else rows(result)
+    table = best_matches(result) if of_cka else _measured(result, rows(result))
     if of_cka:
         table = table[[name for name in MATCHES if name in table]]
+    if len(table) > MOST:
+        raise InputError(
+            f"{len(table):,} rows are no table of a paper: choose some of the result first "
+            "(.isel, .sel), or take all of them from to_pandas()"
+        )
     columns = [name for name in table if not _error_of(table, name)]
     numeric = {name: pd.api.types.is_numeric_dtype(table[name]) for name in columns}
     lines = [
@@ -45,7 +52,7 @@ def latex(result: xr.Dataset, caption: str | None = None, label: str | None = No
             *([f"  \\label{{{label}}}"] if label else []),
             f"  \\begin{{tabular}}{{{''.join('r' if numeric[x] else 'l' for x in columns)}}}",
             r"    \toprule",
-            f"    {' & '.join(_text(name.replace('_', ' ')) for name in columns)} \\\\",
+            f"    {' & '.join(map(_head, columns))} \\\\",
             r"    \midrule",
             *(f"    {line}" for line in lines),
             r"    \bottomrule",
@@ -53,6 +60,23 @@ def latex(result: xr.Dataset, caption: str | None = None, label: str | None = No
             r"\end{table}",
         ]
     )
+
+
+def _measured(result: xr.Dataset, table: pd.DataFrame) -> pd.DataFrame:
+    """Without what is only known of the rows: it stands where the rows have no other name."""
+    unnamed = {name for name in result.dims if name not in result.coords}
+
+    def shown(name: str) -> bool:
+        if name not in result.coords:
+            return True
+        return name in result.dims or bool(unnamed.intersection(result[name].dims))
+
+    empty = table.isna() | (table == "")
+    return table[[name for name in table if shown(name) and not empty[name].all()]]
+
+
+def _head(name: str) -> str:
+    return _text(re.sub(r"\bcka\b", "CKA", name.replace("_", " ")))
 
 
 def _error_of(table: pd.DataFrame, name: str) -> bool:
@@ -69,7 +93,8 @@ def _cell(row: dict, name: str) -> str:
     errors = (row.get(f"{name}{end}") for end in _ERRORS)
     error = next((each for each in errors if each is not None), math.nan)
     if not error > 0 or not math.isfinite(error):
-        return f"${value:.3g}$"
+        digits, _, power = f"{value:.3g}".partition("e")
+        return f"${digits} \\times 10^{{{int(power)}}}$" if power else f"${digits}$"
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"${value:.{places}f} \\pm {error:.{places}f}$"
 

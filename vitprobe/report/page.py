@@ -116,6 +116,10 @@ def _datasets(results: Iterable[xr.Dataset | Paper]) -> list[xr.Dataset]:
         elif isinstance(each, xr.Dataset) and "analysis" in each.attrs:
             found.append(each)
         else:
+            if isinstance(each, (str, Path)):
+                raise InputError(
+                    f"cannot show a path: read its result, vitprobe.load_result({str(each)!r})"
+                )
             raise InputError(
                 f"cannot show this {type(each).__name__}: it is not a result of vitprobe (an "
                 "xarray.Dataset with the attribute 'analysis'); pass what the analysis returned"

@@ -8,6 +8,8 @@ import xarray as xr
 from vitprobe.analyses import match_layers
 from vitprobe.errors import InputError
 
+# What the rows are of, where it is not the first variable: not the class token, nor each pixel.
+_OF = {"localization": "cka", "receptive_field": "r50"}
 _OF_SIDE = ("match", "cka", "cka_se", "low", "high", "p_value")
 
 
@@ -30,7 +32,8 @@ def rows(result: xr.Dataset) -> pd.DataFrame:
     """See `Accessor.to_pandas`."""
     if not result.data_vars:
         raise InputError("this result has no variables: compute it again")
-    dims = next(iter(result.data_vars.values())).dims
+    first = _OF.get(result.attrs["analysis"])
+    dims = result[first if first in result else next(iter(result.data_vars))].dims
     kept = [name for name, held in result.variables.items() if set(held.dims) <= set(dims)]
     inside = [name for name in kept if name not in dims and result[name].ndim]
     table = result[inside].to_dataframe(dim_order=list(dims)).reset_index()

@@ -140,6 +140,7 @@ function provenance(result) {
 
 // Figures are drawn when they are near: a page may hold hundreds.
 const waiting = new Map();
+const unfinished = new Set();
 const near = new IntersectionObserver(
   (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawNow(entry.target)),
   { rootMargin: "800px" },
@@ -150,8 +151,23 @@ async function drawNow(place) {
   if (!figure) return;
   waiting.delete(place);
   near.unobserve(place);
-  const element = await DRAWERS[figure.kind](figure);
-  place.replaceWith(element);
+  const drawn = DRAWERS[figure.kind](figure);
+  unfinished.add(drawn);
+  place.replaceWith(await drawn);
+  unfinished.delete(drawn);
+}
+
+/** Goes to an element again once all that stands before it is drawn: its place is known then. */
+async function settleAt(to) {
+  const before = (place) => place.compareDocumentPosition(to) & Node.DOCUMENT_POSITION_FOLLOWING;
+  await Promise.all([...[...waiting.keys()].filter(before).map(drawNow), ...unfinished]);
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); // they take their size
+  to.scrollIntoView({ behavior: "instant" });
+}
+
+function settleAtHash(hash) {
+  const to = hash && document.getElementById(hash.slice(1));
+  if (to) settleAt(to);
 }
 
 function later(figure) {
@@ -192,6 +208,8 @@ function build() {
     make("footer", {}, `vitprobe ${held.version}. ± is one standard error; a blank has its reason.`),
     tip,
   );
+  document.addEventListener("click", (event) => settleAtHash(event.target.closest('a[href^="#"]')?.getAttribute("href")));
+  settleAtHash(location.hash);
   addEventListener("beforeprint", () => [...waiting.keys()].forEach(drawNow));
 }
 

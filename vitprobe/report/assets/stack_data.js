@@ -39,8 +39,8 @@ function stackPlace(figure, [low, high]) {
 /** What stands beside the colour bar: [number, text]. */
 function stackTicks(figure, [low, high], count) {
   if (figure.scale === "root") {
-    const words = [[0, shown(low)], [0.05, "5 %"], [0.25, "25 %"], [0.5, "50 %"], [1, "largest"]];
-    return words.map(([part, text]) => [low + part * (high - low), text]);
+    const found = [0, 0.05, 0.25, 0.5, 1].map((part) => low + part * (high - low));
+    return found.map((value) => [value, barNumber(Number(value.toPrecision(2)))]);
   }
   const found = figure.scale === "log" ? logTicks(low, high, 2 * count) : ticks(low, high, count);
   return found.map((value) => [value, barNumber(value)]);

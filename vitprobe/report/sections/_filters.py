@@ -29,7 +29,7 @@ def filter_gallery(result: xr.Dataset) -> list[Gallery]:
             Gallery(
                 f"Principal components of the filters of {model}",
                 _pixels(result["components"].transpose("component", *_DIMS).values),
-                [f"{share:.1%}" for share in shares],
+                [f"{100 * share:.1f} %" for share in shares],
                 "component",
                 f"Of {of} with their part of the filters' variance. {how}",
             )

@@ -47,7 +47,7 @@ def _lines(result: xr.Dataset, size: int) -> Lines:
     whose = f"{names[0]} {result.attrs.get('layer_a', '')}".strip()
     return Lines(
         f"{size} head{plural} of {whose}",
-        _axis("mean attention distance (pixels)", result["distance"].values),
+        _axis("mean attention distance (px)", result["distance"].values),
         _axis("CKA (unbiased)", np.stack([result["cka"] - band, result["cka"] + band])),
         series,
         ordered=True,
