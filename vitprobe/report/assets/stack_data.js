@@ -39,8 +39,9 @@ function stackPlace(figure, [low, high]) {
 /** What stands beside the colour bar: [number, text]. */
 function stackTicks(figure, [low, high], count) {
   if (figure.scale === "root") {
-    const found = [0, 0.05, 0.25, 0.5, 1].map((part) => low + part * (high - low));
-    return found.map((value) => [value, barNumber(Number(value.toPrecision(2)))]);
+    const inner = [0.05, 0.25, 0.5].map((part) => Number((low + part * (high - low)).toPrecision(1)));
+    const short = (value) => (value && Math.abs(value) < 1e-3 ? value.toExponential() : barNumber(value));
+    return [low, ...inner, high].map((value) => [value, short(Number(value.toPrecision(2)))]);
   }
   const found = figure.scale === "log" ? logTicks(low, high, 2 * count) : ticks(low, high, count);
   return found.map((value) => [value, barNumber(value)]);
