@@ -12,6 +12,7 @@ import torch
 from docs_pages import ROOT, blocks
 from mnist_vit import MnistViT
 from PIL import Image
+from safetensors.torch import save_file
 from terminal import run_here
 
 from vitprobe.data import load_data
@@ -29,6 +30,10 @@ def _checkpoint(spec: str) -> dict:
 
 def trained(spec: str) -> Callable[[Path], None]:
     return lambda path: torch.save(_checkpoint(spec), path)
+
+
+def weights(path: Path) -> None:
+    save_file(_checkpoint("vit@digits")["model_state_dict"], path)
 
 
 def bare(model: Callable[[], torch.nn.Module], *keys: str) -> Callable[[Path], None]:
@@ -79,11 +84,12 @@ def pairs(folder: Path) -> None:
 
 
 def study(page: str) -> Callable[[Path], None]:
-    """The first on the page, of images that need no network."""
+    """The first on the page, of images that need no network, and no parts of them."""
 
     def write(path: Path) -> None:
         (text, *_) = (code for kind, code in blocks(ROOT / "docs" / page) if kind == "toml")
-        path.write_text(text.replace('dataset = "mnist"', 'dataset = "digits"'))
+        text = text.replace('dataset = "mnist"', 'dataset = "digits"')
+        path.write_text(text.replace("fractions = [0.1, 1.0]", "fractions = [1.0]"))
 
     return write
 
@@ -139,5 +145,14 @@ FILES = {  # page: file: how it is made
     },
     "receptive-field": CIFAR,
     "results": {"runs/epoch1.pt": VIT, "runs/epoch30.pt": VIT},
+    "seeds-and-checkpoints": {
+        **{f"runs/vit-{seed}.pt": VIT for seed in range(3)},
+        **{f"runs/resnet20-{seed}.pt": RESNET for seed in range(3)},
+        **{
+            f"runs/vit-{seed}.epoch-{epoch:03}.safetensors": weights
+            for seed in range(3)
+            for epoch in (1, 2, 4, 8)
+        },
+    },
     "skips": {**CIFAR, **POOLS},
 }
