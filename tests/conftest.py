@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import workers
+from command_runs import run_command
 from hypothesis import HealthCheck, settings
 from ptxas import TABLE
 
@@ -22,6 +23,12 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent (set VITPROBE_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def vitprobe_run():
+    """See `command_runs.run_command`."""
+    return run_command
 
 
 @pytest.hookimpl(tryfirst=True)

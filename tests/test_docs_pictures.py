@@ -70,3 +70,18 @@ def test_its_blocks_of_code_are_on_their_pages():
     assert "cifar10-train4000" in TOOL.block_of(
         TOOL.DOCS / "compare-training.md", "toml", "cifar10-train4000"
     )
+
+
+def test_what_the_captions_of_the_readme_count():
+    """Words of the README's pictures -> the option of their commands, and what it has so many of."""
+    readme = (ROOT / "README.md").read_text()
+    for picture, caption, option, count in [
+        ("compare-digits", "Similarity of eleven models", "--models", 11),
+        ("measures-vit-resnet20-digits", "by six measures", "--measure", 6),
+        ("null-random-few", "two random networks on 12 images", "--models", 2),
+    ]:
+        (alt,) = re.findall(rf'docs/{picture}.png"[^>]*alt="([^"]*)"', readme)
+        words = shlex.split(TOOL.PICTURES[picture].command)
+        found = re.split(r",(?![^(]*\))", words[words.index(option) + 1])
+        assert caption in alt and len(found) == count, found
+    assert "--examples 12" in TOOL.PICTURES["null-random-few"].command

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (  # from the top down
-    *("cli", "report", "figures", "analyses", "training", "passes", "metrics"),
+    *("cli", "accessor", "report", "figures", "analyses", "training", "passes", "metrics"),
     *("probes", "measures", "taps", "models", "data", "ops"),
     *("writing", "lock", "files", "file_names", "owner", "input_options", "packages"),
     *("errors", "text"),

@@ -1,22 +1,18 @@
-"""A few runs in each process of torchrun; the first process writes what came of them.
+"""What each process of a gang trains; the first one writes what came of it."""
 
-    torchrun --nproc-per-node 2 train_in_processes.py FOLDER RUNS.json
-
-RUNS: a list of [name, options, die_at]; the results of each are in FOLDER/NAME. die_at: the step of
-the run at which the first process kills itself; null: none.
-"""
-
-import json
 import os
 import signal
 import sys
-from pathlib import Path
 
+import forked
+
+from vitprobe import cli
 from vitprobe.training import loop, train
 
 
-def main() -> None:
-    folder, runs = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+def trained(folder, runs):
+    """Each of `runs`, (name, options, die_at), with its results in FOLDER/NAME. die_at: the step of
+    the run at which the first process kills itself; None: none."""
     loop.SAVING_SHARE = 1.0  # saves as often as save_every says
     step = loop.Loop.train_step
     for name, options, die_at in runs:
@@ -30,5 +26,8 @@ def main() -> None:
         train(output=str(folder / name), model_name="run", device="cpu", **options)
 
 
-if __name__ == "__main__":
-    main()
+def command(folder, *words):
+    """`vitprobe WORDS`; what it says is in FOLDER/out.RANK and FOLDER/err.RANK."""
+    forked.redirect(*(folder / f"{name}.{os.environ['RANK']}" for name in ("out", "err")))
+    sys.argv = ["vitprobe", *map(str, words)]
+    cli.main()

@@ -18,7 +18,10 @@ TOGETHER = {
     "tests/ops/test_cuda": "one GPU",
     "tests/analyses/test_schedule.py": "one GPU",
 }
-FIRST = [*dict.fromkeys(TOGETHER.values()), "tests/test_gpu_bench.py"]
+# Of few tests and long: at the end one process would wait for another's.
+LONG = ("training/test_processes", "test_gpu_bench", "cli/test_resume", "fuzz/test_fuzz_data",
+        "metrics/test_cka_intervals", "training/test_learning")  # fmt: skip
+FIRST = [*dict.fromkeys(TOGETHER.values()), *(f"tests/{name}.py" for name in LONG)]
 MOST = 8  # a process takes about 1 GB
 
 

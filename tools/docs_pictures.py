@@ -19,6 +19,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+from page_pictures import Screen, take  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
@@ -28,11 +31,12 @@ class Picture:
     """command: as on the page, or PAGE.md for the code on that page that saves the picture, or
     FILE.py of this folder, which is told where to. written: the file that it makes, below the
     folder that commands run in. needs: files of TRAINED, of the data, or of pages
-    (`PAGE.md: FILE` is the block after the word FILE)."""
+    (`PAGE.md: FILE` is the block after the word FILE). screen: of a page (.html), what is seen."""
 
     command: str
     written: str
     needs: tuple[str, ...] = ()
+    screen: Screen | None = None
 
 
 VIT, RESNET = "checkpoints/vit-digits-scratch.pt", "checkpoints/resnet18-digits-scratch.pt"
@@ -84,9 +88,24 @@ PROBE = (
     "--train npz:cifar10-train4000.npz"
 )
 
+DEMO = "vitprobe demo --no-browser"
+DEMO_PAGE = "results/paper-vit@digits-resnet20@digits/report.html"
+CHANCE = "vitprobe cka --models vit@digits,resnet20@digits --null 200 --report"
+CHANCE_PAGE = "results/cka-vit@digits-resnet20@digits-null200.html"
 TRAINED_BLOCKS = "vitprobe cka --models vit@digits,resnet20@digits --layers blocks --null 200"
 
 PICTURES = {
+    "report-cka": Picture(
+        CHANCE, CHANCE_PAGE, screen=Screen(1180, 800, at="figure.map", fix=(0.62, 0.36))
+    ),
+    "report-phone": Picture(
+        CHANCE, CHANCE_PAGE, screen=Screen(390, 800, "dark", "figure.map", (0.62, 0.36))
+    ),
+    "demo": Picture(DEMO, DEMO_PAGE, screen=Screen(1180, 860)),
+    "demo-attention": Picture(
+        DEMO, DEMO_PAGE, screen=Screen(1180, 860, "dark", "#section-attention")
+    ),
+    "demo-maps": Picture(DEMO, DEMO_PAGE, screen=Screen(1180, 700, at="#section-maps")),
     "cka-vit-resnet20-digits": Picture(
         "vitprobe cka --models vit@digits,resnet20@digits",
         "results/cka-vit@digits-resnet20@digits.png",
@@ -290,7 +309,10 @@ def main() -> None:
             print(f"{name}: left as it is, {', '.join(lacking)} is not in {chosen.data}")
             continue
         make(picture, work)
-        shutil.copyfile(work / picture.written, output / f"{name}.png")
+        if picture.screen is None:
+            shutil.copyfile(work / picture.written, output / f"{name}.png")
+        else:
+            take(work / picture.written, output / f"{name}.png", picture.screen)
         print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
 
 

@@ -5,6 +5,7 @@
 >>> figure = vitprobe.plot(result)
 """
 
+import sys
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ _HOMES = {
     "SkipsReader": "vitprobe.analyses",
     "attention": "vitprobe.analyses",
     "cka": "vitprobe.analyses",
+    "cka_features": "vitprobe.analyses",
     "compare": "vitprobe.analyses",
     "compare_results": "vitprobe.analyses",
     "compare_training": "vitprobe.analyses",
@@ -35,12 +37,15 @@ _HOMES = {
     "finetuning": "vitprobe.analyses",
     "head_subsets": "vitprobe.analyses",
     "load_data": "vitprobe.data",
+    "load_matrix": "vitprobe.analyses",
     "load_model": "vitprobe.models",
+    "load_result": "vitprobe.analyses",
     "localization": "vitprobe.analyses",
     "maps": "vitprobe.analyses",
     "match_layers": "vitprobe.analyses",
     "merge": "vitprobe.analyses",
     "model_size": "vitprobe.analyses",
+    "page": "vitprobe.report",
     "paper": "vitprobe.analyses",
     "plot": "vitprobe.figures",
     "probe": "vitprobe.analyses",
@@ -58,8 +63,13 @@ __all__ = list(_HOMES)
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'vitprobe' has no attribute {name!r}")
+    import_module("vitprobe.accessor")  # `result.vitprobe`
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+if "xarray" in sys.modules:  # `xarray.open_dataset(file).vitprobe`, before anything else is used
+    import_module("vitprobe.accessor")

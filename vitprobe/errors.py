@@ -4,8 +4,9 @@ import difflib
 import shlex
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 from vitprobe.text import LINE, printable
 
@@ -58,7 +59,11 @@ class Stopped(BaseException):
     number: the signal's. left: what is kept of the work, for the line that is said.
     """
 
-    WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+    WORDS: ClassVar[Mapping[int, str]] = {
+        signal.SIGINT: "interrupted",
+        signal.SIGTERM: "terminated",
+        signal.SIGHUP: "hung up",
+    }
 
     def __init__(self, number: int, left: str = ""):
         super().__init__(number)

@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from functools import wraps
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypedDict, TypeVar, cast
 
 from vitprobe.errors import InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 IMAGES, RUN = "Images", "Run"
 PRECISIONS = ("fp32", "bf16")
 SAVE_EVERY = 60.0  # seconds between two saves of what a run has so far
-SINGLE_IMAGES = (  # options of what looks at chosen images, one by one
-    *("split", "data_dir", "image_size", "mean", "std", "max_pixels", "ignore_orientation"),
-    *("device", "precision", "seed"),
-)
 PLACE = "    {inputs}\n"  # where a docstring has the words of these options
 
 
@@ -109,6 +109,44 @@ class InputOptions:
         return [name for name in names if getattr(self, name) != standard[name]]
 
 
+class PictureOptions(TypedDict, total=False):
+    """Those of InputOptions for chosen images, one by one, as keyword arguments of a function."""
+
+    split: str
+    data_dir: str | None
+    image_size: int | None
+    mean: Sequence[float] | float | None
+    std: Sequence[float] | float | None
+    max_pixels: int | None
+    ignore_orientation: bool
+    device: Any
+    precision: str
+    seed: int
+
+
+class ImageOptions(PictureOptions, total=False):
+    """All of InputOptions, as keyword arguments of a function: for type checkers and editors."""
+
+    order: str
+    examples: int | None
+    skip_bad_images: bool
+    batch_size: int | None
+    workers: int
+
+
+class StoredOptions(TypedDict, total=False):
+    """Those of InputOptions for activations that are there already."""
+
+    order: str
+    examples: int | None
+    batch_size: int | None
+    device: Any
+    seed: int
+
+
+SINGLE_IMAGES = tuple(PictureOptions.__annotations__)
+
+
 def takes_inputs(
     *,
     only: Sequence[str] | None = None,
@@ -116,11 +154,12 @@ def takes_inputs(
     made: Callable[..., InputOptions] = InputOptions,
     usual: Mapping[str, str] | None = None,
     **defaults: Any,
-) -> Callable:
-    """Gives a function with a keyword argument `inputs` the options of InputOptions instead.
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Gives a function the options of InputOptions where its signature has `inputs`.
 
-    They are in its signature, and in its docstring in the place of `{inputs}`; the function gets
-    the InputOptions that `made` makes of them.
+    They are in its signature, and in its docstring in the place of `{inputs}`. A function with
+    `**inputs: Unpack[ImageOptions]` gets their values, and type checkers see them; one with a
+    keyword argument `inputs` gets the InputOptions that `made` makes of them.
 
     only: those that make sense for it; None: all. annotate: of a field, its annotation in the
     signature.
@@ -133,7 +172,7 @@ def takes_inputs(
         if only is None or each.name in only
     ]
 
-    def decorate(function: Callable) -> Callable:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
         def parameter(each: Field) -> inspect.Parameter:
             return inspect.Parameter(
                 each.name,
@@ -143,8 +182,10 @@ def takes_inputs(
             )
 
         parameters = []
+        spread = False
         for own in inspect.signature(function).parameters.values():
             if own.name == "inputs":
+                spread = own.kind is own.VAR_KEYWORD
                 parameters += [parameter(each) for each in told if each.metadata["panel"] == IMAGES]
             else:
                 parameters.append(own)
@@ -153,16 +194,17 @@ def takes_inputs(
         signature = inspect.Signature(parameters)
 
         @wraps(function)
-        def with_inputs(*args, **given):
+        def with_inputs(*args: Any, **given: Any) -> R:
             unknown = next((name for name in given if name not in signature.parameters), None)
             if unknown:
                 raise TypeError(f"{function.__name__}() has no argument {unknown!r}")
             shown = {each.name: given.pop(each.name) for each in told if each.name in given}
-            return function(*args, **given, inputs=made(**defaults | shown))
+            values = defaults | shown
+            return function(*args, **given, **(values if spread else {"inputs": made(**values)}))
 
-        with_inputs.__signature__ = signature
+        with_inputs.__signature__ = signature  # type: ignore[attr-defined]
         with_inputs.__doc__ = _filled(function.__doc__, told)
-        return with_inputs
+        return cast(Callable[P, R], with_inputs)
 
     return decorate
 
@@ -175,7 +217,7 @@ def _with_default(told: Field, defaults: Mapping[str, Any], usual: Mapping[str, 
     own.default = defaults.get(told.name, told.default)
     said = f" (default: {usual[told.name]})" if told.name in usual else ""
     words = re.sub(r" \(default: [^)]*\)", said, told.metadata["help"])
-    own.metadata = {**told.metadata, "help": words}
+    own.metadata = MappingProxyType({**told.metadata, "help": words})
     return own
 
 

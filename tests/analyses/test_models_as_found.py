@@ -1,9 +1,8 @@
 """Models as users have them: in other types, in wrappers, of small integers."""
 
-import subprocess
-import sys
 from copy import deepcopy
 
+import forked
 import numpy as np
 import pytest
 import timm
@@ -110,12 +109,7 @@ print("the same")
 
 
 def test_distributed_data_parallel(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", DISTRIBUTED.format(tmp_path / "store")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = forked.python("-c", DISTRIBUTED.format(tmp_path / "store"))
     assert done.stdout.strip() == "the same", done.stderr
 
 

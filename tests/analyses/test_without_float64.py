@@ -1,10 +1,9 @@
 """`--device mps`, on a stand-in that like it has no float64: see tests/without_float64.py."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from torch import nn
@@ -22,8 +21,7 @@ RUNS = (*PASSES, "maps", "train", "dense", "operators")
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     pytest.importorskip("torch.utils.backend_registration")
-    command = [sys.executable, SCRIPT, tmp_path_factory.mktemp("trained")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.python(SCRIPT, tmp_path_factory.mktemp("trained"))
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

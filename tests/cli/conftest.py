@@ -1,13 +1,12 @@
 """The command in this process: what it printed and how it ended."""
 
 import sys
-from importlib import import_module
 from typing import NamedTuple
 
 import pytest
+from undrawn import undraw
 
 from vitprobe.cli import main
-from vitprobe.figures import style
 
 
 class Ended(NamedTuple):
@@ -17,8 +16,11 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture
-def vitprobe_command(monkeypatch, capsys, tmp_path):
-    """run("cka", "--models", ...) -> Ended; in an empty folder, so that files land there."""
+def vitprobe_command(request, monkeypatch, capsys, tmp_path):
+    """run("cka", "--models", ...) -> Ended; in an empty folder, so that files land there. Figures
+    are empty, unless the test is marked `drawn`."""
+    if request.node.get_closest_marker("drawn") is None:
+        undraw(monkeypatch.setattr)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -31,21 +33,3 @@ def vitprobe_command(monkeypatch, capsys, tmp_path):
         return Ended(end.value.code or 0, out, err)
 
     return run
-
-
-@pytest.fixture
-def draw_nothing(monkeypatch):
-    """draw_nothing("cka", ...): where figures are not what a test is about, an empty one stands for
-    all of these commands."""
-
-    def nothing(*names):
-        blank = style.new_figure()
-        blank.set_size_inches(1, 1)
-        for name in names:
-            module = import_module(f"vitprobe.cli._{name}_summary")
-            for function in ("plot", "compare"):
-                if hasattr(module, function):
-                    monkeypatch.setattr(module, function, lambda *results, **how: blank)
-        return blank
-
-    return nothing

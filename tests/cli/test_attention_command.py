@@ -64,6 +64,7 @@ def refused(run, tmp_path, *words):
     return lines[0]
 
 
+@pytest.mark.drawn
 def test_two_models(vitprobe_command, tmp_path, own_models):
     models = "vit,own_attention:swin"
     ended = vitprobe_command("attention", "--models", models, *SMALL, "--output", "out")

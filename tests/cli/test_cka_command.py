@@ -17,6 +17,7 @@ def table(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.drawn
 def test_two_models(vitprobe_command, tmp_path):
     ended = vitprobe_command("cka", "--models", "vit,resnet18", *SMALL, "--output", "out")
     assert ended.code == 0

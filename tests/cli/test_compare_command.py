@@ -29,6 +29,7 @@ def result():
     return vitprobe.compare(models, examples=96, batch_size=12)
 
 
+@pytest.mark.drawn
 def test_files(vitprobe_command, result):
     whole = vitprobe_command("compare", "--models", MODELS, *SMALL)
     assert (whole.code, whole.err) == (0, "")
@@ -58,8 +59,7 @@ def test_files(vitprobe_command, result):
     assert "finished the results of this run are there" in ended.out
 
 
-def test_shares_are_merged(vitprobe_command, draw_nothing, result, tmp_path):
-    draw_nothing("compare")
+def test_shares_are_merged(vitprobe_command, result, tmp_path):
     words = ("compare", "--models", MODELS, *SMALL, "--name", "shared")
     for share in ("1/2", "2/2"):
         assert vitprobe_command(*words, "--shard", share).code == 0
@@ -71,8 +71,7 @@ def test_shares_are_merged(vitprobe_command, draw_nothing, result, tmp_path):
     assert found.attrs["run"] == result.attrs["run"]
 
 
-def test_groups_where_memory_is_short(vitprobe_command, draw_nothing, result, monkeypatch):
-    draw_nothing("compare")
+def test_groups_where_memory_is_short(vitprobe_command, result, monkeypatch):
     words = ("compare", "--models", MODELS, *SMALL, "--name", "groups")
     ended = vitprobe_command(*words, "--at-once", 2)
     assert ended.code == 0, ended.err

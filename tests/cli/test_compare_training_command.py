@@ -23,6 +23,7 @@ def written(ended):
     return [line.split()[-1] for line in ended.out.splitlines() if line.startswith("wrote")]
 
 
+@pytest.mark.drawn
 def test_files_table_and_lines(vitprobe_command, tmp_path, train):
     train.fail["mine-resnet20-none-f10-s1"] = Diverged("the loss is nan at step 7")
     ended = vitprobe_command("compare-training", write(tmp_path))
@@ -72,7 +73,6 @@ def test_a_ready_study(vitprobe_command, train):
     assert train.calls[0]["model_name"] == "data-size-vit-none-f3-s0"
 
 
-@pytest.mark.slow
 def test_the_whole_of_small_data(vitprobe_command, train):
     """All its data but the target are left out: they would have to be downloaded."""
     words = ("--dataset", "digits", "--epochs", "2", "--pretraining", "none")

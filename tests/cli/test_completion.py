@@ -159,3 +159,22 @@ def test_it_installs_itself(tmp_path):
     (written,) = (tmp_path / ".bash_completions").iterdir()
     assert "_VITPROBE_COMPLETE=complete_bash" in written.read_text()
     assert str(written) in (tmp_path / ".bashrc").read_text()
+
+
+def test_files_of_features(tmp_path):
+    for name in ("a.npz", "b.npz", "c.npy", "d.txt"):
+        (tmp_path / name).touch()
+    found = fish("cka --features late=", cwd=tmp_path)
+    assert found == ["late=a.npz", "late=b.npz", "late=c.npy"]
+    assert fish("cka --features a.npz,b", cwd=tmp_path) == ["a.npz,b.npz"]
+    assert fish("cka --features a.npz c", cwd=tmp_path) == ["c.npy"]
+
+
+def test_the_functions_of_bash_are_shown_and_define_a_completion():
+    words = COMMAND.replace("['vitprobe']", "['vitprobe', '--show-completion', 'bash']")
+    env = os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = subprocess.run([sys.executable, "-c", words], env=env, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    script = f"{shown.stdout}\ncomplete -p vitprobe"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "vitprobe"

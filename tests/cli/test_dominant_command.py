@@ -12,6 +12,7 @@ def written(ended):
     return [line.split()[-1] for line in lines if line.startswith("wrote")]
 
 
+@pytest.mark.drawn
 def test_files(vitprobe_command, tmp_path):
     ended = vitprobe_command("dominant", "--model", "resnet20@digits", *SMALL, "--drop", 0.2)
     assert ended.code == 0, ended.err

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 from children import ended, start
-from run_server import RunServer
 
 SMALL = ["--examples", "16", "--batch-size", "8", "--layers", "blocks", "--device", "cpu"]
 CKA = ["cka", "--models", "resnet20", *SMALL]
@@ -23,13 +22,6 @@ cli.main()
 """
 
 
-@pytest.fixture(scope="module")
-def vitprobe_run():
-    server = RunServer()
-    yield server
-    server.close()
-
-
 def results(folder):
     """Names in `results`, hidden ones too."""
     where = folder / "results"
@@ -42,7 +34,7 @@ def results(folder):
     [
         ("vitprobe.passes.inputs.prepare", 0),
         ("torch.nn.functional.conv2d", 30),
-        ("vitprobe.figures.plot", 0),
+        ("vitprobe.cli._cka_summary.plot", 0),
         ("os.fsync", 2),  # after one that tries the folder, and the partial's
         ("os.rename", 0),
     ],

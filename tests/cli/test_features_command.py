@@ -11,6 +11,7 @@ def written(ended):
     return [line.split()[-1] for line in lines if line.startswith("wrote")]
 
 
+@pytest.mark.drawn
 def test_one_image_of_a_data_set_and_its_figure_again(vitprobe_command):
     line = ("features", "--model", "resnet20@digits", "--index", 3)
     ended = vitprobe_command(*line)

@@ -25,6 +25,7 @@ def written(ended):
     return [line.split()[-1] for line in ended.out.splitlines() if line.startswith("wrote")]
 
 
+@pytest.mark.drawn
 def test_files(vitprobe_command, series):
     models = f"{VIT}@run.epoch-*.pt"
     ended = vitprobe_command("finetuning", "--models", models, *SMALL)

@@ -12,6 +12,7 @@ def written(ended):
     return [line.split()[-1] for line in lines if line.startswith("wrote")]
 
 
+@pytest.mark.drawn
 def test_files(vitprobe_command):
     ended = vitprobe_command("head-subsets", "--models", "vit,resnet20", *SMALL)
     assert ended.code == 0, ended.err

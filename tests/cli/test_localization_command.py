@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import xarray
 from PIL import Image
-from run_server import RunServer
 
 VIT = "vit(depth=2,dim=24,heads=3,mlp_dim=32)"
 SMALL = ("--examples", 48, "--batch-size", 8)
@@ -21,6 +20,7 @@ def load(path):
     return xarray.load_dataset(path, engine="h5netcdf")
 
 
+@pytest.mark.drawn
 def test_files(vitprobe_command):
     ended = vitprobe_command("localization", "--models", f"{VIT},resnet20", *SMALL)
     assert ended.code == 0, ended.err
@@ -110,16 +110,13 @@ def test_shares_merge_to_the_whole(vitprobe_command):
         agree(load(Path("merged") / name), load(Path("whole") / name))
 
 
-def test_killed_and_gone_on_with(tmp_path):
-    server, words = RunServer(), ("localization", "--models", VIT, *SMALL, "--name", "x")
-    try:
-        assert server(*words, "--output", "whole", cwd=tmp_path).code == 0
-        how = {"cwd": tmp_path, "stop_at": ("vitprobe.passes.partial.write_file", 2)}
-        run = server(*words, "--save-every", 1e-6, **how)
-        assert run.code == -signal.SIGKILL and (tmp_path / "results" / "x.partial").exists()
-        run = server(*words, "--resume", cwd=tmp_path)
-    finally:
-        server.close()
+def test_killed_and_gone_on_with(vitprobe_run, tmp_path):
+    words = ("localization", "--models", VIT, *SMALL, "--name", "x")
+    assert vitprobe_run(*words, "--output", "whole", cwd=tmp_path).code == 0
+    how = {"cwd": tmp_path, "stop_at": ("vitprobe.passes.partial.write_file", 2)}
+    run = vitprobe_run(*words, "--save-every", 1e-6, **how)
+    assert run.code == -signal.SIGKILL and (tmp_path / "results" / "x.partial").exists()
+    run = vitprobe_run(*words, "--resume", cwd=tmp_path)
     assert run.code == 0 and "batches are done" in run.out, run.err
     found, whole = (load(tmp_path / folder / "x.nc") for folder in ("results", "whole"))
     for name in whole.variables:

@@ -11,6 +11,7 @@ def written(ended):
     return [line.split()[-1] for line in lines if line.startswith("wrote")]
 
 
+@pytest.mark.drawn
 def test_one_image_of_a_data_set(vitprobe_command):
     ended = vitprobe_command("maps", "--model", "vit", "--index", 3)
     assert written(ended) == [

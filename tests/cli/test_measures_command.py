@@ -16,6 +16,7 @@ def loaded(path):
     return xr.load_dataset(path, engine="h5netcdf")
 
 
+@pytest.mark.drawn
 def test_files_and_words(vitprobe_command, tmp_path):
     ended = vitprobe_command(
         *("cka", "--models", f"{VIT},resnet20@digits", "--measure", ASKED, *SMALL, "--name", "x")

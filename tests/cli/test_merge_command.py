@@ -44,7 +44,13 @@ def told(out):
 
 @pytest.mark.parametrize(
     ("words", "count"),
-    [(CKA, 2), (ATTENTION, 3), (HEADS, 2), (OTHERWISE, 2), (FILE_ORDER, 7)],
+    [
+        pytest.param(CKA, 2, marks=pytest.mark.drawn),
+        (ATTENTION, 3),
+        (HEADS, 2),
+        (OTHERWISE, 2),
+        (FILE_ORDER, 7),
+    ],
     ids=["cka", "attention", "head-subsets", "otherwise", "file-order"],
 )
 def test_what_the_command_would_have_written(vitprobe_command, words, count):

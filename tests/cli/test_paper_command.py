@@ -2,7 +2,6 @@
 
 import csv
 import re
-from importlib import import_module
 
 import pytest
 import xarray as xr
@@ -18,21 +17,11 @@ SMALL = ("--examples", 16, "--batch-size", 8)
 NAMED = ("paper", "--models", f"{VIT},{WIDE}", *SMALL)
 
 
-@pytest.fixture
-def quick(monkeypatch, draw_nothing):
-    blank = draw_nothing("cka", "attention", "head_subsets", "skips", "receptive_field",
-                         "localization", "dominant", "probe")  # fmt: skip
-    for name, function in (("maps", "figure"), ("features", "figure"),
-                           ("filters", "filter_figure"),
-                           ("positions", "position_figure")):  # fmt: skip
-        module = import_module(f"vitprobe.figures.{name}")
-        monkeypatch.setattr(module, function, lambda *results: blank)
-
-
 def loaded(path):
     return xr.load_dataset(path, engine="h5netcdf")
 
 
+@pytest.mark.drawn
 def test_the_folder(vitprobe_command, tmp_path):
     """Of a CNN alone, with all of its figures: each named file is there and is what it says."""
     ended = vitprobe_command("paper", "--models", "cnn=resnet20@digits", *SMALL)
@@ -78,7 +67,7 @@ def test_the_folder(vitprobe_command, tmp_path):
     assert loaded(folder / "skips-cnn-examples16.nc").attrs["analysis"] == "skips"
 
 
-def test_two_models_again_and_another_run(quick, vitprobe_command, tmp_path):
+def test_two_models_again_and_another_run(vitprobe_command, tmp_path):
     ended = vitprobe_command(*NAMED, "--name", "x")
     assert ended.code == 0, ended.err
     folder = tmp_path / "results" / "x"
@@ -96,7 +85,7 @@ def test_two_models_again_and_another_run(quick, vitprobe_command, tmp_path):
     assert "give another --name" in ended.err and "Traceback" not in ended.err
 
 
-def test_stopped_while_figures_are_made(quick, vitprobe_command, tmp_path, monkeypatch):
+def test_stopped_while_figures_are_made(vitprobe_command, tmp_path, monkeypatch):
     """All is computed: only the files are made again."""
     words = (*NAMED[:2], VIT, *SMALL, "--name", "x")
     real = _paper_files._of_analysis
@@ -115,7 +104,7 @@ def test_stopped_while_figures_are_made(quick, vitprobe_command, tmp_path, monke
     assert (tmp_path / "results" / "x" / "findings.md").exists()
 
 
-def test_shares_are_merged(quick, vitprobe_command, tmp_path):
+def test_shares_are_merged(vitprobe_command, tmp_path):
     words = (*NAMED[:2], VIT, *SMALL, "--index", "none")
     for index in (1, 2):
         ended = vitprobe_command(*words, "--shard", f"{index}/2")

@@ -5,6 +5,7 @@ import re
 import h5netcdf
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from attention_results import vit
 from PIL import Image
@@ -45,6 +46,7 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.drawn
 def test_a_figure_beside_its_result(vitprobe_command, tmp_path, write):
     ended = vitprobe_command("plot", write("cka-vit-resnet18", made()))
     assert (ended.code, ended.err) == (0, "")
@@ -171,3 +173,20 @@ def test_one_line(vitprobe_command, tmp_path, words, expected):
     assert len(ended.err.splitlines()) == 1, ended.err
     assert re.search(expected, ended.err), ended.err
     assert files(tmp_path) == before
+
+
+def test_matrices_of_other_packages(vitprobe_command, tmp_path):
+    values = np.array([[1.0, 0.2], [0.3, 0.9]])
+    np.save(tmp_path / "plain.npy", values)
+    names = {f"model{k}_layers": ["conv1", "fc"] for k in (1, 2)}
+    torch.save({"CKA": torch.from_numpy(values), **names, "model1_name": "A"}, tmp_path / "cka.pt")
+    for name in ("plain.npy", "cka.pt"):
+        ended = vitprobe_command("plot", name)
+        assert ended.code == 0, ended.err
+        assert f"wrote    {name.partition('.')[0]}.png" in ended.out
+    difference = vitprobe_command("plot", "cka.pt", "plain.npy", "--difference")
+    assert difference.code == 2 and len(difference.err.splitlines()) == 1  # no layers in common
+    assert "no matrix absent.pt" in vitprobe_command("plot", "absent.pt").err
+    page = vitprobe_command("report", "cka.pt", "plain.npy")
+    assert page.code == 0, page.err
+    assert "Similarity of layers" in (tmp_path / "report.html").read_text()

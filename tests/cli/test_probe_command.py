@@ -22,6 +22,7 @@ def table(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.drawn
 def test_two_models(vitprobe_command, tmp_path):
     models = f"small={VIT},resnet20@digits"
     ended = vitprobe_command("probe", "--models", models, "--examples", 150, "--output", "out")
@@ -126,8 +127,7 @@ def test_help(vitprobe_command):
     assert ended.code == 0 and "vitprobe probe --models vit@digits,resnet20@digits" in ended.out
 
 
-def test_shares_resumed_and_merged(vitprobe_command, draw_nothing, tmp_path):
-    draw_nothing("probe")
+def test_shares_resumed_and_merged(vitprobe_command, tmp_path):
     words = ("probe", "--models", VIT, *SMALL)
     assert vitprobe_command(*words, "--output", "whole").code == 0
     whole = loaded(tmp_path / "whole" / "x.nc")

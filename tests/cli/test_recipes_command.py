@@ -1,6 +1,5 @@
 """`vitprobe recipes`: what it prints can be used."""
 
-import subprocess
 import sys
 
 import pytest
@@ -36,15 +35,15 @@ def test_one_is_a_file_of_ones_own(vitprobe_command, tmp_path, name):
     assert ours.as_dict() | same == theirs.as_dict()
 
 
-def test_a_shell_writes_the_file_as_it_is(tmp_path):
+def test_a_shell_writes_the_file_as_it_is(vitprobe_run, tmp_path):
     """The bytes that a pipe gets are the recipe's; a tab in a file of one's own is one."""
     own = tmp_path / "own.toml"
     own.write_text('about = "a\ttab, é"\n\nlr = 0.5\n')
     for name in ("digits", str(own)):
-        with open(tmp_path / "written.toml", "wb") as file:
-            command = [sys.executable, "-m", "vitprobe", "recipes", name]
-            assert subprocess.run(command, stdout=file).returncode == 0
-        written = (tmp_path / "written.toml").read_bytes()
+        written = tmp_path / "written.toml"
+        written.unlink(missing_ok=True)
+        assert vitprobe_run("recipes", name, cwd=tmp_path, stdout=written).code == 0
+        written = written.read_bytes()
         expected = own if name == str(own) else FOLDER / f"{name}.toml"
         assert written == expected.read_bytes()
 

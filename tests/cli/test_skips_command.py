@@ -24,6 +24,7 @@ def assert_same(one, other):
         )
 
 
+@pytest.mark.drawn
 def test_two_models(vitprobe_command, tmp_path):
     ended = vitprobe_command(
         *("skips", "--models", "vit@digits,resnet20@digits", "--examples", 16, "--output", "out")
@@ -101,6 +102,7 @@ def test_help(vitprobe_command):
     assert ended.code == 0 and "vitprobe skips --models vit@digits,resnet20@digits" in ended.out
 
 
+@pytest.mark.drawn
 def test_shares_resumed_and_merged(vitprobe_command, tmp_path):
     words = ("skips", "--models", VIT, *SMALL)
     assert vitprobe_command(*words, "--output", "whole").code == 0

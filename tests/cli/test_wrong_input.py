@@ -51,7 +51,7 @@ def refused(run, tmp_path, *words):
         (("--models", "vit", "--passes", 0), "--passes"),
         (("--models", "vit", "--workers", "x"), "--workers"),
         (("--models", "vit", "--epochs", 3), "No such option: --epochs. See vitprobe cka --help"),
-        (("--dataset", "digits"), "Missing option '--models'. See vitprobe cka --help"),
+        (("--dataset", "digits"), "nothing to compare: give --models"),
     ],
 )
 def test_one_line(vitprobe_command, tmp_path, words, expected):

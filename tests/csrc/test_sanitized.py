@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from workers import jobs
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 PROGRAM = Path(__file__).parent / "sanitized"
@@ -14,36 +16,54 @@ FLAGS = ("-std=c++17", "-O1", "-g1", "-fopenmp-simd", "-Wall", "-Wextra", "-Wno-
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-@pytest.fixture
-def run_sanitized(tmp_path):
-    """run_sanitized(folder of the kernels) -> how the program ended."""
+def sources(csrc: Path) -> dict[str, Path]:
+    """Of the kernels, by operator and instruction set, and of the program."""
+    kernels = [p for op in ("product", "attention") for p in (csrc / "cpu" / op).glob("*.cpp")]
+    kernels = {f"{p.parent.name}-{p.stem}": p for p in kernels if p.stem != "launcher"}
+    assert {name.partition("-")[2] for name in kernels} == SETS
+    return kernels | {"program": PROGRAM / "cpu_kernels.cpp", "model": AMX_MODEL}
+
+
+def compiled(csrc: Path, folder: Path, *names: str) -> dict[str, Path]:
+    """The sources of these names (all), with the headers of this csrc: name -> object."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++, by which the kernels are built for several instruction sets")
+    words = [compiler, *FLAGS, *SANITIZERS, f"-I{PROGRAM}", f"-I{csrc}", "-c"]
 
-    def run(csrc: Path) -> subprocess.CompletedProcess:
-        kernels = [p for op in ("product", "attention") for p in (csrc / "cpu" / op).glob("*.cpp")]
-        kernels = [p for p in kernels if p.stem != "launcher"]
-        assert {p.stem for p in kernels} == SETS
-        sources = [PROGRAM / "cpu_kernels.cpp", AMX_MODEL, *kernels]
-        folders = (f"-I{PROGRAM}", f"-I{csrc}")
-        words = [compiler, *FLAGS, *SANITIZERS, *folders, *sources, "-o", tmp_path / "program"]
-        built = subprocess.run(words, capture_output=True, text=True, timeout=600)
-        assert built.returncode == 0, built.stderr
-        return subprocess.run([tmp_path / "program"], capture_output=True, text=True, timeout=600)
+    def compile_one(name: str, path: Path) -> Path:
+        run(*words, path, "-o", folder / f"{name}.o")
+        return folder / f"{name}.o"
 
-    return run
+    chosen = {name: path for name, path in sources(csrc).items() if name in names or not names}
+    with ThreadPoolExecutor(jobs()) as pool:
+        return dict(zip(chosen, pool.map(compile_one, chosen, chosen.values()), strict=True))
 
 
-@pytest.mark.slow
-def test_no_element_too_far_and_no_undefined_behaviour(run_sanitized):
-    ended = run_sanitized(CSRC)
+def run_program(objects: dict[str, Path], folder: Path) -> subprocess.CompletedProcess:
+    """How it ended."""
+    run("g++", *SANITIZERS, *objects.values(), "-o", folder / "program")
+    return subprocess.run([folder / "program"], capture_output=True, text=True, timeout=600)
+
+
+def run(*words) -> None:
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    return compiled(CSRC, tmp_path_factory.mktemp("sanitized"))
+
+
+def test_no_element_too_far_and_no_undefined_behaviour(objects, tmp_path):
+    ended = run_program(objects, tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert int(ended.stdout.split()[0]) > 40_000 and "numbers are right" in ended.stdout
 
 
-@pytest.mark.slow
-def test_a_vector_read_past_the_end_is_found(run_sanitized, tmp_path):
+def test_a_vector_read_past_the_end_is_found(objects, tmp_path):
+    """In the kernels of the base alone: the others' objects are those of the other test."""
     shutil.copytree(CSRC, tmp_path / "csrc")
     header = tmp_path / "csrc" / "cpu" / "vector" / "vectors.h"
     rest = "\n  return load(buffer)"
@@ -51,5 +71,6 @@ def test_a_vector_read_past_the_end_is_found(run_sanitized, tmp_path):
     text = header.read_text()
     assert text.count(right) == 1
     header.write_text(text.replace(right, wrong))
-    ended = run_sanitized(tmp_path / "csrc")
+    spoilt = compiled(tmp_path / "csrc", tmp_path, "product-base", "attention-base")
+    ended = run_program(spoilt | {k: v for k, v in objects.items() if k not in spoilt}, tmp_path)
     assert ended.returncode != 0 and "AddressSanitizer" in ended.stderr

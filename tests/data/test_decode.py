@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
+import forked
 import numpy as np
 import pytest
 from PIL import Image
@@ -247,9 +248,7 @@ def test_bombs_stay_within_a_gigabyte(tmp_path):
     (tmp_path / "one").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "one" / "1.png")
     names = [f"imagefolder:{tmp_path}/one", f"imagefolder:{folder}", f"zip:{tmp_path}/z.zip"]
-    run = subprocess.run(
-        [sys.executable, "-c", BOMBS, *names], capture_output=True, text=True, timeout=120
-    )
+    run = forked.python("-c", BOMBS, *names)
     assert run.returncode == 0, run.stderr
     shapes = ["(3, 224, 224)"] * 2
     assert run.stdout.split("\n")[:-1] == shapes + BOMBS_END and not run.stderr

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import collections
 import json
-import os
 import random
 import resource
 import signal
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import forked
+import pytest
+
 SPARE = 1 << 30  # bytes of address space beyond what the process took before the first input
 SECONDS = 5  # for each input
-TESTS = Path(__file__).parents[1]
+TIMES = (1, pytest.param(3, marks=pytest.mark.slow))  # as many inputs as in every run of the tests
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
@@ -72,14 +73,7 @@ def fuzzed(program: str, case: str, folder: Path, count: int, seed: int = 0) -> 
     cause), a warning that is not ours, words on stderr, more than SECONDS, a dead process. The
     input that did it is then left in `folder`.
     """
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")])
-    run = subprocess.run(
-        [sys.executable, program, case, str(folder), str(count), str(seed)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )
+    run = forked.python(program, case, folder, count, seed, timeout=600)
     last = folder / "last"
     where = f"input {last.read_text()} of {case}: " if last.exists() else ""
     assert run.returncode == 0, f"{where}exit code {run.returncode}\n{run.stdout}{run.stderr}"

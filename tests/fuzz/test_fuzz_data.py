@@ -6,13 +6,19 @@ import random
 import tarfile
 import warnings
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
-from fuzz.harness import Case, damaged, fuzzed, main
+import safetensors.numpy
+from fuzz.harness import TIMES, Case, damaged, fuzzed, main
 from PIL import Image
 
-COUNTS = {"image": 12_000, "zip": 3000, "npz": 4000, "tar": 3000, "stream": 1000}
+from vitprobe.data.feature_files import feature_file
+from vitprobe.errors import InputError
+from vitprobe.models.reading.numpy_file import read_numpy_file
+
+COUNTS = {"stored": 400, "image": 4000, "zip": 1000, "npz": 1400, "tar": 1000, "stream": 400}
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 15, 3), dtype=np.uint8)
 SMOOTH = np.add.outer(np.arange(40), np.arange(30)).astype(np.uint8) * 3
 
@@ -139,7 +145,32 @@ def read_with(kind):
     return read
 
 
+def stored():
+    """Activations, and a matrix in a pickle, in each kind of file."""
+    x, found = NOISE[:, :, 0].astype(np.float32), []
+    arrays = {"layer.1": x, "layer.2": np.asfortranarray(x), "names": np.array(["a"] * 20)}
+    for save in (np.savez, np.savez_compressed):
+        file = io.BytesIO()
+        save(file, **arrays)
+        found.append(file.getvalue())
+    for held in (x, x.T, {"CKA": x[:3, :3], "model1_layers": ["x", "y", "z"]}):
+        file = io.BytesIO()
+        np.save(file, held, allow_pickle=True)
+        found.append(file.getvalue())
+    return [*found, safetensors.numpy.save({"layer.1": x, "layer.2": x[:, :2].copy()})]
+
+
+def read_stored(path):
+    """As a matrix where it is none of safetensors; then the first rows of each array."""
+    with suppress(InputError):
+        read_numpy_file(path, "matrix")
+    for array in feature_file(path).arrays:
+        if not array.reason:
+            array.rows(range(min(4, array.shape[0])))
+
+
 CASES = {
+    "stored": Case("damaged.safetensors", stored, read_stored),
     "image": Case("damaged.png", images, read_image),
     "zip": Case("damaged.zip", zips, read_with("zip"), rezipped),
     "npz": Case("damaged.npz", arrays, read_with("npz"), rezipped),
@@ -153,12 +184,13 @@ CASES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("times", TIMES)
 @pytest.mark.parametrize("case", CASES)
-def test_damaged_files_are_data_or_one_line(tmp_path, case):
-    ends = fuzzed(__file__, case, tmp_path, COUNTS[case])
-    assert sum(ends.values()) == COUNTS[case]
-    assert min(ends.values()) > COUNTS[case] / 40  # both are seen
+def test_damaged_files_are_data_or_one_line(tmp_path, case, times):
+    count = COUNTS[case] * times
+    ends = fuzzed(__file__, case, tmp_path, count)
+    assert sum(ends.values()) == count
+    assert min(ends.values()) > count / 40  # both are seen
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import xarray as xr
 from attention_results import vit
 from fuzz.harness import Case, fuzzed, main
 
+from vitprobe.analyses.load_result import load_result
 from vitprobe.cli._output import netcdf
-from vitprobe.cli._results import read_result
 from vitprobe.errors import InputError
 from vitprobe.figures import plot
 
@@ -24,7 +24,7 @@ def cka():
     return xr.Dataset({"cka": (DIMS, values), "cka_se": (DIMS, values / 9)}, names, attrs)
 
 
-CASES = {"results": Case("r.nc", lambda: [netcdf(cka()), netcdf(vit(3, 2))], read_result)}
+CASES = {"results": Case("r.nc", lambda: [netcdf(cka()), netcdf(vit(3, 2))], load_result)}
 
 
 def test_damaged_files(tmp_path: Path):

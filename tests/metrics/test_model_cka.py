@@ -135,7 +135,6 @@ def test_parts_add_up():
         np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.slow
 def test_intervals_hold_the_value_of_many_images():
     """200 results of 8 batches: 95 % intervals of similarity hold that of 500 batches."""
     counts = [3, 3]

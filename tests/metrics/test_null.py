@@ -267,7 +267,6 @@ def test_blanks_and_ties():
     assert calibrated(observed, null).p_value[0] == 2 / 20
 
 
-@pytest.mark.slow
 def test_p_values_are_uniform_under_independence():
     """1,000 runs: of one pair, and of the best of 3 x 4; Kolmogorov-Smirnov at 1 %."""
     vectors, replicates = vectoriser("linear", "unbiased"), 99

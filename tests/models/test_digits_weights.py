@@ -62,21 +62,6 @@ def test_their_accuracy_is_what_they_say(name, metadata):
     assert abs(right - 360 * metadata["test_accuracy"]) <= 1
 
 
-def test_early_blocks_are_like_early_layers_and_late_ones_like_late_layers():
-    result = vitprobe.cka(
-        "vit@digits", "resnet20@digits", layers=["blocks", "head"], layers_b="all"
-    )
-    matches = result["cka"].argmax("layer_b").to_series()
-    first, last = matches["blocks.0"], matches["blocks.5"]
-    layers = result.sizes["layer_b"]
-    assert first < layers / 4 and last > 3 * layers / 4
-    assert max(matches[f"blocks.{i}"] for i in range(4)) < layers / 4
-    assert matches["blocks.4"] > 3 * layers / 4 and matches["head"] > 3 * layers / 4
-    errors = result["cka_se"].sel(layer_a="blocks.5")
-    row = result["cka"].sel(layer_a="blocks.5")
-    assert row[last] - row[first] > 3 * (errors[last] + errors[first])  # and not by chance
-
-
 def test_other_names_have_none():
     with pytest.raises(InputError, match="there are vit@digits and resnet20@digits"):
         vitprobe.load_model("resnet18@digits")

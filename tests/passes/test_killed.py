@@ -23,7 +23,6 @@ def assert_same_bits(ours, theirs):
         assert one.drop_attrs(deep=False).identical(other.drop_attrs(deep=False))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("analysis", ["cka", "attention"])
 def test_killed_twenty_times(analysis, tmp_path):
     ((code, whole),) = gang(1, results, analysis, COUNT, str(tmp_path / "whole"))

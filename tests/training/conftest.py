@@ -3,17 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from run_server import RunServer
 
 from vitprobe.data import load_data
-
-
-@pytest.fixture(scope="module")
-def vitprobe_run():
-    """A RunServer of one thread."""
-    server = RunServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="session")

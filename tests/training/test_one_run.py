@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from children import dead_process
-from run_server import RunServer
 from training_runs import assert_same, ending
 
 from vitprobe.analyses.compare_training import compare_training
@@ -25,18 +24,11 @@ def refused(run):
     return run.err
 
 
-@pytest.mark.slow
 def test_two_runs_at_once(vitprobe_run, tiny, tmp_path):
     words = [*tiny, "-e", 12, "--output", tmp_path / "out"]
-    other = RunServer()
-    try:
-        for run in (vitprobe_run, other):  # both have imported everything
-            assert run("--version", cwd=tmp_path).code == 0
-        with ThreadPoolExecutor(2) as pool:
-            both = [pool.submit(run, *words, cwd=tmp_path) for run in (vitprobe_run, other)]
-            first, second = sorted((each.result() for each in both), key=lambda run: run.code)
-    finally:
-        other.close()
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(vitprobe_run, *words, cwd=tmp_path) for _ in range(2)]
+        first, second = sorted((each.result() for each in both), key=lambda run: run.code)
     assert first.code == 0 and "in use by process" in refused(second)
     assert not list((tmp_path / "out").glob(".*"))
     alone = [*tiny, "-e", 12, "--output", tmp_path / "alone"]

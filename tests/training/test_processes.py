@@ -1,17 +1,17 @@
 """Several processes of torchrun train as one does."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gang import gang
 from torch.nn import functional as F
+from train_in_processes import command, trained
 from user_training_models import Normed
 
 from vitprobe import cli
@@ -73,20 +73,16 @@ def folders(data, tmp_path_factory):
     and `cut`, which was killed within its second epoch and resumed."""
     two, one = (tmp_path_factory.mktemp(name) for name in ("two", "one"))
     start = {**data, **TINY, **SGD, "epochs": 1, "output": str(one), "model_name": "start"}
-    trained = train(device="cpu", **start).path
-    RUNS["frozen"][1]["checkpoint"] = str(trained)
+    RUNS["frozen"][1]["checkpoint"] = str(train(device="cpu", **start).path)
     runs = [(name, {**data, **options}, None) for name, (_, options) in RUNS.items()]
     normed = {**data, "model": OWN + "Normed", "batch_size": 20, **VARIED, **ADAMW, "epochs": 3}
     cut = {**normed, "resume": True, "save_every": 0.0}
-    (two / "cut.json").write_text(json.dumps([("cut", cut, 9)]))
-    ended = torchrun(TESTS / "train_in_processes.py", two, two / "cut.json", cwd=two)
-    assert ended.returncode != 0 and "exitcode  : -9" in ended.stderr
+    (first, _), _ = gang(2, trained, two, [("cut", cut, 9)])
+    assert first == -9
     held = torch.load(two / "cut" / "run.last.pt", weights_only=True)
     assert (held["epoch"], held["step"]) == (1, 3)  # 6 steps an epoch
-    all_runs = [*runs, ("whole", normed, None), ("cut", cut, None)]
-    (two / "runs.json").write_text(json.dumps(all_runs))
-    ended = torchrun(TESTS / "train_in_processes.py", two, two / "runs.json", cwd=two)
-    assert ended.returncode == 0, ended.stderr
+    ended = gang(2, trained, two, [*runs, ("whole", normed, None), ("cut", cut, None)])
+    assert [code for code, _ in ended] == [0, 0]
     for name, options, _ in runs:
         train(output=str(one / name), model_name="run", device="cpu", **options)
     return two, one
@@ -137,14 +133,15 @@ def test_what_is_judged_is_what_is_saved(folders, few_digits):
     assert float(loss) == pytest.approx(state["test_loss"][-1], abs=1e-5)
 
 
-def command(data, folder, *more):
+def words(data, folder, *more):
     pairs = [word for key in ("dataset", "test_dataset") for word in (f"--{key}", data[key])]
     run = ["--model", OWN + "Normed", "--recipe", "adam-plain", "-mn", "run", "--device", "cpu"]
-    return ["-m", "vitprobe", "train", "scratch", *pairs, *run, "--output", folder, *more]
+    return ["train", "scratch", *pairs, *run, "--output", folder, *more]
 
 
 def test_the_command_prints_once(data, tmp_path):
-    ended = torchrun(*command(data, tmp_path, "-e", 2), cwd=tmp_path)
+    """Under torchrun itself."""
+    ended = torchrun("-m", "vitprobe", *words(data, tmp_path, "-e", 2), cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     for line in ("mode  ", "epoch 1/2", "epoch 2/2", "best  ", "use  "):
         assert ended.stdout.count(line) == 1, ended.stdout
@@ -159,11 +156,10 @@ def test_the_command_prints_once(data, tmp_path):
     ],
 )
 def test_an_error_is_said_once_and_ends_all(data, tmp_path, options, message):
-    started = time.monotonic()
-    ended = torchrun(*command(data, tmp_path, *options), cwd=tmp_path)
-    assert ended.returncode != 0
-    assert ended.stderr.count(message) == ended.stderr.count("vitprobe: ") == 1, ended.stderr
-    assert "exitcode  : 2" in ended.stderr and time.monotonic() - started < 60
+    run = words(data, tmp_path / "run", *options)
+    (code, _), _ = gang(2, command, tmp_path, *run, timeout=60, patience=1)
+    said = "".join((tmp_path / f"err.{rank}").read_text() for rank in (0, 1))
+    assert code == 2 and said.count(message) == said.count("vitprobe: ") == 1, said
 
 
 def test_a_process_that_fails_alone_says_so_after_a_while(monkeypatch, capsys):

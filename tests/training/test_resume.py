@@ -4,7 +4,6 @@ import random
 import signal
 
 import pytest
-from run_server import RunServer
 from training_runs import assert_same, ending
 
 KILLS = 20
@@ -71,18 +70,14 @@ def test_killed_between_the_files_of_an_epoch(vitprobe_run, tiny, whole, tmp_pat
     fits(whole, tiny, tmp_path / "out")
 
 
-def test_two_threads(tiny, tmp_path):
-    server = RunServer(threads=2)
-    try:
-        outputs = [tmp_path / "whole", tmp_path / "cut"]
-        assert server(*tiny, "--output", outputs[0], cwd=tmp_path).code == 0
-        for step in ("step 0 4", "step 1 5"):
-            words = [*tiny, "--output", outputs[1], "--resume"]
-            run = server(*words, cwd=tmp_path, die_at=(step, 0))
-            assert run.code == -signal.SIGKILL
-        assert server(*tiny, "--output", outputs[1], "--resume", cwd=tmp_path).code == 0
-    finally:
-        server.close()
+def test_two_threads(vitprobe_run, tiny, tmp_path):
+    two = {"cwd": tmp_path, "threads": 2}
+    outputs = [tmp_path / "whole", tmp_path / "cut"]
+    assert vitprobe_run(*tiny, "--output", outputs[0], **two).code == 0
+    words = [*tiny, "--output", outputs[1], "--resume"]
+    for step in ("step 0 4", "step 1 5"):
+        assert vitprobe_run(*words, die_at=(step, 0), **two).code == -signal.SIGKILL
+    assert vitprobe_run(*words, **two).code == 0
     assert_same(*map(ending, outputs))
 
 

@@ -3,6 +3,7 @@
 from vitprobe.analyses.attention import attention
 from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.analyses.cka import cka
+from vitprobe.analyses.cka_features import cka_features
 from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.compare import compare
 from vitprobe.analyses.compare_reader import CompareReader
@@ -16,6 +17,8 @@ from vitprobe.analyses.finetuning import finetuning
 from vitprobe.analyses.finetuning_reader import FinetuningReader
 from vitprobe.analyses.head_subsets import head_subsets
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
+from vitprobe.analyses.load_matrix import load_matrix
+from vitprobe.analyses.load_result import load_result
 from vitprobe.analyses.localization import localization
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.analyses.maps import maps
@@ -48,6 +51,7 @@ __all__ = [
     "SkipsReader",
     "attention",
     "cka",
+    "cka_features",
     "compare",
     "compare_results",
     "compare_training",
@@ -56,6 +60,8 @@ __all__ = [
     "features",
     "finetuning",
     "head_subsets",
+    "load_matrix",
+    "load_result",
     "localization",
     "maps",
     "match_layers",

@@ -1,10 +1,11 @@
 """Attention distance, patch mass and entropy of every head of vision transformers."""
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.attention_reader import AttentionReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -20,11 +21,11 @@ def attention(
     model: ModelLike,
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """How far, and how widely, every attention head of a model looks (Raghu et al. 2021).
 
@@ -54,7 +55,9 @@ def attention(
         InputError: what was asked for cannot be done; one line says what to do.
     """
     reader = AttentionReader(grid, prefix, patch_size)
-    results = run(prepare([model], data, inputs), [reader], Bar() if progress else Progress())[0]
+    results = run(
+        prepare([model], data, InputOptions(**inputs)), [reader], Bar() if progress else Progress()
+    )[0]
     if len(results) > 1:
         raise InputError(f"one model is looked at, not {len(results)}: call it for each")
     return results[0]

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_measures import CKAMeasuresReader, reader_of_measures
+from vitprobe.analyses.cka_reader import CKAReader
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.measures_result import compared
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
-from vitprobe.passes.inputs import DataLike, prepare
+from vitprobe.passes.inputs import DataLike, Inputs, prepare
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
 from vitprobe.passes.subjects import ModelLike, named_models
@@ -24,7 +26,6 @@ def cka(
     model_b: ModelLike | None = None,
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "all",
     layers_b: LayerSpec | None = None,
     tokens: str | Sequence[str] = "all",
@@ -35,6 +36,7 @@ def cka(
     measure: str | Sequence[str] = "cka",
     defer_bytes: int | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """Similarity of every layer of one model with every layer of another (or of itself).
 
@@ -83,7 +85,7 @@ def cka(
     if len(named) > 2:
         raise InputError(f"two models are compared, not {len(named)}: call it for each pair")
     models = [{one.label: one.model} for one in named] * (1 if len(named) == 2 else 2)
-    images = prepare(models, data, inputs, passes=passes)
+    images = prepare(models, data, InputOptions(**inputs), passes=passes)
     reader = reader_of_measures(
         measure,
         layers_of_each=[layers, layers if layers_b is None else layers_b],
@@ -93,7 +95,12 @@ def cka(
         null=null,
         defer_bytes=defer_bytes,
     )
-    results = run(images, [reader], Bar() if progress else Progress())[0]
+    return compared_pair(images, reader, progress)
+
+
+def compared_pair(inputs: Inputs, reader: CKAReader, progress: bool) -> xr.Dataset:
+    """The result of two models, with each against itself beside it; or that of one."""
+    results = run(inputs, [reader], Bar() if progress else Progress())[0]
     if len(results) == 1:
         return results[0]
     result, *own = results

@@ -3,32 +3,33 @@
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.compare_parts import assembled, parts_of
 from vitprobe.analyses.compare_reader import NULL, CompareReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
-from vitprobe.passes.subjects import ModelLike, named_models
+from vitprobe.passes.subjects import ModelLike, OneModel, named_models
 
 READER = CompareReader
 
 
 @takes_inputs()
 def compare(
-    models: Sequence[ModelLike] | Mapping[str, ModelLike],
+    models: Sequence[ModelLike] | Mapping[str, OneModel],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "blocks",
     tokens: str = "all",
     null: int = NULL,
     at_once: int | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """How alike some models are: a matrix, a dendrogram and a map, from one pass over the images.
 
@@ -64,13 +65,13 @@ def compare(
     """
     if isinstance(models, str) or not isinstance(models, (Sequence, Mapping)):
         raise InputError("models are given as a list: vitprobe.compare(['vit@digits', 'vit'])")
-    given = [models] if isinstance(models, Mapping) else list(models)
+    given: list[ModelLike] = [models] if isinstance(models, Mapping) else list(models)
     named = {one.label: one.model for one in named_models(given)}
-    labels = list(named)
+    labels, options = list(named), InputOptions(**inputs)
     results = []
     for places in parts_of(len(labels), at_once):
-        some = [{labels[k]: named[labels[k]]} for k in places]
+        some: list[ModelLike] = [{labels[k]: named[labels[k]]} for k in places]
         some = given if len(places) == len(labels) else some
         reader, told = CompareReader(layers, tokens=tokens, null=null), Bar() if progress else None
-        results += run(prepare(some, data, inputs), [reader], told or Progress())[0]
+        results += run(prepare(some, data, options), [reader], told or Progress())[0]
     return results[0] if len(results) == 1 else assembled(results, labels)

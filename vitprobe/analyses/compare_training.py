@@ -86,7 +86,9 @@ def trained(
 ) -> xr.Dataset:
     """`compare_training` of a study that has been read."""
     if train is None:
-        from vitprobe.training import train
+        from vitprobe import training
+
+        train = training.train
     output = check_folder(
         output, [name for run in runs(study) for name in RunFiles(output, run.model_name).names]
     )

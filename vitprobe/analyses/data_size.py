@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.compare_training import asked_study
 from vitprobe.analyses.study_result import Member, same_places
-from vitprobe.analyses.study_run import OPTIONS, asked, checked, members, studied
+from vitprobe.analyses.study_run import OPTIONS, LookOptions, asked, checked, members, studied
 from vitprobe.input_options import InputOptions, takes_inputs
 from vitprobe.training.study import Study
 from vitprobe.training.study_runs import Train
@@ -22,7 +23,6 @@ COMPARED_WITH = "the model trained on all data"
 def data_size(
     study: str | Path = "digits",
     *,
-    inputs: InputOptions,
     dataset: str | None = None,
     test_dataset: str | None = None,
     data_dir: str | None = None,
@@ -34,6 +34,7 @@ def data_size(
     progress: bool = False,
     report: Callable[[str], object] = lambda line: None,
     train: Train | None = None,
+    **inputs: Unpack[LookOptions],
 ) -> xr.Dataset:
     """Compare models trained on parts of a data set with the ones trained on all of it.
 
@@ -67,8 +68,9 @@ def data_size(
         InputError: a study that has no model of all data or cannot be had, before anything is
             trained; checkpoints of two networks; and what `run_study` raises.
     """
+    options = InputOptions(**inputs)
     given = asked(
-        inputs,
+        options,
         dataset=dataset,
         test_dataset=test_dataset,
         data_dir=data_dir,
@@ -84,7 +86,7 @@ def data_size(
         lambda result: groups(read, result),
         same_places,
         COMPARED_WITH,
-        inputs,
+        options,
         alike=True,
         output=output,
         progress=progress,

@@ -5,11 +5,12 @@ Network Representations" (arXiv 2202.07184).
 """
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.dominant_reader import DROP, TOP, DominantReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -24,11 +25,11 @@ def dominant(
     model: ModelLike,
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "blocks",
     drop: float = DROP,
     top: int = TOP,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """Which examples dominate a model's layers, and CKA of its layers with and without them.
 
@@ -63,7 +64,9 @@ def dominant(
         InputError: what was asked for cannot be done, or no batch has 8 examples.
     """
     reader = DominantReader(layers, drop=drop, top=top)
-    results = run(prepare([model], data, inputs), [reader], Bar() if progress else Progress())[0]
+    results = run(
+        prepare([model], data, InputOptions(**inputs)), [reader], Bar() if progress else Progress()
+    )[0]
     if len(results) > 1:
         raise InputError(f"one model is looked at, not {len(results)}: call it for each")
     return results[0]

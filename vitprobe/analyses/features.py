@@ -9,12 +9,13 @@ import torch
 import xarray as xr
 from torch import Tensor
 from torch.utils.data import Dataset
+from typing_extensions import Unpack
 
 from vitprobe.analyses.first_filters import first_filters
 from vitprobe.analyses.pictures import Chosen, picture_facts, prepare_pictures
 from vitprobe.analyses.strongest import STRENGTH, Strongest, variables
 from vitprobe.errors import InputError, option, say
-from vitprobe.input_options import SINGLE_IMAGES, InputOptions, takes_inputs
+from vitprobe.input_options import SINGLE_IMAGES, InputOptions, PictureOptions, takes_inputs
 from vitprobe.models import choose_device
 from vitprobe.passes.inputs import autocast, failed
 from vitprobe.passes.provenance import (
@@ -43,8 +44,8 @@ def features(
     layers: Layers | None = None,
     *,
     index: int | Sequence[int] | None = None,
-    inputs: InputOptions,
     top: int = TOP,
+    **inputs: Unpack[PictureOptions],
 ) -> xr.Dataset:
     """Feature maps of single images, as the network computes them, at the moment it does.
 
@@ -77,8 +78,9 @@ def features(
     Raises:
         InputError: no such image or layer, no layer that is a map, or `top` below 1.
     """
-    subject, chosen = prepare_pictures(model, data, index, inputs)
-    return features_of(subject, chosen, inputs, layers=layers, top=top)
+    options = InputOptions(**inputs)
+    subject, chosen = prepare_pictures(model, data, index, options)
+    return features_of(subject, chosen, options, layers=layers, top=top)
 
 
 def features_of(
@@ -96,15 +98,16 @@ def features_of(
         inputs.device, [subject.model] if inputs.device in (None, "auto") else []
     )
     notes: list[str] = []
-    pictures, batches, views = [], [], None
+    pictures, batches = [], []
+    views: dict[str, MapView] = {}
     images = iter(chosen)
     with torch.no_grad(), moved(subject.model, device):
         while batch := list(islice(images, BATCH)):
             x = torch.cat([x for x, _ in batch]).to(device, subject.dtype)
             pictures += [picture for _, picture in batch]
-            if views is None:
+            if not views:
                 survey = Surveyed(subject, 0, _with_others(x)).sites
-                views, left_out = _chosen(subject, survey, layers, tuple(x.shape[2:]), notes)
+                views, left_out = _chosen(subject, survey, layers, (x.shape[2], x.shape[3]), notes)
                 filters = first_filters(subject.model, survey, x.shape[1])
             with autocast(device, inputs):
                 batches.append((len(x), _taken(subject, x, survey, views, top)))
@@ -183,16 +186,17 @@ def _chosen(
     note = survey.blocks_note if layers is None else found.note
     if note:
         say(notes, f"{subject.label}: {note}")
-    sites, left_out = [], dict(found.left_out)
+    shown, left_out = {}, dict(found.left_out)
     for site in found.sites:
-        if isinstance(views[site.name], MapView):
-            sites.append(site)
+        view = views[site.name]
+        if isinstance(view, MapView):
+            shown[site.name] = view
         else:
-            left_out[site.name] = views[site.name]
-    if not sites:
+            left_out[site.name] = view
+    if not shown:
         name, why = next(iter(left_out.items()))
         raise InputError(f"no layer that was asked for is a map: {name!r}: {why}")
-    return {site.name: views[site.name] for site in sites}, left_out
+    return shown, left_out
 
 
 def _taken(

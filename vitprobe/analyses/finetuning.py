@@ -3,28 +3,29 @@
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.finetuning_reader import FinetuningReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
-from vitprobe.passes.subjects import ModelLike
+from vitprobe.passes.subjects import ModelLike, OneModel
 
 READER = FinetuningReader
 
 
 @takes_inputs()
 def finetuning(
-    models: Sequence[ModelLike] | Mapping[str, ModelLike],
+    models: Sequence[ModelLike] | Mapping[str, OneModel],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "blocks",
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """How similar each block of some checkpoints is to the same block of the first of them.
 
@@ -53,6 +54,6 @@ def finetuning(
     """
     if isinstance(models, str) or not isinstance(models, (Sequence, Mapping)):
         raise InputError("models are given as a list: vitprobe.finetuning(['vit@digits', 'vit'])")
-    given = [models] if isinstance(models, Mapping) else list(models)
+    given: list[ModelLike] = [models] if isinstance(models, Mapping) else list(models)
     told = Bar() if progress else Progress()
-    return run(prepare(given, data, inputs), [FinetuningReader(layers)], told)[0][0]
+    return run(prepare(given, data, InputOptions(**inputs)), [FinetuningReader(layers)], told)[0][0]

@@ -6,10 +6,11 @@ Raghu et al. 2021 (arXiv 2108.08810), figure 5.
 from collections.abc import Sequence
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.head_subsets_reader import HeadSubsetsReader
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -25,7 +26,6 @@ def head_subsets(
     other: ModelLike | None = None,
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layer: str | None = None,
     sizes: Sequence[int] | None = None,
     layers: LayerSpec | None = None,
@@ -33,6 +33,7 @@ def head_subsets(
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """CKA of neighbouring heads of one layer with early layers of another model.
 
@@ -67,4 +68,4 @@ def head_subsets(
     both = [model] if other is None else [model, other]
     reader = HeadSubsetsReader(layer, sizes, layers, grid, prefix, patch_size)
     told = Bar() if progress else Progress()
-    return run(prepare(both, data, inputs), [reader], told)[0][0]
+    return run(prepare(both, data, InputOptions(**inputs)), [reader], told)[0][0]

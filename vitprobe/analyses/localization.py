@@ -1,11 +1,12 @@
 """Do tokens of the last layers stay with their place in the image? Raghu et al. 2021, section 6."""
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.localization_places import TokenChoice
 from vitprobe.analyses.localization_reader import LocalizationReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -22,11 +23,11 @@ def localization(
     layer: str | None = None,
     tokens: TokenChoice = None,
     *,
-    inputs: InputOptions,
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """CKA of single tokens with the pixels of every patch of the image (Raghu et al. 2021).
 
@@ -62,7 +63,9 @@ def localization(
             was asked for cannot be done; one line says what to do.
     """
     reader = LocalizationReader(layer, tokens, grid, prefix, patch_size)
-    results = run(prepare([model], data, inputs), [reader], Bar() if progress else Progress())[0]
+    results = run(
+        prepare([model], data, InputOptions(**inputs)), [reader], Bar() if progress else Progress()
+    )[0]
     if len(results) > 1:
         raise InputError(f"one model is looked at, not {len(results)}: call it for each")
     return results[0]

@@ -7,13 +7,14 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+from typing_extensions import Unpack
 
 from vitprobe.analyses.global_attention import choose_layers, global_attention
 from vitprobe.analyses.patch_filters import filter_components, patch_filters, position_similarity
 from vitprobe.analyses.pictures import Chosen, picture_facts, prepare_pictures
 from vitprobe.analyses.rollout import Rollout, head_weights, query_row
 from vitprobe.errors import InputError, say
-from vitprobe.input_options import SINGLE_IMAGES, InputOptions, takes_inputs
+from vitprobe.input_options import SINGLE_IMAGES, InputOptions, PictureOptions, takes_inputs
 from vitprobe.models import choose_device
 from vitprobe.passes.inputs import autocast, failed
 from vitprobe.passes.provenance import (
@@ -30,6 +31,7 @@ from vitprobe.taps.token_grid import TokenGrid, token_grid
 from vitprobe.taps.tokens import has_class_token
 
 OPTIONS = SINGLE_IMAGES
+_Variables = dict[str, tuple[str | tuple[str, ...], np.ndarray]]
 
 
 @takes_inputs(only=OPTIONS)
@@ -38,11 +40,11 @@ def maps(
     data: str | Dataset | Tensor,
     index: int | Sequence[int] | None = None,
     *,
-    inputs: InputOptions,
     layers: str | Sequence[str] = "all",
     grid: tuple[int, int] | None = None,
     prefix: int | None = None,
     patch_size: int | tuple[int, int] | None = None,
+    **inputs: Unpack[PictureOptions],
 ) -> xr.Dataset:
     """Attention maps of single images, and what the model knows of places and patches beforehand.
 
@@ -75,9 +77,10 @@ def maps(
         InputError: no such image, no attention, or attention within windows or over several grids,
             where there is no map of the whole image.
     """
-    subject, chosen = prepare_pictures(model, data, index, inputs)
+    options = InputOptions(**inputs)
+    subject, chosen = prepare_pictures(model, data, index, options)
     return maps_of(
-        subject, chosen, inputs, layers=layers, grid=grid, prefix=prefix, patch_size=patch_size
+        subject, chosen, options, layers=layers, grid=grid, prefix=prefix, patch_size=patch_size
     )
 
 
@@ -96,14 +99,15 @@ def maps_of(
         inputs.device, [subject.model] if inputs.device in (None, "auto") else []
     )
     notes: list[str] = []
-    attention, rollout, pictures, tokens = [], [], [], None
+    attention, rollout, pictures = [], [], []
+    tokens: TokenGrid | None = None
     with torch.no_grad(), moved(subject.model, device):
         for x, picture in chosen:
             x = x.to(device, subject.dtype)
             if tokens is None:
-                size = tuple(x.shape[2:])
-                found = Surveyed(subject, 0, x).attention
-                sites, left_out = global_attention(subject.label, found)
+                size = (x.shape[2], x.shape[3])
+                surveyed = Surveyed(subject, 0, x).attention
+                sites, left_out = global_attention(subject.label, surveyed)
                 wanted = [site.name for site in choose_layers(sites, layers)]
                 tokens = token_grid(
                     subject.model,
@@ -124,12 +128,13 @@ def maps_of(
                 notes,
                 f"the rollout goes past attention that cannot be read: {', '.join(left_out)}",
             )
+        assert tokens is not None  # there is an image
         found, missing = _before_the_blocks(subject.model, tokens, x.shape[1])
-    heads = max(len(rows) for rows in attention[0])
+    heads = max(len(of_heads) for of_heads in attention[0])
     values = np.full((len(attention), len(wanted), heads, tokens.rows, tokens.columns), np.nan)
     for i, of_image in enumerate(attention):
-        for j, rows in enumerate(of_image):
-            values[i, j, : len(rows)] = rows
+        for j, of_heads in enumerate(of_image):
+            values[i, j, : len(of_heads)] = of_heads
     result = xr.Dataset(
         {
             "attention": (("image", "layer", "head", "row", "col"), values),
@@ -181,12 +186,14 @@ def _one_image(
     shape = (tokens.rows, tokens.columns)
 
     def take(site: AttentionSite, attention: Attention) -> None:
-        mean, of_heads = 0.0, []
+        mean: float | Tensor = 0.0
+        of_heads = []
         for head in range(site.heads):
             weights = head_weights(attention, head)
             of_heads.append(query_row(weights, class_token)[tokens.prefix :])
             mean = mean + weights / site.heads
         rows[site.name] = torch.stack(of_heads).reshape(-1, *shape).cpu().numpy()
+        assert isinstance(mean, Tensor)  # a site has heads
         patches = query_row(rollout.add(mean), class_token)[tokens.prefix :]
         rolled[site.name] = (patches / patches.max()).reshape(shape).cpu().numpy()
 
@@ -200,9 +207,12 @@ def _one_image(
     return rows, rolled
 
 
-def _before_the_blocks(model: nn.Module, tokens: TokenGrid, channels: int) -> tuple[dict, dict]:
+def _before_the_blocks(
+    model: nn.Module, tokens: TokenGrid, channels: int
+) -> tuple[_Variables, dict[str, str]]:
     """Variables of the position embedding and of the patch filters; and why any is missing."""
-    found, missing = {}, {}
+    found: _Variables = {}
+    missing: dict[str, str] = {}
     similarity = position_similarity(model, tokens.rows * tokens.columns, tokens.prefix)
     if isinstance(similarity, str):
         missing["no_position_similarity"] = similarity

@@ -84,8 +84,8 @@ def _side(
     result: xr.Dataset, side: str, cka: np.ndarray, error: np.ndarray, half: float
 ) -> xr.Dataset:
     """The variables of the layers of one side: the rows of these."""
-    best, place = best_matches(torch.from_numpy(np.ascontiguousarray(cka)), [cka.shape[1]])
-    best, place = best[:, 0].numpy(), place[:, 0].numpy()
+    found = best_matches(torch.from_numpy(np.ascontiguousarray(cka)), [cka.shape[1]])
+    best, place = (each[:, 0].numpy() for each in found)
     rows = np.arange(len(best))
     own = np.where(place < 0, np.nan, error[rows, place])
     names = [str(name) for name in result[f"layer_{_OTHER[side]}"].values]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.compare_training import asked_study
 from vitprobe.analyses.study_result import Member, relative_places
-from vitprobe.analyses.study_run import OPTIONS, asked, checked, members, studied
+from vitprobe.analyses.study_run import OPTIONS, LookOptions, asked, checked, members, studied
 from vitprobe.errors import say
 from vitprobe.input_options import InputOptions, takes_inputs
 from vitprobe.passes.provenance import strings
@@ -24,7 +25,6 @@ COMPARED_WITH = "the largest model of its family"
 def model_size(
     study: str | Path = "digits",
     *,
-    inputs: InputOptions,
     dataset: str | None = None,
     test_dataset: str | None = None,
     data_dir: str | None = None,
@@ -36,6 +36,7 @@ def model_size(
     progress: bool = False,
     report: Callable[[str], object] = lambda line: None,
     train: Train | None = None,
+    **inputs: Unpack[LookOptions],
 ) -> xr.Dataset:
     """Compare models of several sizes with the largest of their family, block by block.
 
@@ -62,8 +63,9 @@ def model_size(
         InputError: a study with several fractions, or with a family of one model, before anything
             is trained; and what `run_study` raises.
     """
+    options = InputOptions(**inputs)
     given = asked(
-        inputs,
+        options,
         dataset=dataset,
         test_dataset=test_dataset,
         data_dir=data_dir,
@@ -79,7 +81,7 @@ def model_size(
         lambda result: groups(read, result),
         relative_places,
         COMPARED_WITH,
-        inputs,
+        options,
         alike=False,
         output=output,
         progress=progress,

@@ -4,12 +4,13 @@ The questions are those of Raghu et al. 2021, "Do Vision Transformers See Like C
 Networks?" (arXiv 2108.08810).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.cka_views import LayerSpec
 from vitprobe.analyses.features import features_of
@@ -19,17 +20,21 @@ from vitprobe.analyses.paper_reader import PaperReader
 from vitprobe.analyses.paper_result import findings_table, left_out_table, with_left_out
 from vitprobe.analyses.pictures import choose
 from vitprobe.errors import InputError
-from vitprobe.input_options import SAVE_EVERY, InputOptions, takes_inputs
+from vitprobe.input_options import SAVE_EVERY, ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, Inputs, prepare
 from vitprobe.passes.keeper import Keeper
 from vitprobe.passes.progress import Progress
 from vitprobe.passes.run import run
-from vitprobe.passes.subjects import ModelLike
+from vitprobe.passes.subjects import ModelLike, listed
 
 READER = PaperReader
 IMAGES = 0  # which are drawn, unless others are asked for
-PICTURES = {"maps": maps_of, "features": features_of}  # of single images
+# Of single images.
+PICTURES: Mapping[str, Callable[..., xr.Dataset]] = {
+    "maps": maps_of,
+    "features": features_of,
+}
 _MERGED = "images are shown to a model, and where shares are merged there is none"
 
 
@@ -63,13 +68,13 @@ def paper(
     models: ModelLike | Sequence[ModelLike],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     layers: LayerSpec = "blocks",
     index: int | Sequence[int] | None = IMAGES,
     partial: str | Path | None = None,
     resume: bool = False,
     save_every: float = SAVE_EVERY,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> Paper:
     """Every analysis that these models allow, from one pass over the images, and what they show.
 
@@ -100,8 +105,7 @@ def paper(
     """
     if resume and partial is None:
         raise InputError("resume goes on from a file: give partial='NAME.partial'")
-    several = isinstance(models, Sequence) and not isinstance(models, str)
-    given = prepare(list(models) if several else [models], data, inputs)
+    given = prepare(listed(models), data, InputOptions(**inputs))
     keeper = Keeper(None if partial is None else Path(partial), None, save_every, resume)
     (results,) = run(given, [PaperReader(layers, index)], Bar() if progress else Progress(), keeper)
     return gathered([*results, *pictures(given, index)])

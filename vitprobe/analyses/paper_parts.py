@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -73,7 +73,7 @@ class Taken:
     reader: Reader
     places: tuple[int, ...]
     first: int | None
-    wants: list[Want] = field(default_factory=list)
+    wants: Sequence[Want] = ()
     now: int = 0  # examples of the batch that comes which it is shown; 0: it does not hear of it
 
     @property

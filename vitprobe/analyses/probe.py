@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.probe_data import probe_data
 from vitprobe.analyses.probe_reader import ProbeReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -23,7 +24,6 @@ def probe(
     model: ModelLike,
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     train: DataLike | None = None,
     layers: Any = None,
     tokens: str = "mean",
@@ -37,6 +37,7 @@ def probe(
     temperature: float | None = None,
     width: int = 2048,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """Accuracy on test images of a probe on every layer, fitted on training images (Alain and
     Bengio 2016; Raghu et al. 2021, Fig. 11 and 13).
@@ -82,6 +83,7 @@ def probe(
         InputError: what was asked for cannot be done: no labels, one class, fewer images than
             classes or shots; one line says what to do.
     """
+    options = InputOptions(**inputs)
     reader = ProbeReader(
         layers,
         tokens=tokens,
@@ -95,8 +97,8 @@ def probe(
         temperature=temperature,
         width=width,
     )
-    images = probe_data(data, train, inputs)
-    results = run(prepare([model], images, inputs), [reader], Bar() if progress else Progress())[0]
+    images = probe_data(data, train, options)
+    results = run(prepare([model], images, options), [reader], Bar() if progress else Progress())[0]
     if len(results) > 1:
         raise InputError(f"one model is looked at, not {len(results)}: call it for each")
     return results[0]

@@ -1,14 +1,15 @@
 """Effective receptive fields: which pixels the centre of each layer depends on."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import replace
 
 import xarray as xr
 from torch import nn
+from typing_extensions import Unpack
 
 from vitprobe.analyses.receptive_field_reader import ReceptiveFieldReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, opened, prepare
 from vitprobe.passes.progress import Progress
@@ -27,8 +28,8 @@ def receptive_field(
     residual: str = "post",
     convention: str = "raghu",
     *,
-    inputs: InputOptions,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """Effective receptive field of each layer (Luo et al. 2016; Raghu et al. 2021, figure 6).
 
@@ -66,8 +67,8 @@ def receptive_field(
         InputError: what was asked for cannot be done; one line says what to do.
     """
     reader = ReceptiveFieldReader(layers, residual, convention)
-    inputs = few(data, inputs)
-    results = run(prepare([model], data, inputs), [reader], Bar() if progress else Progress())[0]
+    options = few(data, InputOptions(**inputs))
+    results = run(prepare([model], data, options), [reader], Bar() if progress else Progress())[0]
     if len(results) > 1:
         raise InputError(f"one model is looked at, not {len(results)}: call it for each")
     return results[0]
@@ -83,5 +84,5 @@ def few(data: DataLike, options: InputOptions) -> InputOptions:
     if options.examples is not None or not isinstance(data, str):
         return options
     named = opened(data, options)
-    there = len(named) if hasattr(named, "__len__") else EXAMPLES
+    there = len(named) if isinstance(named, Sized) else EXAMPLES
     return options if there < EXAMPLES else replace(options, examples=EXAMPLES)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.errors import InputError
-from vitprobe.input_options import SAVE_EVERY, InputOptions, takes_inputs
+from vitprobe.input_options import SAVE_EVERY, ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.keeper import Keeper
@@ -14,7 +15,7 @@ from vitprobe.passes.progress import Progress
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
-from vitprobe.passes.subjects import ModelLike
+from vitprobe.passes.subjects import ModelLike, listed
 
 
 @takes_inputs()
@@ -23,7 +24,6 @@ def run(
     models: ModelLike | Sequence[ModelLike],
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     passes: int = 1,
     partial: str | Path | None = None,
     resume: bool = False,
@@ -31,6 +31,7 @@ def run(
     shard: str | None = None,
     tolerance: float | None = None,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> list[list[xr.Dataset]]:
     """Several analyses of some models, from one forward of each model for each batch.
 
@@ -69,12 +70,11 @@ def run(
         raise InputError("a shard is left in a file: give partial='NAME.partial'")
     if resume and partial is None:
         raise InputError("resume goes on from a file: give partial='NAME.partial'")
-    several = isinstance(models, Sequence) and not isinstance(models, str)
     keeper = Keeper(
         None if partial is None else Path(partial),
         None if shard is None else Share.read(shard),
         save_every,
         resume,
     )
-    given = prepare(list(models) if several else [models], data, inputs, passes=passes)
+    given = prepare(listed(models), data, InputOptions(**inputs), passes=passes)
     return run_pass(given, readers, Bar() if progress else Progress(), keeper, tolerance)

@@ -1,10 +1,11 @@
 """Norm ratio and cosine of skip connections and the branches beside them."""
 
 import xarray as xr
+from typing_extensions import Unpack
 
 from vitprobe.analyses.skips_reader import SkipsReader
 from vitprobe.errors import InputError
-from vitprobe.input_options import InputOptions, takes_inputs
+from vitprobe.input_options import ImageOptions, InputOptions, takes_inputs
 from vitprobe.passes.bar import Bar
 from vitprobe.passes.inputs import DataLike, prepare
 from vitprobe.passes.progress import Progress
@@ -20,8 +21,8 @@ def skips(
     model: ModelLike,
     data: DataLike = "digits",
     *,
-    inputs: InputOptions,
     progress: bool = False,
+    **inputs: Unpack[ImageOptions],
 ) -> xr.Dataset:
     """How large skips are beside what is added to them (Raghu et al. 2021, Fig. 7).
 
@@ -51,7 +52,9 @@ def skips(
             what to do.
     """
     results = run(
-        prepare([model], data, inputs), [SkipsReader()], Bar() if progress else Progress()
+        prepare([model], data, InputOptions(**inputs)),
+        [SkipsReader()],
+        Bar() if progress else Progress(),
     )
     if len(results[0]) > 1:
         raise InputError(f"one model is looked at, not {len(results[0])}: call it for each")

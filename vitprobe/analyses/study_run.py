@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import xarray as xr
 
@@ -20,8 +20,19 @@ from vitprobe.passes.provenance import as_attribute, run_attributes
 from vitprobe.training.study import Study, short_names
 from vitprobe.training.study_runs import Train, test_images
 
-OPTIONS = ("examples", "batch_size", "workers", "device")  # of InputOptions, of the look
 Groups = Callable[[xr.Dataset], Sequence[tuple[str, Sequence[Member]]]]
+
+
+class LookOptions(TypedDict, total=False):
+    """Those of InputOptions that the look at a study's models takes."""
+
+    examples: int | None
+    batch_size: int | None
+    workers: int
+    device: Any
+
+
+OPTIONS = tuple(LookOptions.__annotations__)
 
 
 def asked(inputs: InputOptions, **given: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from vitprobe.cli._names import run_words
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles, Writers
 from vitprobe.cli._partial import Place, find
+from vitprobe.cli._report_file import write_page
 from vitprobe.cli._summary import new_console, say
 from vitprobe.cli._told import Told
 from vitprobe.cli._warned import plain_warnings, require_kernels
@@ -24,13 +25,14 @@ from vitprobe.passes.processes import processes
 from vitprobe.passes.reader import Reader
 from vitprobe.passes.run import run as run_pass
 from vitprobe.passes.share import Share
+from vitprobe.passes.subjects import ModelLike
 from vitprobe.text import printable
 from vitprobe.writing import WRITTEN
 
 
 def analyse(
     reader: Reader,
-    models: Sequence[str],
+    models: Sequence[ModelLike],
     dataset: DataLike,
     inputs: InputOptions,
     run: RunOptions,
@@ -58,7 +60,9 @@ def analyse(
         SaveFailed: what there is so far could not be written.
     """
     share = None if run.shard is None else Share.read(run.shard)
-    files = result_files(run.output, writers, name=run.name, overwrite=run.overwrite)
+    files = result_files(
+        run.output, writers, name=run.name, overwrite=run.overwrite, report=run.report
+    )
     with plain_warnings() if first_process() else unheard():
         require_kernels(inputs.device)
         images = prepare(models, dataset, inputs, passes=passes)
@@ -134,6 +138,9 @@ def _finished(files: ResultFiles, place: Place, run: RunOptions) -> bool:
         return False
     paths = ", ".join(map(printable, held))
     _say(run, "finished", f"the results of this run are there: {paths}")
+    if run.report:
+        page = write_page(files.shown(), files.page, overwrite=run.overwrite)
+        _say(run, "wrote", printable(page))
     return True
 
 
@@ -165,7 +172,8 @@ def _tell_share(path: Path, share: Share, run: RunOptions) -> None:
     every = path.name.replace(share.suffix, f".shard-*-of-{share.count}")
     if share.count > 1:
         every = printable(path.with_name(every))
-        _say(run, "next", f"where all shares are: vitprobe merge {every}")
+        page = " --report" if run.report else ""
+        _say(run, "next", f"where all shares are: vitprobe merge {every}{page}")
 
 
 def _say(run: RunOptions, label: str, text: str) -> None:

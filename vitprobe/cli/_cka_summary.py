@@ -121,8 +121,8 @@ def _print_best_matches(console: Console, result: xr.Dataset) -> None:
     found = match_layers(result)
     rows = range(found.sizes["layer_a"])
     title = f"each layer of {a} and its best match in {b}"
-    if len(rows) > _MOST_ROWS:
-        rows = _block_outputs(result) or rows
+    if len(rows) > _MOST_ROWS and (outputs := _block_outputs(result)):
+        rows = outputs
         title += f" ({len(rows)} block outputs of {found.sizes['layer_a']} layers; all in the CSV)"
     layers, matches, best, spread, alike, blanks = [], [], [], [], [], []
     for i in rows:

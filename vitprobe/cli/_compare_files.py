@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 
 from vitprobe.analyses.compare_results import compare_results
+from vitprobe.analyses.load_result import load_result
 from vitprobe.cli._compare_summary import WRITERS, print_summary
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import ResultFiles
-from vitprobe.cli._results import read_result
 from vitprobe.cli._warned import plain_warnings
 from vitprobe.errors import InputError
 from vitprobe.passes.provenance import run_id
@@ -27,13 +27,15 @@ def compare_files(paths: Sequence[str], run: RunOptions) -> None:
         if getattr(run, name):
             raise InputError(f"--{name} is for passes over images, not for files of results")
     with plain_warnings():
-        results = [read_result(path) for path in paths]
+        results = [load_result(path) for path in paths]
         write(compare_results(results, [Path(path).name for path in paths]), run)
 
 
 def write(result: xr.Dataset, run: RunOptions, words: Sequence[str] = ()) -> list[Path]:
     """The files of a result that no single pass made, and what is said of it."""
-    files = ResultFiles(run.output, WRITERS, name=run.name, overwrite=run.overwrite)
+    files = ResultFiles(
+        run.output, WRITERS, name=run.name, overwrite=run.overwrite, report=run.report
+    )
     facts = _facts(result)
     files.settle([facts], words)
     paths = files.save([result.assign_attrs(run=run_id(facts))])

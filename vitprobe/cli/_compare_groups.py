@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vitprobe.analyses.compare_parts import assembled, parts_of, smaller
 from vitprobe.analyses.compare_reader import CompareReader
+from vitprobe.analyses.load_result import load_result
 from vitprobe.cli._analyse import analyse
 from vitprobe.cli._compare_files import write
 from vitprobe.cli._compare_summary import WRITERS, Told, ToldGroup, print_summary
@@ -14,7 +15,6 @@ from vitprobe.cli._ending import note
 from vitprobe.cli._names import run_words
 from vitprobe.cli._options import RunOptions
 from vitprobe.cli._output import Writers, netcdf
-from vitprobe.cli._results import read_result
 from vitprobe.cli._summary import new_console, say
 from vitprobe.cli._warned import plain_warnings
 from vitprobe.input_options import InputOptions
@@ -52,7 +52,10 @@ def compare_models(
 
     def groups(at_once: int) -> None:
         paths, folder = [], os.path.join(run.output, f"{run.name or 'compare'}-groups")
-        where, of = replace(run, output=folder, name=None), parts_of(len(labels), at_once)
+        where, of = (
+            replace(run, output=folder, name=None, report=False),
+            parts_of(len(labels), at_once),
+        )
         for number, places in enumerate(of, 1):
             some = [list(labels.values())[k] for k in places]
             if not run.quiet and writes():
@@ -65,7 +68,7 @@ def compare_models(
             )
         elif writes():
             with plain_warnings():
-                parts = [read_result(str(path)) for path in paths]
+                parts = [load_result(str(path)) for path in paths]
                 write(assembled(parts, list(labels)), run, run_words(inputs, "compare"))
 
     whole = len(parts_of(len(labels), at_once)) == 1

@@ -19,6 +19,7 @@ from typing import Annotated, get_args, get_origin
 VARIABLE = "_VITPROBE_COMPLETE"  # set by the shell's function; `complete_bash`, ...
 WEIGHTS = (".pt", ".pth", ".th", ".t7", ".ckpt", ".safetensors", ".bin")
 MODES = ("pretrain", "finetune", "resnet", "scratch", "probe")
+FEATURES = (".npz", ".npy", ".safetensors")
 STUDIES = Path(__file__).parents[1] / "training" / "studies"
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"
 DATASETS = ("digits", "cifar10", "cifar100", "svhn", "mnist", "fashionmnist")
@@ -69,6 +70,12 @@ def datasets(incomplete: str) -> list[str]:
     return [*DATASETS, *DATASETS_AT]
 
 
+def features(incomplete: str) -> list[str]:
+    """Files of activations, with commas between them and a label before each."""
+    head, path = re.fullmatch(r"((?:.*,)?(?:[^=,/]*=)?)(.*)", incomplete).groups()
+    return [head + found for found in _files(path, FEATURES)]
+
+
 def recipes(incomplete: str) -> list[str]:
     """Those that ship, and files."""
     return [*sorted(path.stem for path in RECIPES.glob("*.toml")), *_files(incomplete, (".toml",))]
@@ -91,6 +98,8 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
 WORDS = {
     "model": models,
     "models": models,
+    "features": features,
+    "more": features,
     "dataset": datasets,
     "test_dataset": datasets,
     "recipe": recipes,

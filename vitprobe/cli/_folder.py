@@ -17,12 +17,15 @@ from vitprobe.file_names import shortened
 class FolderWriters:
     """How results become a folder of files.
 
-    contents: of all results, name -> what is in the file. main: the name of the one among them
-    whose attributes say of which run all are.
+    contents: of all that the run gave the results, and name -> what is in the file: a `.nc` for
+    each, in order. main: the name of the one among them whose attributes say of which run all are.
     """
 
-    contents: Callable[[Sequence[xr.Dataset]], dict[str, bytes]]
+    contents: Callable[[Sequence[xr.Dataset]], tuple[list[xr.Dataset], dict[str, bytes]]]
     main: str
+
+
+REPORT = "report.html"  # the page of all of them
 
 
 class FolderFiles(ResultFiles):
@@ -38,9 +41,17 @@ class FolderFiles(ResultFiles):
         self._stem = self._free_names[0]
         return [self.writers.main]
 
-    def _contents(self, results: Sequence[xr.Dataset]) -> dict[str, bytes]:
+    def _contents(
+        self, results: Sequence[xr.Dataset]
+    ) -> tuple[Sequence[xr.Dataset], dict[str, bytes]]:
         self._chosen()  # once more: another run may have ended meanwhile
         return self.writers.contents(results)
+
+    def shown(self) -> list[Path]:
+        return [self._home()]
+
+    def _page_name(self) -> str:
+        return REPORT
 
     def _home(self) -> Path:
         return self.folder / self.stem

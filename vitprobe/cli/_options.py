@@ -59,6 +59,14 @@ Overwrite = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+Report = Annotated[
+    bool,
+    typer.Option(
+        "--report",
+        help="Write a page of the results (.html) beside them, as vitprobe report does.",
+        rich_help_panel=RUN,
+    ),
+]
 
 # where the tokens are, of every model given
 _GRID = "Tokens (where a model does not say)"
@@ -99,6 +107,7 @@ class RunOptions:
     output: Output = "results"
     name: Name = None
     overwrite: Overwrite = False
+    report: Report = False
     resume: Annotated[
         bool,
         typer.Option(

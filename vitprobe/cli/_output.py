@@ -3,7 +3,7 @@
 import io
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,8 @@ from xarray.backends import H5NetCDFStore
 
 from vitprobe.cli._ending import note
 from vitprobe.cli._names import file_names, joint, stems
+from vitprobe.cli._page import PAGE, RESULT, check_page, page_beside
+from vitprobe.cli._typed import typed
 from vitprobe.errors import InputError
 from vitprobe.file_names import file_word, joined, shortened
 from vitprobe.packages import package
@@ -23,7 +25,6 @@ from vitprobe.text import SHORT, printable
 from vitprobe.writing import check_folder, write_together
 
 Writer = Callable[[xr.Dataset], bytes | None]
-RESULT = ".nc"
 _MOST = 3  # differences that are told
 
 
@@ -45,7 +46,7 @@ class ResultFiles:
     """The files of one command's results.
 
     folder: as typed. name: what they are called instead of what was done. overwrite: take the place
-    of whatever has the name.
+    of whatever has the name. report: a page of them, too.
 
     Raises:
         InputError: the folder cannot be written to, or a library that writes is missing.
@@ -58,10 +59,11 @@ class ResultFiles:
         *,
         name: str | None = None,
         overwrite: bool = False,
+        report: bool = False,
         option: str = "output",
     ):
         self.folder, self.writers = check_folder(folder, name=option), writers
-        self.name, self.overwrite = name, overwrite
+        self.name, self.overwrite, self.report = name, overwrite, report
         self.option = option
         self._told: set[str] = set()
         _library("h5netcdf")  # told before anything is computed
@@ -81,6 +83,10 @@ class ResultFiles:
         """
         self._runs, self._words = runs, words
         names = self._chosen()
+        if self.report:
+            names = [*names, self._page_name()]
+            if not self.overwrite:
+                check_page(self.page)
         check_folder(self._home(), names, self.option)
 
     @property
@@ -93,6 +99,11 @@ class ResultFiles:
         """SHA-256 of the whole run, in hex."""
         return run_id({"runs": list(map(run_id, self._runs))})
 
+    @property
+    def page(self) -> Path:
+        """Where the page of the results is, or would be."""
+        return self._home() / self._page_name()
+
     def there(self) -> dict[Path, Mapping[str, Any]]:
         """Attributes of the results of this very run, where all are there already; else {}."""
         found = {}
@@ -103,6 +114,10 @@ class ResultFiles:
                 return {}
             found[path] = held
         return found
+
+    def shown(self) -> list[Path]:
+        """What a page of the results shows, once they are there: files, or their folder."""
+        return list(self.there())
 
     def _chosen(self) -> list[str]:
         runs, words = self._runs, self._words
@@ -118,6 +133,7 @@ class ResultFiles:
             whole = f"{whole}-{self.run[:8]}"
             if len(runs) > 1:
                 self._stem = f"{self._stem}-{self.run[:8]}"
+        self._page_stem = free[0] if len(runs) == 1 else whole
         each, together = list(self.writers.each), list(self.writers.together)
         return file_names(free, each) + file_names([whole], together)
 
@@ -146,7 +162,9 @@ class ResultFiles:
             InputError: the folder refuses. The files are then in a new folder for temporary files,
                 which the message names, unless that refuses too.
         """
-        files = self._contents(results)
+        results, files = self._contents(_typed(results))
+        if self.report:
+            files |= self._page(results, files)
         folder = self._home()
         try:
             return write_together(folder, files)
@@ -155,13 +173,26 @@ class ResultFiles:
             line = f"cannot write to {printable(folder)}: {why}"
             raise InputError(f"{line}{_saved_elsewhere(files)}") from error
 
-    def _contents(self, results: Sequence[xr.Dataset]) -> dict[str, bytes]:
-        """What is written, by the files' names."""
+    def _contents(
+        self, results: Sequence[xr.Dataset]
+    ) -> tuple[Sequence[xr.Dataset], dict[str, bytes]]:
+        """The results, and what is written, by the files' names: a `.nc` for each, in order."""
         contents = [write(result) for result in results for write in self.writers.each.values()]
         contents += [write(results) for write in self.writers.together.values()]
         names = self._chosen()  # once more: another run may have ended meanwhile
         found = zip(names, contents, strict=True)
-        return {name: content for name, content in found if content is not None}
+        return results, {name: content for name, content in found if content is not None}
+
+    def _page(self, results: Sequence[xr.Dataset], names: Iterable[str]) -> dict[str, bytes]:
+        """The page; where there can be none, a note: the results are not lost for it."""
+        try:
+            return {self._page_name(): page_beside(results, list(names))}
+        except InputError as error:
+            note(f"there is no page: {error}")
+            return {}
+
+    def _page_name(self) -> str:
+        return file_names([self._page_stem], [PAGE])[0]
 
     def _home(self) -> Path:
         """The folder that the files lie in, once the names are chosen."""
@@ -174,6 +205,14 @@ class ResultFiles:
     def _called(self, name: str) -> str:
         """What the result of this name is called where it is told."""
         return f"{name}{RESULT}"
+
+
+def _typed(results: Sequence[Any]) -> list[Any]:
+    """The results, which say what was typed for them; what else there is among them as it is."""
+    return [
+        each.assign_attrs(command=typed()) if isinstance(each, xr.Dataset) else each
+        for each in results
+    ]
 
 
 def _library(name: str) -> ModuleType:

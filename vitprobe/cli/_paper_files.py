@@ -16,8 +16,9 @@ MAIN, REPORT, TABLE = "findings.nc", "findings.md", "findings.csv"
 OVERVIEW = "overview.png"
 
 
-def contents(results: Sequence[xr.Dataset]) -> dict[str, bytes]:
-    """Name -> what is in the file, of all files. results: as the reader and `pictures` give."""
+def contents(results: Sequence[xr.Dataset]) -> tuple[list[xr.Dataset], dict[str, bytes]]:
+    """The results of all analyses, the findings first; and name -> what is in the file, of all
+    files. results: as the reader and `pictures` give."""
     paper = gathered(results)
     files: dict[str, bytes] = {}
     drawn: dict[str, list[str]] = {}
@@ -33,7 +34,8 @@ def contents(results: Sequence[xr.Dataset]) -> dict[str, bytes]:
         REPORT: report(paper, drawn, "" if page is None else OVERVIEW).encode(),
         TABLE: paper.findings.to_csv(index=False).encode(),
     }
-    return first | files
+    found = [paper.summary, *(each for of_one in paper.results.values() for each in of_one)]
+    return found, first | files
 
 
 def _of_analysis(analysis: str, results: Sequence[xr.Dataset]) -> dict[str, bytes]:

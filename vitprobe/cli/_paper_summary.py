@@ -8,6 +8,7 @@ from rich.console import Console
 from vitprobe.analyses.paper import gathered
 from vitprobe.analyses.paper_reader import PaperReader
 from vitprobe.cli import _told
+from vitprobe.cli._folder import REPORT as PAGE
 from vitprobe.cli._folder import FolderWriters
 from vitprobe.cli._paper_files import MAIN, REPORT, contents
 from vitprobe.cli._summary import new_console, say, say_end, say_model, say_random
@@ -43,9 +44,10 @@ def print_summary(results: list[xr.Dataset], paths: list[Path]) -> None:
     for row in paper.left_out.itertuples():
         model = f" of {row.model}" if row.model else ""
         say(console, "left out", f"{row.analysis.replace('_', '-')}{model}: {row.reason}")
-    report = [path for path in paths if path.name == REPORT]
     say_end(console, attrs, [])
-    for path in report:
-        say(console, "wrote", f"{path}, and {len(paths) - 1} more files in {path.parent}")
+    first = [path for path in paths if path.name in (REPORT, PAGE)]
+    for path in first:
+        more = f", and {len(paths) - len(first)} more files in {path.parent}"
+        say(console, "wrote", f"{path}{more if path is first[-1] else ''}")
     models = [(attrs, key) for key in attrs if key.startswith("model_") and key.count("_") == 1]
     say_random(console, models)

@@ -35,14 +35,13 @@ def run_study(
     inputs: InputOptions,
     output: str,
     results: str,
-    name: str | None,
-    overwrite: bool,
+    **how: Any,
 ) -> None:
     """Train what is missing, look at the models, write and print.
 
-    study_of: `data_size` or `model_size`; kind: the command.
+    study_of: `data_size` or `model_size`; kind: the command. how: see `ResultFiles`.
     """
-    files = ResultFiles(results, WRITERS, name=name, overwrite=overwrite, option="results")
+    files = ResultFiles(results, WRITERS, **how, option="results")
     read = checked(asked_study(study, kind, **asked), kind)
     words = study_options.words(study, asked, kind, inputs.examples)
     facts = size_facts(read, kind.replace("-", "_"), inputs)

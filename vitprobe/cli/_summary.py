@@ -69,6 +69,10 @@ def say_model(console: Console, attrs: dict, key: str) -> None:
     once, at the end (`say_random`).
     """
     facts = {name.removeprefix(f"{key}_"): value for name, value in attrs.items()}
+    if "arrays" in facts:
+        size = f"{facts['arrays']} arrays, {facts['bytes'] / 1e9:.3g} GB"
+        say(console, "features", f"{attrs[key]} ({facts['spec']}): {size}")
+        return
     note = str(facts.get("note", "")).removeprefix(f"{facts['name']}: ").split("; ")
     weights, *remarks = [part for part in note if not part.startswith("for trained ones")]
     weights = "" if weights.startswith("weights of ") else weights

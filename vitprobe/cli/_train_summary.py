@@ -1,8 +1,11 @@
-"""What `vitprobe train` says at its end."""
+"""What `vitprobe train` says at its end, and the page of its run."""
 
 from __future__ import annotations
 
+from vitprobe.cli._ending import note
+from vitprobe.cli._report_file import write_page
 from vitprobe.cli._summary import new_console, say
+from vitprobe.errors import InputError
 from vitprobe.passes.processes import writes
 from vitprobe.training import TrainingResult
 
@@ -28,3 +31,14 @@ def print_summary(result: TrainingResult) -> None:
         first, last = result.kept[0], result.kept[-1]
         say(console, "kept", f"weights of {len(result.kept)} epochs: {first} to {last.name}")
     say(console, "use", f"vitprobe cka --models {result.spec}", whole=True)
+
+
+def write_report(result: TrainingResult, overwrite: bool) -> None:
+    """The page of a run; where there can be none, a note: the run itself is done."""
+    if not writes():
+        return
+    (table,) = (path for path in result.files if path.suffix == ".csv")
+    try:
+        say(new_console(), "wrote", str(write_page([table], overwrite=overwrite)))
+    except InputError as error:
+        note(f"there is no page: {error}")

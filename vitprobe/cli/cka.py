@@ -12,11 +12,23 @@ from vitprobe.input_options import InputOptions
 @options.takes_inputs()
 @options.takes_run
 def command(
-    models: Annotated[
-        str,
-        typer.Option(help=f"One or more with commas, each {options.MODELS}.", show_default=False),
-    ],
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE", help="More of --features.")
+    ] = None,
     *,
+    models: Annotated[
+        str | None,
+        typer.Option(help=f"One or more with commas, each {options.MODELS}.", show_default=False),
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of models, stored activations: one or more files (.npz, .npy, "
+            ".safetensors), each FILE or LABEL=FILE. Their arrays, (examples, ...), are layers.",
+            metavar="FILE...",
+            show_default=False,
+        ),
+    ] = None,
     dataset: options.Dataset = "digits",
     inputs: InputOptions,
     layers: Annotated[
@@ -83,15 +95,25 @@ def command(
     maps beside each other (-measures.png).
 
     Example: vitprobe cka --models vit@digits,resnet20@digits
+
+    Example: vitprobe cka --features early=a.npz late=b.npz
     """
     from vitprobe.analyses.cka_measures import reader_of_measures
     from vitprobe.cli._analyse import analyse
+    from vitprobe.cli._feature_options import check_no_images, feature_files
     from vitprobe.cli._measures_summary import shown_of
+    from vitprobe.passes.stored import stored
 
-    specs = options.specs("--models", models)
+    files = feature_files(features, more, models)
+    if files:
+        check_no_images(inputs, dataset, tokens)
+        specs, dataset = stored(files)
+    else:
+        specs = options.specs("--models", models)
     if len(layers) not in (1, len(specs)):
+        what = "files" if files else "models"
         raise InputError(
-            f"--layers was given {len(layers)} times for {len(specs)} models: once, or once each"
+            f"--layers was given {len(layers)} times for {len(specs)} {what}: once, or once each"
         )
     chosen = [options.names("--layers", text) for text in layers]
     chosen = chosen if len(chosen) > 1 else chosen * len(specs)

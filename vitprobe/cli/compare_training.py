@@ -34,6 +34,7 @@ def command(
     results: study_options.Results = "results",
     name: options.Name = None,
     overwrite: options.Overwrite = False,
+    report: options.Report = False,
 ) -> None:
     """Train what a study asks for, over seeds, and compare the accuracies.
 
@@ -63,7 +64,8 @@ def command(
     writers = Writers(
         {".nc": netcdf, ".csv": csv_bytes, ".png": lambda result: png_bytes(plot(result))}
     )
-    files = ResultFiles(results, writers, name=name, overwrite=overwrite, option="results")
+    how = {"name": name, "overwrite": overwrite, "report": report}
+    files = ResultFiles(results, writers, **how, option="results")
     words = study_options.words(chosen, asked)
     files.settle([study_facts(asked_study(chosen, **asked))], words)
     with study_options.going_on(output), plain_warnings():

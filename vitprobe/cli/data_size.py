@@ -37,6 +37,7 @@ def command(
     results: study_options.Results = "results",
     name: options.Name = None,
     overwrite: options.Overwrite = False,
+    report: options.Report = False,
 ) -> None:
     """Train models on parts of a data set, and compare each with the one trained on all of it.
 
@@ -61,4 +62,5 @@ def command(
     from vitprobe.analyses.data_size import data_size
     from vitprobe.cli._study_summary import run_study
 
-    run_study(data_size, "data-size", chosen, asked, inputs, output, results, name, overwrite)
+    how = {"name": name, "overwrite": overwrite, "report": report}
+    run_study(data_size, "data-size", chosen, asked, inputs, output, results, **how)

@@ -41,6 +41,7 @@ def command(
     output: options.Output = "results",
     name: options.Name = None,
     overwrite: options.Overwrite = False,
+    report: options.Report = False,
 ) -> None:
     """Draw the feature maps of single images, as the network computes them.
 
@@ -58,7 +59,7 @@ def command(
     from vitprobe.cli._warned import plain_warnings
 
     writers = {".nc": netcdf}  # and of each image, when it is known which there are
-    files = ResultFiles(output, Writers(writers), name=name, overwrite=overwrite)
+    files = ResultFiles(output, Writers(writers), name=name, overwrite=overwrite, report=report)
     asked = {"layers": layers and options.names("--layers", layers), "top": top}
     with plain_warnings():
         data, inputs = single.named_images(image, dataset, inputs)

@@ -32,6 +32,7 @@ def command(
     output: options.Output = "results",
     name: options.Name = None,
     overwrite: options.Overwrite = False,
+    report: options.Report = False,
 ) -> None:
     """Draw class-token attention and attention rollout over single images.
 
@@ -49,7 +50,7 @@ def command(
     from vitprobe.cli._warned import plain_warnings
 
     writers = {".nc": netcdf}  # and of each image, when it is known which there are
-    files = ResultFiles(output, Writers(writers), name=name, overwrite=overwrite)
+    files = ResultFiles(output, Writers(writers), name=name, overwrite=overwrite, report=report)
     asked = {"layers": options.names("--layers", layers)}
     with plain_warnings():
         data, inputs = single.named_images(image, dataset, inputs)

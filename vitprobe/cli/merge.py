@@ -34,6 +34,7 @@ def command(
     output: options.Output = "results",
     name: options.Name = None,
     overwrite: options.Overwrite = False,
+    report: options.Report = False,
 ) -> None:
     """Add up what the shares of a run (--shard) left, and write its results.
 
@@ -62,7 +63,9 @@ def command(
     summaries = [import_module(f"vitprobe.cli._{analysis}_summary") for analysis in analyses]
     places = []
     for summary, own_name, part in zip(summaries, names, sums.parts, strict=True):
-        files = result_files(output, summary.WRITERS, name=own_name, overwrite=overwrite)
+        files = result_files(
+            output, summary.WRITERS, name=own_name, overwrite=overwrite, report=report
+        )
         facts = part.about["facts"]
         files.settle(facts, run_words(told_options(facts[0]), facts[0]["analysis"]))
         if sums.incomplete and not overwrite:

@@ -37,6 +37,7 @@ def command(
     results: study_options.Results = "results",
     name: options.Name = None,
     overwrite: options.Overwrite = False,
+    report: options.Report = False,
 ) -> None:
     """Train models of several sizes, and compare each with the largest of its family.
 
@@ -61,4 +62,5 @@ def command(
     from vitprobe.analyses.model_size import model_size
     from vitprobe.cli._study_summary import run_study
 
-    run_study(model_size, "model-size", chosen, asked, inputs, output, results, name, overwrite)
+    how = {"name": name, "overwrite": overwrite, "report": report}
+    run_study(model_size, "model-size", chosen, asked, inputs, output, results, **how)

@@ -17,7 +17,8 @@ def command(
     results: Annotated[
         list[str],
         typer.Argument(
-            help="Files (.nc) that commands wrote, of one analysis; several give one figure.",
+            help="Files (.nc) that commands wrote, of one analysis, or matrices that torch_cka and "
+            "others saved (.pt, .npy, .npz, .pkl); several give one figure.",
             metavar="RESULT.nc...",
             show_default=False,
         ),
@@ -96,7 +97,7 @@ def command(
 
     Example: vitprobe plot results/cka-vit-resnet18.nc --layers blocks --format pdf
     """
-    from vitprobe.cli._results import read_result
+    from vitprobe.analyses.load_result import load_result
     from vitprobe.cli._summary import new_console, say
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.figures import figure_bytes, plot
@@ -115,7 +116,7 @@ def command(
     place = expanded(results[0], "result").parent if output is None else output
     folder, kinds = _targets(place, stem, format, output is not None)
     with plain_warnings():
-        datasets = [read_result(path) for path in results]
+        datasets = [load_result(path) for path in results]
         _spare(results, [folder / name for name in kinds])
         figure = plot(*datasets, difference=difference, **asked)
         contents = {name: figure_bytes(figure, kind) for name, kind in kinds.items()}

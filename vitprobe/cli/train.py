@@ -1,7 +1,5 @@
 """`vitprobe train`: pre-train, fine-tune, probe or train from scratch."""
 
-import shlex
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -174,6 +172,14 @@ def command(
             rich_help_panel=_RUN,
         ),
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Write a page of the run (.html) beside its table, as vitprobe report does.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
     config: Annotated[
         str | None,
         _option("--config", help="These options, and a recipe's, in a .toml file.", panel=_RUN),
@@ -221,13 +227,14 @@ def command(
     Example: vitprobe train scratch --model vit --dataset digits
     """
     given = dict(locals())
-    from vitprobe.cli._train_summary import print_summary
+    from vitprobe.cli._train_summary import print_summary, write_report
+    from vitprobe.cli._typed import typed
     from vitprobe.cli._warned import plain_warnings
     from vitprobe.training import train
 
     if mode and mode_option and mode != mode_option:
         raise InputError(f"two modes, {mode!r} and -m {mode_option!r}: give one")
-    apart = ("mode", "mode_option", "config", "resume", "overwrite")
+    apart = ("mode", "mode_option", "config", "resume", "overwrite", "report")
     with plain_warnings():
         result = train(
             mode or mode_option,
@@ -235,7 +242,9 @@ def command(
             resume=resume,
             overwrite=overwrite,
             progress=True,
-            command=shlex.join(["vitprobe", *sys.argv[1:]]),
+            command=typed(),
             **{key: value for key, value in given.items() if key not in apart},
         )
-    print_summary(result)
+        print_summary(result)
+        if report:
+            write_report(result, overwrite)

@@ -16,6 +16,7 @@ from vitprobe.data.given import LoaderSource, TensorSource
 from vitprobe.data.images import ImageData, ImageStream
 from vitprobe.data.mapped import MapSource
 from vitprobe.data.named import load_data
+from vitprobe.data.rows import Rows, RowSource
 from vitprobe.data.stream import AS_GIVEN, StreamSource, is_stream
 from vitprobe.data.takes import Takes
 from vitprobe.data.transforms import Transform
@@ -34,7 +35,8 @@ class PairedLoader:
         (N, H, W[, 1|3]): such a data set. An IterableDataset, or anything that can only be iterated
         over: of the same items, in its own order. A DataLoader: its order and batches, of which
         each model gets the images, or what `takes` says. A float tensor or array (N, C, H, W): in
-        its order, as it is.
+        its order, as it is. `Rows`, of stored features: their numbers, in the order of
+        `example_order`.
     transforms: one for each model; fields that are None take a named data set's values.
     batch_size: None: 32 to 256, so that there are eight batches or more where possible. A
         DataLoader keeps its own.
@@ -79,6 +81,7 @@ class PairedLoader:
         if isinstance(data, (ImageData, ImageStream)):
             own = {"image_size": data.image_size, "mean": data.mean, "std": data.std}
             transforms = [transform.filled(**own) for transform in transforms]
+        if isinstance(data, (ImageData, ImageStream, Rows)):
             for text in data.notes:
                 self._note(text)
         self.transforms, self.passes = tuple(transforms), passes
@@ -102,6 +105,9 @@ class PairedLoader:
             self._source = TensorSource(
                 data, models, batch_size=batch_size, examples=examples, passes=passes
             )
+        elif isinstance(data, Rows):
+            one_by_one = {"workers", "skip_bad_images"}
+            self._source = RowSource(data, models, **{k: read[k] for k in read.keys() - one_by_one})
         elif isinstance(data, Mapping):  # such as Hugging Face's DatasetDict
             names = ", ".join(map(str, data))
             raise InputError(f"{type(data).__name__} holds several data sets: give one ({names})")

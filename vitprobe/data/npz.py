@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,10 +91,21 @@ def _read(path: str | Path, where: str) -> list[np.ndarray]:
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, held: int, what: str) -> np.ndarray:
     """The array in a member, after its size was compared with what a file of `held` bytes holds."""
+    with archive.open(member) as opened:
+        header = npy_header(opened)
+    if header.dtype.hasobject:
+        raise ValueError(f"{what} holds Python objects")
+    check_member(member, header, held, what)
+    with archive.open(member) as opened:
+        return np.lib.format.read_array(opened, allow_pickle=False)
+
+
+def check_member(member: zipfile.ZipInfo, header: NpyHeader, held: int, what: str) -> None:
+    """Raises ValueError where a member is not as its header says, or a file of `held` bytes cannot
+    hold it; InputError where it would expand too far."""
     if member.compress_type not in _METHODS:
         raise ValueError(f"{member.filename} is compressed otherwise than NumPy does")
-    with archive.open(member) as opened:
-        size = _size(opened, what)
+    size = header.offset + header.nbytes
     if size != member.file_size:
         raise ValueError(f"{what} should have {size:,} bytes, and has {member.file_size:,}")
     stored = min(member.compress_size, held)
@@ -105,16 +117,27 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, held: int, what: s
             f"{what} expands to {size:,} bytes, over {RATIO} times what is stored: if that is "
             "meant, save it with numpy.savez, uncompressed"
         )
-    with archive.open(member) as opened:
-        return np.lib.format.read_array(opened, allow_pickle=False)
 
 
-def _size(file: BinaryIO, what: str) -> int:
-    """Bytes of a .npy file, told by its header."""
+@dataclass(frozen=True)
+class NpyHeader:
+    """Of a .npy file: what it says, and the byte at which its numbers begin."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """Of the numbers alone."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def npy_header(file: BinaryIO) -> NpyHeader:
+    """The header of the .npy file that begins where `file` stands. Raises ValueError."""
+    start = file.tell()
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"a header of version {version}")
-    shape, _, dtype = _HEADERS[version](file)
-    if dtype.hasobject:
-        raise ValueError(f"{what} holds Python objects")
-    return file.tell() + math.prod(shape) * dtype.itemsize
+    return NpyHeader(*_HEADERS[version](file), file.tell() - start)

@@ -12,6 +12,13 @@ from vitprobe.figures.study_panels import figure_of
 DIMS = ("model", "fraction", "seed")
 
 
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+WORDS = Words("of the training set", "of the training set", "the model of all data", _percent)
+
+
 def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     """A result of `vitprobe.data_size`: of each model accuracy, CKA with the model of all data,
     attention distance and skip ratios, a line for each fraction.
@@ -22,11 +29,20 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     Raises:
         InputError: the result holds no `accuracy` over model, fraction and seed.
     """
+    return figure_of(dataset, groups_of(dataset), WORDS, title)
+
+
+def groups_of(dataset: xarray.Dataset) -> list[Group]:
+    """A group for each model, of its fractions from the smallest.
+
+    Raises:
+        InputError: the result holds no `accuracy` over model, fraction and seed.
+    """
     check(dataset, DIMS)
     fractions = dataset["fraction"].values
     order = np.argsort(fractions)
     names = [str(name) for name in dataset["model"].values]
-    groups = [
+    return [
         Group(
             name,
             [
@@ -42,9 +58,3 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
         )
         for model, name in enumerate(names)
     ]
-    words = Words("of the training set", "of the training set", "the model of all data", _percent)
-    return figure_of(dataset, groups, words, title)
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:g} %"

@@ -27,7 +27,8 @@ def method_of(results: Sequence[xarray.Dataset], between: str) -> list[str]:
     parts = [told(results, key, form, between) for key, form in FORMS.items() if key != "passes"]
     if any(result.attrs.get("passes", 1) > 1 for result in results):
         parts.append(told(results, "passes", FORMS["passes"], between))
-    parts = [*_weights(results), *parts[:2], _tokens(results), *parts[2:]]
+    parts.insert(0, told(results, "imported_from", "from {}", between))
+    parts = [*_weights(results), *parts[:3], _tokens(results), *parts[3:]]
     return [part for part in parts if part]
 
 

@@ -30,14 +30,14 @@ def filter_figure(dataset: xarray.Dataset) -> Figure:
         why = dataset.attrs.get("no_filters", "not a result of vitprobe.maps or vitprobe.features")
         raise InputError(f"cannot plot filters: {why}")
     dims = ("channel", "filter_row", "filter_col")
-    filters = _colours(dataset["filters"].transpose("filter", *dims).values)
+    filters = filter_colours(dataset["filters"].transpose("filter", *dims).values)
     rows, columns = filters.shape[1:3]
     details = [f"{rows} x {columns} pixels"]
     drawn, top = new_figure(), 0.0
     height, width = (TILE * side / max(rows, columns) for side in (rows, columns))
     total = COLUMNS * (TILE + GAP) - GAP
     if "components" in dataset:
-        components = _colours(dataset["components"].transpose("component", *dims).values)
+        components = filter_colours(dataset["components"].transpose("component", *dims).values)
         share = dataset["component_variance"].values
         for k, tile in enumerate(components):
             row, column = divmod(k, COLUMNS)
@@ -67,7 +67,7 @@ def filter_figure(dataset: xarray.Dataset) -> Figure:
     return drawn
 
 
-def _colours(filters: np.ndarray) -> np.ndarray:
+def filter_colours(filters: np.ndarray) -> np.ndarray:
     """(K, C, height, width) -> (K, height, width, 3) in 0..1, 0.5 for 0."""
     if filters.shape[1] != 3:
         filters = filters.mean(1, keepdims=True).repeat(3, axis=1)

@@ -11,12 +11,32 @@ from vitprobe.figures.study_panels import figure_of
 DIMS = ("model", "seed")
 
 
+def _count(number: float) -> str:
+    """1234567 -> `1.23M`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"
+
+
+WORDS = Words("parameters", "model", "the largest", _count)
+
+
 def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
     """A result of `vitprobe.model_size`: of each family accuracy, CKA with its largest model,
     attention distance and skip ratios, a line for each model, along relative depth.
 
     Lines are means over seeds, bands reach from the lowest to the highest. The dashed line is CKA
     of the largest model with itself of another seed. title: instead of the study's.
+
+    Raises:
+        InputError: the result holds no `accuracy` over model and seed.
+    """
+    return figure_of(dataset, groups_of(dataset), WORDS, title)
+
+
+def groups_of(dataset: xarray.Dataset) -> list[Group]:
+    """A group for each family, of its models from the smallest.
 
     Raises:
         InputError: the result holds no `accuracy` over model and seed.
@@ -44,12 +64,4 @@ def figure(dataset: xarray.Dataset, *, title: str | None = None) -> Figure:
                 names=False,
             )
         )
-    return figure_of(dataset, groups, Words("parameters", "model", "the largest", _count), title)
-
-
-def _count(number: float) -> str:
-    """1234567 -> `1.23M`."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.3g}"
+    return groups

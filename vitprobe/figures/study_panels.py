@@ -125,7 +125,7 @@ def _layers(
         if not count:
             continue
         last = max(last, count)
-        x = np.arange(count) if group.names else _depths(dataset, variant.model, dim, count)
+        x = np.arange(count) if group.names else depths_of(dataset, variant.model, dim, count)
         variable = "cka_other_seeds" if name == "cka" and variant.whole else name
         values = dataset[variable].isel(variant.at)
         if name == "skip_ratio":
@@ -134,7 +134,7 @@ def _layers(
         style = {"color": colour, "linewidth": 1.2}
         if name == "cka" and variant.whole:
             style = REFERENCE
-        for line, chosen in _parts(dataset, variant.model, name, count):
+        for line, chosen in parts_of(dataset, variant.model, name, count):
             own = style if line == "-" else {**style, "linestyle": line}
             any_there |= _line(axes, x[chosen], values[:, chosen], own)
     if not any_there:
@@ -160,7 +160,7 @@ def _layers(
     _plain(axes)
 
 
-def _parts(dataset, model: int, name: str, count: int):
+def parts_of(dataset, model: int, name: str, count: int):
     """(line, places): of skips those of each kind apart, else all."""
     if name != "skip_ratio":
         return [("-", np.arange(count))]
@@ -182,7 +182,8 @@ def _line(axes: Axes, x: np.ndarray, values: np.ndarray, style: Mapping) -> bool
     return True
 
 
-def _depths(dataset, model: int, dim: str, count: int) -> np.ndarray:
+def depths_of(dataset, model: int, dim: str, count: int) -> np.ndarray:
+    """(count,): from 0 for a model's first layer to 1 for its last; OUTPUT for its output."""
     if dim == "layer":
         depths = dataset["layer_depth"].values[model][:count].astype(float)
         return np.where(np.isnan(depths), OUTPUT, depths)

@@ -37,7 +37,8 @@ def u_centred(grams: Tensor) -> Tensor:
 
 def above(matrices: Tensor) -> Tensor:
     """What stands above the diagonal of (..., n, n): (..., n (n - 1) / 2), row by row."""
-    row, column = torch.triu_indices(*matrices.shape[-2:], 1, device=matrices.device)
+    rows, columns = matrices.shape[-2:]
+    row, column = torch.triu_indices(rows, columns, 1, device=matrices.device)
     return matrices[..., row, column]
 
 

@@ -20,10 +20,10 @@ _PIECE = 2**24  # products at once
 
 
 class Near(NamedTuple):
-    """index: (n, k), the neighbours of each example. gram: (n, n) sparse, its product with them.
+    """places: (n, k), the neighbours of each example. gram: (n, n) sparse, its product with them.
     own: its unbiased HSIC with itself."""
 
-    index: Tensor
+    places: Tensor
     gram: sparse.csr_array
     own: float
 

@@ -6,11 +6,14 @@ et al. 2023, arXiv 2311.11436), |X' Y|_* / (|X| |Y|) with the nuclear norm.
 """
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from vitprobe.measures.given import Given
+
+Value = TypeVar("Value", float, Tensor)
 
 
 def factor(x: Given) -> Tensor:
@@ -35,15 +38,14 @@ def bures(a: Tensor, b: Tensor) -> Tensor:
     return torch.linalg.svdvals(a.mT @ b).sum(-1).clamp(max=1)
 
 
-def form_of(similarity: float | Tensor, name: str, form: str) -> float | Tensor:
+def form_of(similarity: Value, name: str, form: str) -> Value:
     """What `nbs` (`similarity` or `angle`) or `procrustes` (`squared`, `root`) is of it."""
     if name == "procrustes":
         squared = 2 - 2 * similarity
         return squared if form == "squared" else squared**0.5
     if form == "similarity":
         return similarity
-    is_tensor = isinstance(similarity, Tensor)
-    return torch.arccos(similarity) if is_tensor else math.acos(similarity)
+    return similarity.arccos() if isinstance(similarity, Tensor) else math.acos(similarity)
 
 
 def nbs(a: Tensor, b: Tensor, *, form: str) -> float:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from vitprobe.errors import InputError
 from vitprobe.measures.given import Given, NoValue, given
 from vitprobe.measures.table import MEASURES, Chosen, chosen
 
 
+@overload
+def similarity(x: Any, y: Any, measure: str = "cka", **options: Any) -> float: ...
+@overload
+def similarity(
+    x: Any, y: Any, measure: list[str] | tuple[str, ...], **options: Any
+) -> dict[str, float]: ...
 def similarity(
     x: Any, y: Any, measure: str | Sequence[str] = "cka", **options: Any
 ) -> float | dict[str, float]:
@@ -44,8 +50,7 @@ def similarity(
             too few examples; no value: constant features, or no fewer features than examples for
             CCA.
     """
-    several = not isinstance(measure, str)
-    asked = list(measure) if several else [measure]
+    asked = [measure] if isinstance(measure, str) else list(measure)
     found = _chosen(asked, options)
     a, b = given(x, "x"), given(y, "y")
     if len(a.x) != len(b.x):
@@ -55,7 +60,7 @@ def similarity(
     if a.x.device != b.x.device:
         raise InputError(f"x is on {a.x.device}, y on {b.x.device}: bring them to one device")
     values = [_value(each, a, b) for each in found]
-    return dict(zip(asked, values, strict=True)) if several else values[0]
+    return values[0] if isinstance(measure, str) else dict(zip(asked, values, strict=True))
 
 
 def _chosen(asked: Sequence[str], options: Mapping[str, Any]) -> list[Chosen]:

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from vitprobe.data import Transform
 from vitprobe.errors import InputError, brief
 from vitprobe.models import stored
 from vitprobe.models.architecture import given_options, refuse_options
@@ -65,8 +66,9 @@ def load_model(
     count or image size that contradicts the checkpoint.
     """
     model = build_model(spec, num_classes=num_classes, image_size=image_size, seed=seed)
+    told = cast(dict[str, Any], model.provenance)
     # whether it still has these weights when it is handed over: see given.py
-    model.provenance["state_sha256"] = state_sha256(model.state_dict())
+    told["state_sha256"] = state_sha256(model.state_dict())
     return model
 
 
@@ -160,9 +162,10 @@ def _agreed_block(checkpoint: Checkpoint, asked: int | None) -> int | None:
 
 def _without(model: nn.Module, block: int) -> nn.Module:
     """The model, described already, without the skips of that block."""
-    channels, size = model.transform.channels, model.transform.image_size or FRAME
+    transform = cast(Transform, model.transform)
+    channels, size = transform.channels, transform.image_size or FRAME
     path = remove_skip(model, block, torch.zeros(2, channels, *size))
-    told = model.provenance
+    told = cast(dict[str, Any], model.provenance)
     told["architecture"] = {**told["architecture"], ARGUMENT: block}
     told["note"] = f"{told['note']}; without the skips of block {block} ({path})"
     return model

@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Size, nn
+from torch import Size, Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vitprobe.errors import InputError, brief
 from vitprobe.models.source import Frame, Source
 from vitprobe.models.weight_sets import plain_name
+
+# What fills weights. On the meta device there is nothing to be filled, and torch finds that out in
+# Python, slowly.
+FILLS = frozenset(
+    [getattr(nn.init, name) for name in ("constant_", "kaiming_uniform_", "normal_", "uniform_")]
+    + [getattr(Tensor, name) for name in ("add_", "clamp_", "erfinv_", "fill_", "mul_")]
+    + [getattr(Tensor, name) for name in ("normal_", "uniform_", "zero_")]
+)
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,22 @@ def built(source: Source, num_classes: int | None, size: Frame | None) -> nn.Mod
         raise InputError(f"cannot build {source.name}{at}: {brief(error)}") from error
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves weights on the meta device unfilled."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in FILLS:
+            tensor = args[0] if args else kwargs["tensor"]  # the second by nn.init
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **kwargs)
+
+
 def outline(source: Source, num_classes: int, size: Frame | None) -> nn.Module:
     """The source's model, on the meta device if it can be built there."""
     try:
-        with torch.device("meta"):  # shapes without memory or work
+        with torch.device("meta"), _Unfilled():  # shapes without memory or work
             return source.build(num_classes, size)
     except Exception:  # some models compute with their weights while they are built
         return built(source, num_classes, size)

@@ -75,7 +75,7 @@ def attention_statistics(
     arguments = (q, k, float(scale), *grid, prefix, bias, float(height), float(width), class_row)
     operator, kind = "attention_statistics", KINDS[q.dtype]
     statistics, row = candidate(operator, q, kind, attention_size, *q.shape[:3])(*arguments)
-    return AttentionStatistics(*statistics.unbind(), row if class_row else None)
+    return AttentionStatistics._make([*statistics.unbind(), row if class_row else None])
 
 
 def dense_attention_statistics(
@@ -100,7 +100,7 @@ def dense_attention_statistics(
     _check_grid(grid, prefix, p.shape[3])
     statistics = reference.statistics_of(p.detach(), *grid, prefix, float(height), float(width))
     row = p.detach()[:, :, 0].to(statistics.dtype) if class_row else None
-    return AttentionStatistics(*statistics.unbind(), row)
+    return AttentionStatistics._make([*statistics.unbind(), row])
 
 
 def _check(q: Tensor, k: Tensor, grid: tuple[int, int], prefix: int, bias: Tensor | None) -> None:

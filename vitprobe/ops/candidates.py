@@ -3,6 +3,8 @@
 `simple` is the operator itself: on the CPU its only kernel, on CUDA the simple one.
 """
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 
@@ -87,7 +89,7 @@ def attention_fast(*arguments) -> tuple[Tensor, Tensor]:
     return torch.ops.vitprobe.attention_statistics_fast.default(*arguments)
 
 
-CANDIDATES = {
+CANDIDATES: Mapping[str, Mapping[str, Callable]] = {
     "gram": {REFERENCE: gram_reference, SIMPLE: gram_simple},
     "center_pack": {REFERENCE: center_pack_reference, SIMPLE: center_pack_simple},
     "centered_gram": {

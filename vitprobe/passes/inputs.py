@@ -13,6 +13,7 @@ from vitprobe.data import ImageData, PairedLoader, load_data
 from vitprobe.data.arrays import from_array
 from vitprobe.data.joined import JoinedImages
 from vitprobe.data.model_input import ModelInput
+from vitprobe.data.rows import Rows
 from vitprobe.errors import InputError, option
 from vitprobe.input_options import InputOptions, data_options
 from vitprobe.models import choose_device
@@ -28,7 +29,7 @@ from vitprobe.passes.subjects import (
 from vitprobe.taps import Survey, survey
 from vitprobe.taps.given import takes_of
 
-DataLike = str | Dataset | DataLoader | Tensor | np.ndarray | Iterable
+DataLike = str | Dataset | DataLoader | Tensor | np.ndarray | Iterable | Rows
 
 
 @dataclass(frozen=True)

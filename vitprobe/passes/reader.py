@@ -95,7 +95,7 @@ class Reader:
         """For each result, what decides its numbers and is known before them, as attributes."""
         raise NotImplementedError
 
-    def begin(self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]) -> list[Want]:
+    def begin(self, models: Sequence[Surveyed], inputs: Inputs, notes: list[str]) -> Sequence[Want]:
         """Sets `about`, of which the pass makes the metrics; says what is wanted.
 
         notes: for what a reader of the result should know.

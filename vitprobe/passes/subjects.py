@@ -22,9 +22,11 @@ from vitprobe.models import (
     unwrapped,
 )
 from vitprobe.models.spec import split_label
+from vitprobe.taps import StoredFeatures
 from vitprobe.text import printable
 
-ModelLike = str | nn.Module | Mapping[str, str | nn.Module]
+OneModel = str | nn.Module
+ModelLike = OneModel | Mapping[str, OneModel]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,13 @@ class Subject:
     def dtype(self) -> torch.dtype:
         """What the model computes in: the type of its first floating-point parameter."""
         return dtype_of(self.model)
+
+
+def listed(models: ModelLike | Sequence[ModelLike]) -> list[ModelLike]:
+    """One or several models as a list."""
+    if isinstance(models, Sequence) and not isinstance(models, str):
+        return list(models)
+    return [models]
 
 
 def named_models(models: Sequence[ModelLike]) -> list[Named]:
@@ -142,6 +151,8 @@ def make_subject(named: Named, data, options: InputOptions) -> Subject:
         InputError: a model that cannot be had.
     """
     model, data_size = named.model, _image_size(data)
+    if isinstance(model, StoredFeatures):
+        return Subject(model, named.label, Transform(), model.provenance)
     if isinstance(model, str):
         model = build_model(
             model,

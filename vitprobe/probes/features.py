@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +32,10 @@ CONVENTIONS = ("big_vision",)
 
 
 def probe_features(
-    x_train,
-    y_train,
-    x_test,
-    y_test,
+    x_train: Any,
+    y_train: Any,
+    x_test: Any,
+    y_test: Any,
     *,
     solver: str = "ridge",
     l2: float | Sequence[float] | None = None,
@@ -97,7 +98,7 @@ def probe_features(
         )
     if not 0 < fraction < 1 or draws < 1 or not 0 <= seed < 2**63:
         raise InputError("fraction is between 0 and 1, draws are 1 or more, seed is 0 or more")
-    if l2 is not None and not isinstance(l2, Real) and not len(l2):
+    if l2 is not None and not isinstance(l2, (int, float, Real)) and not len(l2):
         raise InputError(f"{option('l2')} is a number, several, or None to have it chosen")
     if convention and l2 is None:
         l2 = BIG_VISION_L2
@@ -112,32 +113,33 @@ def probe_features(
         return _fit(x[rows], y[rows], len(classes), solver, l2s, standardise, bool(convention))
 
     tried: dict[float, float] = {}
+    chosen: float | None
     if solver == "knn":
         chosen = None
-    elif isinstance(l2, Real):
+    elif isinstance(l2, (int, float, Real)):
         chosen = float(l2)
     else:
         l2s = sorted(set(l2)) if l2 is not None else _candidates(x[fits[0]], solver, standardise)
         pairs = _parts(x, y, fits, shots, fraction, seed)
         found = np.zeros(len(l2s))
         for learnt, asked in pairs:
-            weights, bias, _ = fit(learnt, l2s)
-            scores = [x[asked] @ w + b for w, b in zip(weights, bias, strict=True)]
+            columns, offsets, _ = fit(learnt, l2s)
+            scores = [x[asked] @ w + b for w, b in zip(columns, offsets, strict=True)]
             found += [accuracy(score, y[asked]) / len(pairs) for score in scores]
         tried = dict(zip(l2s, found.tolist(), strict=True))
         chosen = best(tried)
 
-    scores, weights, biases, norms = [], [], [], []
+    of_fits, weights, biases, norms = [], [], [], []
     for rows in fits:
-        if solver == "knn":
-            scores.append(knn_scores(x[rows], y[rows], test, len(classes), k, temperature))
+        if chosen is None:  # knn
+            of_fits.append(knn_scores(x[rows], y[rows], test, len(classes), k, temperature))
             continue
         weight, bias, norm = fit(rows, [chosen])
-        scores.append(test @ weight[0] + bias[0])
+        of_fits.append(test @ weight[0] + bias[0])
         weights.append(weight[0])
         biases.append(bias[0])
         norms.append(norm[0].item())
-    return _result(scores, weights, biases, norms, wanted, classes, chosen, tried, solver, shots)
+    return _result(of_fits, weights, biases, norms, wanted, classes, chosen, tried, solver, shots)
 
 
 def _fit(

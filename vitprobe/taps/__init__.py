@@ -8,6 +8,7 @@ from vitprobe.taps.capture import Request, capture, capture_all
 from vitprobe.taps.residuals import ResidualSite, capture_residuals, residual_sites
 from vitprobe.taps.selection import Selection, select
 from vitprobe.taps.sites import Site, Survey
+from vitprobe.taps.stored_features import StoredFeatures
 from vitprobe.taps.survey import survey
 from vitprobe.taps.writes import WriteWatch
 
@@ -19,6 +20,7 @@ __all__ = [
     "ResidualSite",
     "Selection",
     "Site",
+    "StoredFeatures",
     "Survey",
     "WriteWatch",
     "as_found",

@@ -101,7 +101,7 @@ def _matches(survey: Survey, pattern: str | type, tokens: str) -> list[Site]:
         known = [*WORDS, *survey.by_name, *dict.fromkeys(site.type for site in survey)]
         raise InputError(
             f"no layer matches {pattern!r}: give all, modules, blocks, a name, a glob or a type "
-            f"(`vitprobe layers MODEL` lists them){did_you_mean(pattern, known)}"
+            f"({survey.listed}){did_you_mean(pattern, known)}"
         )
     return found
 
@@ -109,7 +109,7 @@ def _matches(survey: Survey, pattern: str | type, tokens: str) -> list[Site]:
 def _block_outputs(survey: Survey) -> list[Site]:
     found = [site for site in survey if site.block == site.module and site.keys is None]
     if not any(site.module for site in found):
-        raise InputError("no blocks found in this model: give 'all', or names of layers")
+        raise InputError("no blocks found: give 'all', or names of layers")
     return found
 
 

@@ -58,11 +58,13 @@ class Survey(Sequence[Site]):
         types: dict[str, type],  # class of every module, by path
         aliases: dict[str, str],  # another path of a shared module -> its first path
         blocks_note: str = "",  # which modules stand for blocks, where there are none
+        listed: str = "`vitprobe layers MODEL` lists them",  # how to learn the names, in words
     ):
         self.sites = tuple(sites)
         self.types = types
         self.aliases = aliases
         self.blocks_note = blocks_note
+        self.listed = listed
         self.by_name = {site.name: site for site in self.sites}
 
     def __len__(self) -> int:
@@ -87,6 +89,5 @@ class Survey(Sequence[Site]):
                 f"ask for {first!r}, or for {first + '#2'!r} if it is called twice"
             )
         raise InputError(
-            f"unknown layer {index!r}: see `vitprobe layers MODEL` for the names"
-            f"{did_you_mean(index, self.by_name)}"
+            f"unknown layer {index!r}: {self.listed}{did_you_mean(index, self.by_name)}"
         )

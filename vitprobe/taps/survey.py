@@ -16,6 +16,7 @@ from vitprobe.taps.given import given
 from vitprobe.taps.outputs import site_name
 from vitprobe.taps.sites import Site, Survey
 from vitprobe.taps.stages import stages
+from vitprobe.taps.stored_features import StoredFeatures
 from vitprobe.taps.tokens import TokenReader
 
 _NO_FORWARD = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -33,10 +34,14 @@ def survey(model: nn.Module, examples: Any) -> Survey:
     site mixes examples and is left out. Only shapes and a sample of each activation are kept. The
     model runs in eval mode, without gradients, and is left as found.
 
+    Of stored features the arrays are the sites, whatever the examples.
+
     A model in a wrapper (DataParallel, torch.compile's, an averaged one) is surveyed without it.
 
     Raises InputError when there are fewer than four distinct examples.
     """
+    if isinstance(model, StoredFeatures):
+        return model.survey()
     model = unwrapped(model)
     four = _four_distinct(given(model, examples))
     modules = dict(model.named_modules())

@@ -197,11 +197,12 @@ def new_loop(
 ) -> Loop:
     """The loop before its first step; its images are decoded here."""
     transform = trainee.transform
+    size, mean, std = _stated(transform)
     train, validation, test = (
         TrainingImages(
             part.data,
             part.rows,
-            transform.image_size,
+            size,
             device=device,
             workers=settings.workers,
             interpolation=transform.interpolation,
@@ -210,8 +211,8 @@ def new_loop(
         for part in (parts.train, parts.validation, parts.test)
     )
     options = AugmentOptions.from_table(settings.augment)
-    augment = Augment(options, transform.mean, transform.std)
-    plain = Augment(AugmentOptions(), transform.mean, transform.std)
+    augment = Augment(options, mean, std)
+    plain = Augment(AugmentOptions(), mean, std)
     mix = Mix(options, parts.train.data.num_classes) if options.mixes else None
     feed = Feed(
         train,
@@ -224,7 +225,7 @@ def new_loop(
     )
 
     def judge(model) -> tuple[float, float, float, float]:
-        judged = (
+        validated, tested = (
             evaluate(
                 model,
                 images,
@@ -235,15 +236,22 @@ def new_loop(
             )
             for images in (validation, test)
         )
-        return tuple(value for pair in judged for value in pair)
+        return *validated, *tested
 
     about = _about(settings, parts, trainee, command)
     return Loop(trainee.model, feed, judge, settings, files, group, report, about)
 
 
+def _stated(transform: Transform) -> tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]:
+    """Image size, mean and std, which a trainee's transform always has."""
+    size, mean, std = transform.image_size, transform.mean, transform.std
+    assert size is not None and mean is not None and std is not None
+    return size, mean, std
+
+
 def _about(settings: Settings, parts: Parts, trainee: Trainee, command: str) -> dict[str, Any]:
     """What a checkpoint says of itself beside the run's state."""
-    transform: Transform = trainee.transform
+    size, mean, std = _stated(trainee.transform)
     return {
         "model_name": settings.model_name,
         "command": command,
@@ -252,8 +260,8 @@ def _about(settings: Settings, parts: Parts, trainee: Trainee, command: str) -> 
         "trained": trainee.trained,
         "start_sha256": trainee.start_sha256,
         "class_names": parts.class_names,
-        "image_size": list(transform.image_size),
-        "normalization": {"mean": list(transform.mean), "std": list(transform.std)},
+        "image_size": list(size),
+        "normalization": {"mean": list(mean), "std": list(std)},
         "images": parts.sizes,
         "versions": {name: version(name) for name in ("vitprobe", "torch", "timm")},
     }

@@ -164,7 +164,7 @@ inline int aoti_torch_get_current_cuda_stream(int32_t, void** stream) {
 #define TORCH_BOX(function) torch::stable::boxed(function)
 #define STABLE_TORCH_LIBRARY_IMPL(name, device, library) VP_LIBRARY(__COUNTER__, library)
 #define VP_LIBRARY(number, library) VP_LIBRARY_OF(number, library)
-#define VP_LIBRARY_OF(number, library)                        \
-  static void add_operators_##number(torch::stable::Library); \
+#define VP_LIBRARY_OF(number, library)                               \
+  static void add_operators_##number(torch::stable::Library);        \
   static const int added_##number = (add_operators_##number({}), 0); \
   static void add_operators_##number(torch::stable::Library library)

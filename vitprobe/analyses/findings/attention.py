@@ -52,7 +52,13 @@ def _heads(layer: xr.Dataset, attrs) -> Finding:
 
 def _depth(first: xr.Dataset, last: xr.Dataset, attrs) -> list[Finding]:
     model = attrs["model"]
-    heads = f"heads of the last layer of {model} ({_name(last)}) look %s than those of the first"
+
+    def heads(word: str) -> str:
+        return (
+            f"heads of the last layer of {model} ({_name(last)}) look {word} than those of the "
+            "first"
+        )
+
     return [
         compared(
             QUESTION,
@@ -61,9 +67,9 @@ def _depth(first: xr.Dataset, last: xr.Dataset, attrs) -> list[Finding]:
                 last, first
             )),
             attrs["examples"] - 1,
-            more=heads % "farther",
-            less=heads % "less far",
-            whether=heads % "farther",
+            more=heads("farther"),
+            less=heads("less far"),
+            whether=heads("farther"),
             name="mean",
             unit="px",
         )

@@ -145,16 +145,21 @@ def _uniform(result: xr.Dataset) -> list[Finding]:
     """Whether layers of different halves are less alike than layers of the same half."""
     parts = _of_halves(result)
     model = result.attrs["model_a"]
-    said = f"layers of different halves of {model} are %s alike than layers of the same half"
+
+    def said(word: str) -> str:
+        return (
+            f"layers of different halves of {model} are {word} alike than layers of the same half"
+        )
+
     return [] if parts is None else [
         compared(
             WITHIN,
             (model,),
             *parts,
             result.attrs["se_df"],
-            more=said % "more",
-            less=said % "less",
-            whether=said % "less",
+            more=said("more"),
+            less=said("less"),
+            whether=said("less"),
             name="mean CKA",
         )
     ]  # fmt: skip
@@ -165,7 +170,10 @@ def _more_uniform(first: xr.Dataset, second: xr.Dataset) -> list[Finding]:
     parts = _of_halves(first), _of_halves(second)
     if None in parts:
         return []
-    said = f"the lower and the upper half of {one} are %s alike than those of {other}"
+
+    def said(word: str) -> str:
+        return f"the lower and the upper half of {one} are {word} alike than those of {other}"
+
     return [
         compared(
             WITHIN,
@@ -173,9 +181,9 @@ def _more_uniform(first: xr.Dataset, second: xr.Dataset) -> list[Finding]:
             parts[0][0],
             parts[1][0],
             min(first.attrs["se_df"], second.attrs["se_df"]),
-            more=said % "more",
-            less=said % "less",
-            whether=said % "more",
+            more=said("more"),
+            less=said("less"),
+            whether=said("more"),
             name="mean CKA",
         )
     ]

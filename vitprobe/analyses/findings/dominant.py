@@ -50,10 +50,13 @@ def _without(result: xr.Dataset) -> list[Finding]:
         return []
     errors = [result[f"{name}_se"].values[upper][there] for name in ("cka", "cka_without")]
     one, other = (Number.mean(x[there], e) for x, e in zip((whole, less), errors, strict=True))
-    said = (
-        f"CKA among the layers of {model} is %s without the {count:,} of {attrs['examples']:,} "
-        "examples with the largest activations"
-    )
+
+    def said(word: str) -> str:
+        return (
+            f"CKA among the layers of {model} is {word} without the {count:,} of "
+            f"{attrs['examples']:,} examples with the largest activations"
+        )
+
     return [
         compared(
             QUESTION,
@@ -61,9 +64,9 @@ def _without(result: xr.Dataset) -> list[Finding]:
             other,
             one,
             attrs["se_df"],
-            more=said % "higher",
-            less=said % "lower",
-            whether=said % "another",
+            more=said("higher"),
+            less=said("lower"),
+            whether=said("another"),
             name="mean CKA",
         )
     ]

@@ -37,19 +37,22 @@ def _of_pair(result: xr.Dataset) -> list[Finding]:
     else:
         subject, is_are = f"the {size} most local heads {heads_of}", "are"
         rest = f"the {size} most global ones"
-    said = (
-        f"{subject} ({distance[local]:.1f} px) {is_are} %s like {layers} of {attrs['model_b']} "
-        f"than {rest} ({distance[far]:.1f} px)"
-    )
+
+    def said(word: str) -> str:
+        return (
+            f"{subject} ({distance[local]:.1f} px) {is_are} {word} like {layers} of "
+            f"{attrs['model_b']} than {rest} ({distance[far]:.1f} px)"
+        )
+
     return [
         compared(
             QUESTION,
             (attrs["model_a"], attrs["model_b"]),
             *both,
             attrs["se_df"],
-            more=said % "more",
-            less=said % "less",
-            whether=said % "more",
+            more=said("more"),
+            less=said("less"),
+            whether=said("more"),
             name="mean CKA",
         )
     ]

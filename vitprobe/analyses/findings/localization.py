@@ -46,16 +46,19 @@ def _of_pair(first: xr.Dataset, second: xr.Dataset) -> list[Finding]:
     models, numbers = [each.attrs["model"] for each in both], [_own_and_others(x) for x in both]
     if None in numbers:
         return []
-    said = f"tokens of {models[0]} keep their place %s than those of {models[1]}"
+
+    def said(word: str) -> str:
+        return f"tokens of {models[0]} keep their place {word} than those of {models[1]}"
+
     return [
         compared(
             QUESTION,
             models,
             *(own - others for own, others in numbers),
             min(each.attrs["se_df"] for each in both),
-            more=said % "better",
-            less=said % "less well",
-            whether=said % "better",
+            more=said("better"),
+            less=said("less well"),
+            whether=said("better"),
             name="mean CKA with the patch there minus that with others",
         )
     ]

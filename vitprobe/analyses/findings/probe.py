@@ -47,7 +47,10 @@ def _rise(result: xr.Dataset, layers: Sequence[tuple[str, Number]]) -> list[Find
     (first, low), (last, high) = layers[0], layers[-1]
     if len(layers) < 2:
         return []
-    said = f"a linear probe reads %s of the class from {last} of {model} than from {first}"
+
+    def said(word: str) -> str:
+        return f"a linear probe reads {word} of the class from {last} of {model} than from {first}"
+
     found = [
         compared(
             QUESTION,
@@ -55,9 +58,9 @@ def _rise(result: xr.Dataset, layers: Sequence[tuple[str, Number]]) -> list[Find
             high,
             low,
             math.inf,
-            more=said % "more",
-            less=said % "less",
-            whether=said % "more",
+            more=said("more"),
+            less=said("less"),
+            whether=said("more"),
             name="accuracy",
             unit="%",
         )
@@ -88,10 +91,13 @@ def _half_way(
     models = [each.attrs["model"] for each, _ in (one, other)]
     middle = [layers[len(layers) // 2] for _, layers in (one, other)]
     one_layer, other_layer = (name for name, _ in middle)
-    said = (
-        f"half-way up, a probe reads %s of the class from {one_layer} of {models[0]} than from "
-        f"{other_layer} of {models[1]}"
-    )
+
+    def said(word: str) -> str:
+        return (
+            f"half-way up, a probe reads {word} of the class from {one_layer} of {models[0]} than "
+            f"from {other_layer} of {models[1]}"
+        )
+
     return [
         compared(
             QUESTION,
@@ -99,9 +105,9 @@ def _half_way(
             middle[0][1],
             middle[1][1],
             math.inf,
-            more=said % "more",
-            less=said % "less",
-            whether=said % "more",
+            more=said("more"),
+            less=said("less"),
+            whether=said("more"),
             name="accuracy",
             unit="%",
         )

@@ -23,7 +23,10 @@ def _growth(result: xr.Dataset) -> list[Finding]:
     if len(places) < 2:
         return []
     first, last = (str(result["layer"].values[place]) for place in (places[0], places[-1]))
-    said = f"the centre of {last} of {model} sees %s than that of {first}"
+
+    def said(word: str) -> str:
+        return f"the centre of {last} of {model} sees {word} than that of {first}"
+
     return [
         compared(
             QUESTION,
@@ -31,9 +34,9 @@ def _growth(result: xr.Dataset) -> list[Finding]:
             _radius(result, places[-1]),
             _radius(result, places[0]),
             result.attrs["examples"] - 1,
-            more=said % "farther",
-            less=said % "less far",
-            whether=said % "farther",
+            more=said("farther"),
+            less=said("less far"),
+            whether=said("farther"),
             name=_NAME,
             unit="px",
         )
@@ -51,16 +54,19 @@ def _first(one: xr.Dataset, other: xr.Dataset) -> list[Finding]:
     if len({each.attrs["model_image_size"] for each in both}) > 1:  # as a share of the image
         radii = [r.scaled(100 / each.sizes["row"]) for r, each in zip(radii, both, strict=True)]
         unit = "% of the image's height"
-    said = f"{names[0]} of {models[0]} sees %s than {names[1]} of {models[1]}"
+
+    def said(word: str) -> str:
+        return f"{names[0]} of {models[0]} sees {word} than {names[1]} of {models[1]}"
+
     return [
         compared(
             QUESTION,
             models,
             *radii,
             min(each.attrs["examples"] for each in both) - 1,
-            more=said % "farther",
-            less=said % "less far",
-            whether=said % "farther",
+            more=said("farther"),
+            less=said("less far"),
+            whether=said("farther"),
             name=_NAME,
             unit=unit,
         )

@@ -91,16 +91,19 @@ def _stronger(first: xr.Dataset, second: xr.Dataset) -> list[Finding]:
     means = [_mean(each, "patches", slice(None)) for each in (first, second)]
     if any(np.isnan(mean.value) for mean in means):
         return []
-    said = f"skips are %s beside the branches in {one} than in {other}"
+
+    def said(word: str) -> str:
+        return f"skips are {word} beside the branches in {one} than in {other}"
+
     return [
         compared(
             QUESTION,
             (one, other),
             *means,
             min(each.attrs["examples"] for each in (first, second)) - 1,
-            more=said % "stronger",
-            less=said % "weaker",
-            whether=said % "stronger",
+            more=said("stronger"),
+            less=said("weaker"),
+            whether=said("stronger"),
             name=f"geometric mean of {_RATIO}",
         )
     ]

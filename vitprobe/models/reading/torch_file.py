@@ -74,14 +74,20 @@ def _read(file: BinaryIO, size: int) -> Any:
         return _read_zip(file, size, room)
     if not size:
         raise Refused("it is empty")
-    calls = {**CALLS, "torch.storage._load_from_bytes": _storage_of_bytes}
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pickles:
-        first = InertUnpickler(room, _nothing_outside, calls).load(pickles)
+        first = plain_pickle(pickles, room)
         if _is(first, MAGIC):
             return _read_old(pickles, file, room)
         if pickles.tell() != size:
             raise Refused("something follows its pickle")
         return first
+
+
+def plain_pickle(file: BinaryIO, room: Room) -> Any:
+    """The object of the pickle at the file's position, as `InertUnpickler.load` reads it; a storage
+    in it is a file of the old format."""
+    calls = {**CALLS, "torch.storage._load_from_bytes": _storage_of_bytes}
+    return InertUnpickler(room, _nothing_outside, calls).load(file)
 
 
 def _storage_of_bytes(room: Room, args: tuple) -> Any:

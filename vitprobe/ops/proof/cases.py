@@ -119,8 +119,8 @@ def attention_statistics(kind: str, device: torch.device) -> Iterator[Case]:
         both = _normal(images, tokens, heads + key_heads, depth, seed=tokens).to(TYPES[kind])
         q, k = both.to(device).transpose(1, 2).split([heads, key_heads], 1)
         wide = torch.float64 if kind == "f64" else torch.float32
-        bias = _normal(tokens, tokens, seed=2).to(wide).expand(images, heads, -1, -1)
-        bias = bias.to(device) if biased else None
+        added = _normal(tokens, tokens, seed=2).to(wide).expand(images, heads, -1, -1)
+        bias = added.to(device) if biased else None
         scale = depth**-0.5
         others = (scale, *grid, prefix, bias, 16.0, 14.0, not size)
         wanted = reference_attention.attention_statistics(

@@ -107,8 +107,10 @@ def imported(spec: str) -> Callable:
     return getattr(import_module(module), name)
 
 
-def _worst(candidate: Callable, cases: list[Case], device: torch.device) -> tuple[float, str]:
-    """The largest error, and "" or why that is too much."""
+def _worst(
+    candidate: Callable, cases: list[Case], device: torch.device
+) -> tuple[float | None, str]:
+    """The largest error (None: not finite), and "" or why that is too much."""
     worst, why = 0.0, ""
     for case in cases:
         _poison(device)

@@ -92,7 +92,8 @@ class _Server:
     """
 
     def __enter__(self) -> _Server:
-        self.words, self.child, self._lines, self._rest = "", 0, [], b""
+        self.words, self.child, self._rest = "", 0, b""
+        self._lines: list[bytes] = []
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SERVER],
             stdin=subprocess.PIPE,
@@ -100,14 +101,16 @@ class _Server:
             stderr=subprocess.STDOUT,
             bufsize=0,
         )
+        assert self._process.stdin and self._process.stdout  # pipes
+        self._asks, self._says = self._process.stdin, self._process.stdout
         self.ask(sys.path)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill_child()
         self._process.kill()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._asks.close()
+        self._says.close()
         self._process.wait()
 
     def kill_child(self) -> None:
@@ -117,7 +120,7 @@ class _Server:
 
     def ask(self, request: object) -> None:
         with suppress(BrokenPipeError):  # what it printed says why
-            self._process.stdin.write(f"{json.dumps(request)}\n".encode())
+            self._asks.write(f"{json.dumps(request)}\n".encode())
 
     def line(self, until: float) -> dict | None:
         """What is said next, or None when that time is over; {"gone": True} where the server has
@@ -131,9 +134,9 @@ class _Server:
                         return line
                 self.words = text.decode(errors="replace").strip()[-_LAST_WORDS:] or self.words
             wait = max(until - time.monotonic(), 0.0)
-            if not select.select([self._process.stdout], [], [], wait)[0]:
+            if not select.select([self._says], [], [], wait)[0]:
                 return None
-            data = self._process.stdout.read(65536)
+            data = self._says.read(65536)
             if not data:
                 return {"gone": True}
             *lines, self._rest = (self._rest + data).split(b"\n")
@@ -172,13 +175,13 @@ class _Child:
         )
         self._server.words, since = "", time.monotonic()
         while True:
-            until, tried = self._end, self._trying is not None and not self.blamed
-            if tried:
+            until, tried = self._end, None if self.blamed else self._trying
+            if tried is not None:
                 until = min(until, since + self._limit)
             line = self._server.line(until)
             since = time.monotonic()
-            if line is None and tried and until < self._end:
-                self._blame(f"no answer in {self._limit:g} s")
+            if line is None and tried is not None and until < self._end:
+                self._blame(*tried, f"no answer in {self._limit:g} s")
                 self._server.kill_child()
             elif line is None:
                 return self._answered
@@ -226,13 +229,13 @@ class _Child:
         if code is not None and code < 0:
             how = f"it was ended by {_signal_name(-code)}"
         if self._trying is not None and code is not None:
-            self._blame(how)
+            self._blame(*self._trying, how)
         else:
             words = f"the process for trying: {how}", self._server.words
             self._proof.end("; ".join(filter(None, words)))
 
-    def _blame(self, why: str) -> None:
-        result = self._result(*self._trying)
+    def _blame(self, case: int, name: str, why: str) -> None:
+        result = self._result(case, name)
         result.why = "; ".join(filter(None, [why, self._server.words]))
         result.seconds.clear()
         self.blamed = True

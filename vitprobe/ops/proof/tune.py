@@ -69,7 +69,7 @@ def tuned(
         proof = prove(
             questions, machine.device, limits, name=machine.name, products=machine.products
         )
-        if proof.lasting and not unwritten:
+        if proof.lasting and folder is not None and not unwritten:
             with suppress(OSError):
                 remembered.write(_path(machine, folder), machine.key, proof.answers)
         return proof

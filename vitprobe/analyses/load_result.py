@@ -1,7 +1,10 @@
 """Results that a user names, read and checked."""
 
+from pathlib import Path
+
 import xarray as xr
 
+from vitprobe.analyses.load_matrix import ENDINGS, load_matrix
 from vitprobe.errors import InputError
 from vitprobe.files import regular_file
 from vitprobe.packages import package
@@ -10,13 +13,25 @@ from vitprobe.text import printable
 MOST = 2**31  # bytes of numbers; a file may claim more than it holds
 
 
-def read_result(path: str) -> xr.Dataset:
-    """The result in a file, in memory.
+def load_result(path: str | Path) -> xr.Dataset:
+    """The result in a file that a command wrote, in memory and checked.
+
+    >>> vitprobe.load_result("results/cka-vit-resnet18.nc").vitprobe.plot()
+
+    Args:
+        path: a netCDF file (.nc); or the matrix of another package, as `vitprobe.load_matrix` reads
+            it.
+
+    Returns:
+        The Dataset that the analysis gave, with its attributes.
 
     Raises:
         InputError: no file, no netCDF file, one of something else, more than fits, or the library
             that reads it is missing.
     """
+    path = str(path)
+    if path.lower().endswith(ENDINGS):
+        return load_matrix(path)
     file, name = regular_file(path, "result"), printable(path)
     h5py = package("h5py", name, "h5py")
     package("h5netcdf", name, "h5netcdf")
