@@ -122,6 +122,19 @@ def toolkit(tmp_path):
     return str(tmp_path)
 
 
+def test_the_compiler_is_looked_for_where_is_said(decide, toolkit, tmp_path):
+    """On the PATH, then where pip puts cuda-toolkit[nvcc]."""
+    shutil.copytree(Path(toolkit) / "bin", tmp_path / "site" / "nvidia" / "cu12" / "bin")
+    paths = [f"{toolkit}/bin{os.pathsep}{os.defpath}", os.defpath]
+    code, said = decide("12.8", PATH=paths, PYTHONPATH=str(tmp_path / "site"))
+    assert code == 0, said
+    lines = [line for line in said.splitlines() if line.startswith("vitprobe: built")]
+    for line, folder in zip(
+        lines, (f"{toolkit}/bin", f"{tmp_path}/site/nvidia/cu12/bin"), strict=True
+    ):
+        assert f"the CUDA kernels by {folder}/nvcc (12.8.93)" in line
+
+
 def test_architectures_are_read_as_torch_does_and_old_ones_dropped(decide, toolkit):
     expected = {
         "": ("8.0+PTX;9.0a;12.0", ""),

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 import xarray as xr
-from test_docs import ROOT, commands, fenced
+from docs_pages import ROOT
+from test_docs import commands, fenced
 
 PAGE = ROOT / "docs" / "extending.md"
 RUN = """

@@ -4,7 +4,8 @@ import re
 
 import pytest
 import torch
-from test_docs import ROOT, fenced, prose
+from docs_pages import ROOT
+from test_docs import fenced, prose
 
 import vitprobe
 from vitprobe.passes import Reader, wants

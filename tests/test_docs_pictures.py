@@ -73,7 +73,7 @@ def test_its_blocks_of_code_are_on_their_pages():
 
 
 def test_what_the_captions_of_the_readme_count():
-    """Words of the README's pictures -> the option of their commands, and what it has so many of."""
+    """As many as the option of the picture's command has."""
     readme = (ROOT / "README.md").read_text()
     for picture, caption, option, count in [
         ("compare-digits", "Similarity of eleven models", "--models", 11),

@@ -48,7 +48,9 @@ def test_best_matches_of_the_trained_pair(trained):
     said = re.search(r"first convolution and its norm \(CKA ([^)]+)\)", _TEXT)
     assert value.sel(layer_a=first).values == pytest.approx(_numbers(said[1]), abs=0.006)
     assert set(best[first]) == {"conv1", "bn1"}
-    said = re.search(r"its classifier like `([^`]+)`, in the ResNet's last stage \(([^)]+)\)", _TEXT)
+    said = re.search(
+        r"its classifier like `([^`]+)`, in the ResNet's last stage \(([^)]+)\)", _TEXT
+    )
     assert value.sel(layer_a=last).values == pytest.approx(_numbers(said[2]), abs=0.006)
     assert all(layer.startswith(f"{said[1]}.") for layer in best[last])
     ends = [name for name in trained["layer_a"].values if name.endswith("attn.proj")]

@@ -95,7 +95,7 @@ function findingsSection() {
     all.length ? make("p", { class: "asked" }, count) : null,
     table,
     held.papers.map(leftOut),
-    held.papers.map((paper) => (paper.files.length ? fileLinks(paper.files) : null)),
+    held.papers.map(filesOf),
   );
 }
 
@@ -111,6 +111,12 @@ function fileLinks(files) {
     { class: "links" },
     files.map(([name, address]) => make("li", {}, make("a", { href: address }, name))),
   );
+}
+
+function filesOf(paper) {
+  if (!paper.files.length) return null;
+  const title = `Files of the findings, and of all together (${paper.files.length})`;
+  return make("details", {}, make("summary", {}, title), fileLinks(paper.files));
 }
 
 /** Where a result's numbers come from. */
