@@ -12,6 +12,7 @@ import torch
 from docs_pages import ROOT, blocks
 from mnist_vit import MnistViT
 from PIL import Image
+from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import save_file
 from terminal import run_here
 
@@ -81,6 +82,24 @@ def shares(folder: Path) -> None:
 
 def pairs(folder: Path) -> None:
     _quietly(f"cka --models vit@digits,resnet20@digits,vit --layers blocks --output {folder}")
+
+
+def result(folder: Path) -> None:
+    _quietly(f"cka --models vit@digits,resnet20@digits --output {folder}")
+
+
+def _activations() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    shapes = {"blocks.0": (96, 4, 8), "blocks.1": (96, 4, 8), "head": (96, 10)}
+    return {name: random.normal(size=shape).astype("f") for name, shape in shapes.items()}
+
+
+def exported(path: Path) -> None:
+    """As torch_cka does it."""
+    names = {f"model{side}_layers": ["conv", "head"] for side in (1, 2)}
+    names |= {f"model{side}_name": f"net {side}" for side in (1, 2)}
+    names |= {f"dataset{side}_name": "digits" for side in (1, 2)}
+    torch.save({"CKA": torch.tensor([[0.9, 0.4], [0.3, 0.7]]), **names}, path)
 
 
 def study(page: str) -> Callable[[Path], None]:
@@ -155,4 +174,13 @@ FILES = {  # page: file: how it is made
         },
     },
     "skips": {**CIFAR, **POOLS},
+    "stored-features": {
+        "a.npz": lambda path: np.savez(path, **_activations()),
+        "b.npz": lambda path: np.savez(path, **_activations()),
+        "b.safetensors": lambda path: save_numpy(_activations(), path),
+        "layer4.npy": lambda path: np.save(path, _activations()["blocks.0"]),
+        "cka.pt": exported,
+        "matrix.npy": lambda path: np.save(path, np.array([[0.9, 0.4], [0.3, 0.7]])),
+        "results": result,
+    },
 }

@@ -38,6 +38,7 @@ NOT_RUN = {  # commands with this in them are understood, and not run
     r"^compare-training data-size$": "downloads a data set",
     r"--model_name (?:vit|resnet20)-\d": "six trainings: other pages have them one by one",
     r"--tokens each": "a probe for each of 65 tokens of each block: tests/analyses/test_probe.py",
+    r"^demo$": "opens a browser: tests/cli/test_report_command.py",
     r"^tune$": "needs a GPU",
     r"~/shards": "reads the user's shards; those that the page makes are read by its Python",
     r"^--install-completion": "writes to the files of the user's shell",
