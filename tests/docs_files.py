@@ -33,8 +33,14 @@ def trained(spec: str) -> Callable[[Path], None]:
     return lambda path: torch.save(_checkpoint(spec), path)
 
 
-def weights(path: Path) -> None:
-    save_file(_checkpoint("vit@digits")["model_state_dict"], path)
+def random(name: str, seed: int) -> Callable[[Path], None]:
+    """Weights alone."""
+
+    def write(path: Path) -> None:
+        state = build_model(name, seed=seed).state_dict()
+        (save_file if path.suffix == ".safetensors" else torch.save)(state, path)
+
+    return write
 
 
 def bare(model: Callable[[], torch.nn.Module], *keys: str) -> Callable[[Path], None]:
@@ -94,6 +100,10 @@ def _activations() -> dict[str, np.ndarray]:
     return {name: random.normal(size=shape).astype("f") for name, shape in shapes.items()}
 
 
+def features(path: Path) -> None:
+    np.savez(path, **_activations())
+
+
 def exported(path: Path) -> None:
     """As torch_cka does it."""
     names = {f"model{side}_layers": ["conv", "head"] for side in (1, 2)}
@@ -128,6 +138,7 @@ def _tiny():
     return timm.create_model("vit_tiny_patch16_224", img_size=32, patch_size=4, num_classes=10)
 
 
+MODELS = ("vit", "resnet20")
 VIT, RESNET = trained("vit@digits"), trained("resnet20@digits")
 TEST, TRAIN = images("test"), images("train")
 CIFAR = {"cifar10-test1000.npz": TEST, "resnet20-12fca82f.th": RESNET}
@@ -138,6 +149,8 @@ FILES = {  # page: file: how it is made
         "mine.ckpt": bare(_tiny, "state_dict", "ema"),
         "weights.th": RESNET,
         "images.npz": TEST,
+        "a.npz": features,
+        "b.npz": features,
         "results": shares,
     },
     "cluster": {"results": shares},
@@ -165,18 +178,18 @@ FILES = {  # page: file: how it is made
     "receptive-field": CIFAR,
     "results": {"runs/epoch1.pt": VIT, "runs/epoch30.pt": VIT},
     "seeds-and-checkpoints": {
-        **{f"runs/vit-{seed}.pt": VIT for seed in range(3)},
-        **{f"runs/resnet20-{seed}.pt": RESNET for seed in range(3)},
+        **{f"runs/{name}-{seed}.pt": random(name, seed) for name in MODELS for seed in range(3)},
         **{
-            f"runs/vit-{seed}.epoch-{epoch:03}.safetensors": weights
+            f"runs/vit-{seed}.epoch-{epoch:03}.safetensors": random("vit", 10 * epoch + seed)
             for seed in range(3)
             for epoch in (1, 2, 4, 8)
         },
     },
     "skips": {**CIFAR, **POOLS},
+    "training": {"run.toml": study("training.md")},
     "stored-features": {
-        "a.npz": lambda path: np.savez(path, **_activations()),
-        "b.npz": lambda path: np.savez(path, **_activations()),
+        "a.npz": features,
+        "b.npz": features,
         "b.safetensors": lambda path: save_numpy(_activations(), path),
         "layer4.npy": lambda path: np.save(path, _activations()["blocks.0"]),
         "cka.pt": exported,
