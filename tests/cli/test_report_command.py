@@ -8,9 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import typer
 import xarray as xr
 
-from vitprobe.cli import _browser, demo
+from vitprobe.cli import _browser, app, demo
 from vitprobe.input_options import InputOptions
 
 VIT = "vit=vit(depth=2,dim=24,heads=3,mlp_dim=32)"
@@ -207,6 +208,24 @@ def test_demo(vitprobe_command, tmp_path, monkeypatch):
     assert list(dict.fromkeys(name for name, _, _ in shown(page))) == found
     assert check_links(page) == count
     assert all(again[key] == paper[key] for key in ("title", "command", "papers", "citation"))
+
+
+def test_every_command_that_writes_results_has_it():
+    known = {
+        name: {each.name for each in command.params}
+        for name, command in typer.main.get_command(app).commands.items()
+    }
+    without = {name for name, options in known.items() if "report" not in options}
+    assert without == {"demo", "info", "layers", "plot", "recipes", "report", "tune"}
+
+
+def test_single_images(vitprobe_command, tmp_path):
+    small = VIT.partition("=")[2]
+    ended = vitprobe_command("maps", "--model", small, "--index", 0, "--name", "m", "--report")
+    assert ended.code == 0 and "wrote    results/m.html" in ended.out, ended.err
+    assert held(tmp_path / "results" / "m.html")["sections"][0]["name"] == "maps"
+    names = {name for _, _, files in shown(tmp_path / "results" / "m.html") for name in files}
+    assert names == {"m.nc", "m.png", "m-filters.png", "m-positions.png"}
 
 
 def test_no_browser_where_there_is_no_screen(tmp_path, monkeypatch):

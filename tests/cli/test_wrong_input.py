@@ -50,7 +50,7 @@ def refused(run, tmp_path, *words):
         (("--models", "vit", "--device", "gpu"), "auto, cpu, cuda"),
         (("--models", "vit", "--passes", 0), "--passes"),
         (("--models", "vit", "--workers", "x"), "--workers"),
-        (("--models", "vit", "--epochs", 3), "No such option: --epochs. See vitprobe cka --help"),
+        (("--models", "vit", "--xyz", 3), "No such option: --xyz. See vitprobe cka --help"),
         (("--dataset", "digits"), "nothing to compare: give --models"),
     ],
 )

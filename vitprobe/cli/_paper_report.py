@@ -7,21 +7,10 @@ import pandas as pd
 
 from vitprobe.analyses.paper import Paper
 from vitprobe.cli._summary import pixels
+from vitprobe.report.words import TITLES
 from vitprobe.text import printable
 
 PAGE = "Raghu et al. 2021 ([arXiv 2108.08810](https://arxiv.org/abs/2108.08810))"
-_TITLES = {
-    "cka": "Similarity of layers (CKA)",
-    "attention": "How far heads look",
-    "head_subsets": "Local and global heads",
-    "skips": "Skips and branches",
-    "receptive_field": "Receptive fields",
-    "localization": "Place in the image",
-    "dominant": "Dominant examples",
-    "probe": "What layers know",
-    "maps": "Attention in single images",
-    "features": "Feature maps of single images",
-}
 READING = (
     "± is one standard error: over batches of CKA, dominant examples and places, over images of "
     "the rest; of a mean over layers the mean of theirs, which is what it is at most. A sentence "
@@ -112,7 +101,7 @@ def _results(paper: Paper):
 
 
 def _title(analysis: str) -> str:
-    return _TITLES.get(analysis, analysis.replace("_", " "))
+    return TITLES.get(analysis, analysis.replace("_", " "))
 
 
 def _and(words: Sequence[str]) -> str:
