@@ -12,6 +12,8 @@ import torch
 from docs_pages import ROOT, blocks
 from mnist_vit import MnistViT
 from PIL import Image
+from safetensors.numpy import save_file as save_numpy
+from safetensors.torch import save_file
 from terminal import run_here
 
 from vitprobe.data import load_data
@@ -29,6 +31,16 @@ def _checkpoint(spec: str) -> dict:
 
 def trained(spec: str) -> Callable[[Path], None]:
     return lambda path: torch.save(_checkpoint(spec), path)
+
+
+def random(name: str, seed: int) -> Callable[[Path], None]:
+    """Weights alone."""
+
+    def write(path: Path) -> None:
+        state = build_model(name, seed=seed).state_dict()
+        (save_file if path.suffix == ".safetensors" else torch.save)(state, path)
+
+    return write
 
 
 def bare(model: Callable[[], torch.nn.Module], *keys: str) -> Callable[[Path], None]:
@@ -78,12 +90,35 @@ def pairs(folder: Path) -> None:
     _quietly(f"cka --models vit@digits,resnet20@digits,vit --layers blocks --output {folder}")
 
 
+def result(folder: Path) -> None:
+    _quietly(f"cka --models vit@digits,resnet20@digits --output {folder}")
+
+
+def _activations() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    shapes = {"blocks.0": (96, 4, 8), "blocks.1": (96, 4, 8), "head": (96, 10)}
+    return {name: random.normal(size=shape).astype("f") for name, shape in shapes.items()}
+
+
+def features(path: Path) -> None:
+    np.savez(path, **_activations())
+
+
+def exported(path: Path) -> None:
+    """As torch_cka does it."""
+    names = {f"model{side}_layers": ["conv", "head"] for side in (1, 2)}
+    names |= {f"model{side}_name": f"net {side}" for side in (1, 2)}
+    names |= {f"dataset{side}_name": "digits" for side in (1, 2)}
+    torch.save({"CKA": torch.tensor([[0.9, 0.4], [0.3, 0.7]]), **names}, path)
+
+
 def study(page: str) -> Callable[[Path], None]:
-    """The first on the page, of images that need no network."""
+    """The first on the page, of images that need no network, and no parts of them."""
 
     def write(path: Path) -> None:
         (text, *_) = (code for kind, code in blocks(ROOT / "docs" / page) if kind == "toml")
-        path.write_text(text.replace('dataset = "mnist"', 'dataset = "digits"'))
+        text = text.replace('dataset = "mnist"', 'dataset = "digits"')
+        path.write_text(text.replace("fractions = [0.1, 1.0]", "fractions = [1.0]"))
 
     return write
 
@@ -103,6 +138,7 @@ def _tiny():
     return timm.create_model("vit_tiny_patch16_224", img_size=32, patch_size=4, num_classes=10)
 
 
+MODELS = ("vit", "resnet20")
 VIT, RESNET = trained("vit@digits"), trained("resnet20@digits")
 TEST, TRAIN = images("test"), images("train")
 CIFAR = {"cifar10-test1000.npz": TEST, "resnet20-12fca82f.th": RESNET}
@@ -113,6 +149,8 @@ FILES = {  # page: file: how it is made
         "mine.ckpt": bare(_tiny, "state_dict", "ema"),
         "weights.th": RESNET,
         "images.npz": TEST,
+        "a.npz": features,
+        "b.npz": features,
         "results": shares,
     },
     "cluster": {"results": shares},
@@ -139,5 +177,23 @@ FILES = {  # page: file: how it is made
     },
     "receptive-field": CIFAR,
     "results": {"runs/epoch1.pt": VIT, "runs/epoch30.pt": VIT},
+    "seeds-and-checkpoints": {
+        **{f"runs/{name}-{seed}.pt": random(name, seed) for name in MODELS for seed in range(3)},
+        **{
+            f"runs/vit-{seed}.epoch-{epoch:03}.safetensors": random("vit", 10 * epoch + seed)
+            for seed in range(3)
+            for epoch in (1, 2, 4, 8)
+        },
+    },
     "skips": {**CIFAR, **POOLS},
+    "training": {"run.toml": study("training.md")},
+    "stored-features": {
+        "a.npz": features,
+        "b.npz": features,
+        "b.safetensors": lambda path: save_numpy(_activations(), path),
+        "layer4.npy": lambda path: np.save(path, _activations()["blocks.0"]),
+        "cka.pt": exported,
+        "matrix.npy": lambda path: np.save(path, np.array([[0.9, 0.4], [0.3, 0.7]])),
+        "results": result,
+    },
 }
