@@ -76,7 +76,7 @@ def test_maps(looked):
         positions.dims[0].names[8 * 3 + 5] == "row 3, column 5" and positions.dims[0].columns == 8
     )
     assert (positions.marks[8 * 3 + 5][0].row, positions.marks[8 * 3 + 5][0].column) == (3.5, 5.5)
-    assert components.names[0] == f"{float(looked['component_variance'][0]):.1%}"
+    assert components.names[0] == f"{100 * float(looked['component_variance'][0]):.1f} %"
     assert filters.pictures.shape == (128, 4, 4, 3)
     # what a model knows beforehand is shown once, however many images there are
     again = maps.figures([looked, looked])
