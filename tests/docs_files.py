@@ -191,7 +191,7 @@ FILES = {  # page: file: how it is made
         "a.npz": features,
         "b.npz": features,
         "b.safetensors": lambda path: save_numpy(_activations(), path),
-        "layer4.npy": lambda path: np.save(path, _activations()["blocks.0"]),
+        "resnet20.npz": features,
         "cka.pt": exported,
         "matrix.npy": lambda path: np.save(path, np.array([[0.9, 0.4], [0.3, 0.7]])),
         "results": result,

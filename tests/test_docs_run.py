@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 
+import forked
 import pytest
 import typer
 from docs_files import FILES
@@ -46,6 +47,7 @@ NOT_RUN = {  # commands with this in them are understood, and not run
     r"^--install-completion": "writes to the files of the user's shell",
 }
 NEEDS = {"coming-from": ("torch_cka", "cka", "torchlens", "rsatoolbox")}  # of the extra [docs]
+ALONE = ("coming-from",)  # torchlens puts its functions in torch's place, for the whole process
 DOWNLOADS = "download=True"  # in a block of Python: it is not run either
 
 
@@ -128,6 +130,11 @@ def test_its_code_runs(page, terminal, tmp_path, monkeypatch):
     for name, write in FILES.get(name_of(page), {}).items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         write(Path(name))
+    if name_of(page) in ALONE:
+        code = "\n".join(code for language, code in blocks(page) if language == "python")
+        done = forked.python("-c", code, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return
     names = {"__name__": "__main__"}
     for language, code in blocks(page):
         if language == "python" and DOWNLOADS not in code:

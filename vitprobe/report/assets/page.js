@@ -201,7 +201,7 @@ function build() {
   ];
   registerMaps(held.sections);
   document.body.append(
-    make("a", { class: "skip", href: "#main" }, "to the figures"),
+    make("a", { class: "skip", href: "#main" }, "to the content"),
     head(),
     contents(parts),
     make("main", { id: "main" }, some ? findingsSection() : null, ...held.sections.map(sectionOf)),
