@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 
-import forked
+import children
 import pytest
 import typer
 from docs_files import FILES
@@ -132,8 +132,8 @@ def test_its_code_runs(page, terminal, tmp_path, monkeypatch):
         write(Path(name))
     if name_of(page) in ALONE:
         code = "\n".join(code for language, code in blocks(page) if language == "python")
-        done = forked.python("-c", code, timeout=300)
-        assert done.returncode == 0, done.stderr
+        out, err = (child := children.start(code)).communicate(timeout=300)
+        assert child.returncode == 0, err
         return
     names = {"__name__": "__main__"}
     for language, code in blocks(page):
