@@ -96,7 +96,7 @@ TRAINED_BLOCKS = "vitprobe cka --models vit@digits,resnet20@digits --layers bloc
 
 PICTURES = {
     "report-cka": Picture(
-        CHANCE, CHANCE_PAGE, screen=Screen(1180, 800, at="figure.map", fix=(0.62, 0.36))
+        CHANCE, CHANCE_PAGE, screen=Screen(1180, 860, at="figure.map", fix=(0.62, 0.36))
     ),
     "report-phone": Picture(
         CHANCE, CHANCE_PAGE, screen=Screen(390, 800, "dark", "figure.map", (0.62, 0.36))
